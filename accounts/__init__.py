@@ -1,0 +1,1 @@
+"""People: users, their agency roles, API tokens and SSH keys."""

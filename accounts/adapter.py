@@ -1,0 +1,27 @@
+"""allauth's hooks: sign-up is by invitation only."""
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.http import HttpRequest
+
+INVITED_EMAIL = "invited_email"  # session key, written by the page that opens an invitation
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Only somebody who came by an invitation may sign up, and only with the invited address."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return bool(request.session.get(INVITED_EMAIL))
+
+    def clean_email(self, email: str) -> str:
+        return super().clean_email(email).lower()
+
+    def is_email_verified(self, request: HttpRequest, email: str) -> bool:
+        # The invitation went to this address and was opened from it: that is the proof.
+        return request.session.get(INVITED_EMAIL, "").lower() == email.lower()
+
+    def save_user(self, request: HttpRequest, user: Any, form: Any, commit: bool = True) -> Any:
+        user.name = form.cleaned_data.get("name", "")
+        user.language = getattr(request, "LANGUAGE_CODE", "ko")[:2]
+        return super().save_user(request, user, form, commit)

@@ -1,0 +1,66 @@
+"""Per-request rules for people: their language and zone, the second factor, and how fast they may send."""
+
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+from allauth.mfa.utils import is_mfa_enabled
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+from django_ratelimit.core import is_ratelimited
+
+Next = Callable[[HttpRequest], HttpResponse]
+
+
+class PersonalSettingsMiddleware:
+    """Shows the page in the signed-in person's language and time zone."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return self.get_response(request)
+        translation.activate(request.user.language)
+        request.LANGUAGE_CODE = request.user.language
+        with timezone.override(ZoneInfo(request.user.time_zone)):
+            return self.get_response(request)
+
+
+class RequireMfaMiddleware:
+    """An account with an agency role can do nothing but set up its second factor until it has one."""
+
+    OPEN = ("/accounts/", "/static/", "/healthz", "/readyz", "/i18n/", "/demo/")
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        user = request.user
+        open_path = request.path.startswith(self.OPEN) or request.path.startswith("/api/")  # the API answers 403 itself
+        if user.is_authenticated and not open_path and user.needs_mfa and not is_mfa_enabled(user):
+            messages.warning(request, _("Accounts of the agency need a second factor. Please set it up now."))
+            return redirect("mfa_activate_totp")
+        return self.get_response(request)
+
+
+class RateLimitMiddleware:
+    """Bounds how many changing requests one person (or address) may send in a minute."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path.startswith("/api/") and is_ratelimited(
+            request,
+            group="pages",
+            key="user_or_ip",
+            rate=settings.UNSAFE_REQUESTS_PER_MINUTE,
+            method=("POST", "PUT", "PATCH", "DELETE"),
+            increment=True,
+        ):
+            return render(request, "429.html", status=429)
+        return self.get_response(request)

@@ -1,0 +1,1 @@
+"""Allocations, leases, placements, the ledger and the reconciler."""

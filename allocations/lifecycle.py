@@ -1,0 +1,47 @@
+"""The tables of allocation and lease."""
+
+from common.lifecycle import Lifecycle
+
+ALLOCATION = Lifecycle(
+    noun="allocation",
+    initial="pending",
+    table={
+        ("pending", "activate"): "active",
+        ("active", "suspend"): "suspended",
+        ("suspended", "resume"): "active",
+        ("active", "exhaust"): "exhausted",
+        ("exhausted", "replenish"): "active",
+        ("active", "expire"): "expired",
+        ("suspended", "expire"): "expired",
+        ("exhausted", "expire"): "expired",
+        ("active", "close"): "closed",
+        ("suspended", "close"): "closed",
+        ("pending", "close"): "closed",
+    },
+)
+
+LEASE = Lifecycle(
+    noun="reservation",
+    initial="scheduled",
+    table={
+        ("scheduled", "cancel"): "cancelled",
+        ("scheduled", "prepare"): "preparing",
+        ("preparing", "hand_over"): "active",
+        ("preparing", "fail"): "failed",
+        ("preparing", "release"): "draining",
+        ("preparing", "stick"): "prepare_stuck",
+        ("prepare_stuck", "hand_over"): "active",
+        ("prepare_stuck", "fail"): "failed",
+        ("active", "release"): "draining",
+        ("active", "expire"): "draining",
+        ("draining", "revoked"): "reclaiming",
+        ("draining", "stick"): "reclaim_stuck",
+        ("reclaiming", "stick"): "reclaim_stuck",
+        ("reclaim_stuck", "revoked"): "reclaiming",
+        ("reclaim_stuck", "cleaned"): "ended",
+        ("reclaiming", "cleaned"): "ended",
+    },
+)
+
+HELD = ("scheduled", "preparing", "prepare_stuck", "active", "draining", "reclaiming", "reclaim_stuck")
+"""States in which a lease keeps its devices."""

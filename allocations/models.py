@@ -1,0 +1,171 @@
+"""The award as something one can spend, and the bookings made of it."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateTimeRangeField, IntegerRangeField, RangeOperators
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from allocations.lifecycle import ALLOCATION, LEASE
+from cluster.models import Device, Pool
+from common.ids import PublicIdField
+from partners.models import organisation_ids_of
+from projects.models import Project
+
+
+class AllocationQuerySet(models.QuerySet["Allocation"]):
+    def visible_to(self, user: Any) -> "AllocationQuerySet":
+        """Agency staff see all, others those of their organisations."""
+        return self if user.is_agency else self.filter(project__organisation_id__in=organisation_ids_of(user))
+
+
+class Allocation(models.Model):
+    """The award on one pool. Its balance is the sum of its ledger."""
+
+    public_id = PublicIdField(prefix="alloc")
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="allocations")
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="allocations")
+    asked_gpu_seconds = models.BigIntegerField(_("asked, GPU-hours"), help_text=_("what the proposal asked for"))
+    asked_concurrent_gpus = models.PositiveIntegerField(_("asked, GPUs at once"))
+    awarded_gpu_seconds = models.BigIntegerField(_("awarded, GPU-hours"))
+    concurrent_gpus = models.PositiveIntegerField(_("awarded, GPUs at once"))
+    valid_from = models.DateTimeField(_("valid from"))
+    valid_until = models.DateTimeField(_("valid until"))
+    state = models.CharField(_("state"), max_length=20, choices=ALLOCATION.choices(), default=ALLOCATION.initial)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = AllocationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(condition=Q(valid_until__gt=F("valid_from")), name="allocation_window_in_order"),
+            models.CheckConstraint(
+                condition=Q(awarded_gpu_seconds__gt=0) & Q(concurrent_gpus__gt=0), name="allocation_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project.title} · {self.pool.name}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("allocations:allocation", args=[self.public_id])
+
+
+class LeaseQuerySet(models.QuerySet["Lease"]):
+    def visible_to(self, user: Any) -> "LeaseQuerySet":
+        """Agency staff see all, others those of their organisations."""
+        return self if user.is_agency else self.filter(allocation__project__organisation_id__in=organisation_ids_of(user))
+
+
+class Lease(models.Model):
+    """A time window on devices under an allocation (the page says reservation)."""
+
+    class EndReason(models.TextChoices):
+        EXPIRED = "expired", _("the window ended")
+        RELEASED = "released", _("released early by the partner")
+        RECLAIMED = "reclaimed", _("reclaimed by the agency")
+        CANCELLED = "cancelled", _("cancelled before the start")
+        FAILED = "failed", _("could not be handed over")
+
+    public_id = PublicIdField(prefix="lease")
+    allocation = models.ForeignKey(Allocation, on_delete=models.PROTECT, related_name="leases")
+    booked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    device_count = models.PositiveIntegerField(_("GPUs"))
+    starts_at = models.DateTimeField(_("from"))
+    ends_at = models.DateTimeField(_("until"))
+    state = models.CharField(_("state"), max_length=20, choices=LEASE.choices(), default=LEASE.initial)
+    state_reason = models.CharField(max_length=300, blank=True)
+    generation = models.PositiveIntegerField(default=1)
+    note = models.CharField(_("what for"), max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    active_at = models.DateTimeField(_("handed over"), null=True, blank=True)
+    drained_at = models.DateTimeField(_("end of use"), null=True, blank=True)
+    access_gone_at = models.DateTimeField(_("access gone"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("returned"), null=True, blank=True)
+    end_reason = models.CharField(max_length=12, choices=EndReason.choices, blank=True)
+    used_seconds = models.BigIntegerField(null=True, blank=True, help_text="measured device-seconds, sealed at the end")
+
+    objects = LeaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-starts_at"]
+        constraints = [
+            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="lease_window_in_order"),
+            models.CheckConstraint(condition=Q(device_count__gt=0), name="lease_has_devices"),
+        ]
+        indexes = [models.Index(fields=["state", "starts_at"]), models.Index(fields=["state", "ends_at"])]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    def get_absolute_url(self) -> str:
+        return reverse("allocations:lease", args=[self.public_id])
+
+
+class Placement(models.Model):
+    """Lease x device x memory slices x window: the row that the database forbids to overlap.
+
+    The window's end is open (infinity) from the moment the lease starts to be taken back until the devices are
+    confirmed clean. `released` rows no longer count.
+    """
+
+    lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="placements")
+    device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="placements")
+    slices = IntegerRangeField(help_text="[0, memory slices of the device) for a whole GPU")
+    window = DateTimeRangeField()
+    released = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            ExclusionConstraint(
+                name="no_device_slice_promised_twice",
+                expressions=[
+                    ("device", RangeOperators.EQUAL),
+                    ("slices", RangeOperators.OVERLAPS),
+                    ("window", RangeOperators.OVERLAPS),
+                ],
+                condition=Q(released=False),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.lease_id} on {self.device_id}"
+
+
+class LedgerEntry(models.Model):
+    """One signed amount of device-seconds. Append-only: the database refuses UPDATE and DELETE."""
+
+    class Kind(models.TextChoices):
+        AWARD = "award", _("awarded")
+        HOLD = "hold", _("held for a reservation")
+        RETURN = "return", _("hold given back")
+        SETTLE = "settle", _("charged")
+        CREDIT = "credit", _("credited")
+        ADJUSTMENT = "adjustment", _("adjusted")
+        EXPIRY = "expiry", _("expired")
+
+    allocation = models.ForeignKey(Allocation, on_delete=models.PROTECT, related_name="ledger")
+    lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="ledger", null=True, blank=True)
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    device_seconds = models.BigIntegerField()
+    reason = models.CharField(max_length=200, blank=True)
+    actor_label = models.CharField(max_length=254)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["lease", "kind"],
+                condition=Q(kind__in=["hold", "return", "settle"]),
+                name="lease_holds_and_settles_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.device_seconds}"

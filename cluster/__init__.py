@@ -1,0 +1,1 @@
+"""Pools, nodes, devices, and the commands that go to them."""

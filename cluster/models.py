@@ -1,0 +1,249 @@
+"""The machines, and what was said to them and by them."""
+
+from typing import Any
+
+from django.db import models
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from cluster.lifecycle import COMMAND, DEVICE, NODE
+from common.ids import PublicIdField
+
+
+class StaffQuerySet(models.QuerySet[Any]):
+    def visible_to(self, user: Any) -> "StaffQuerySet":
+        """Machines are the agency's business; partners see their own through a lease."""
+        return self if user.is_agency else self.none()
+
+
+class GpuClass(models.Model):
+    """A kind of GPU that people ask for by name (`h100-sxm-80`)."""
+
+    code = models.SlugField(max_length=40, unique=True)
+    name = models.CharField(max_length=80)
+    nvml_name = models.CharField(max_length=96, unique=True, help_text="what NVML calls it")
+    memory_mib = models.PositiveIntegerField()
+    memory_slices = models.PositiveSmallIntegerField(default=8, help_text="as NVML reports for MIG; 8 where there is none")
+
+    class Meta:
+        ordering = ["code"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PoolQuerySet(models.QuerySet["Pool"]):
+    def visible_to(self, user: Any) -> "PoolQuerySet":
+        """Everybody who is signed in may know which pools there are."""
+        return self
+
+
+class Pool(models.Model):
+    """A partition of like hardware run by one engine."""
+
+    class Engine(models.TextChoices):
+        BARE_METAL = "bare_metal", _("bare metal")
+
+    public_id = PublicIdField(prefix="pool")
+    name = models.SlugField(_("name"), max_length=60, unique=True)
+    gpu_class = models.ForeignKey(GpuClass, on_delete=models.PROTECT, related_name="pools")
+    engine = models.CharField(_("engine"), max_length=20, choices=Engine.choices, default=Engine.BARE_METAL)
+
+    objects = PoolQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Node(models.Model):
+    """A server with GPUs and an agent."""
+
+    public_id = PublicIdField(prefix="node")
+    name = models.SlugField(_("name"), max_length=60, unique=True)
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="nodes")
+    state = models.CharField(_("state"), max_length=20, choices=NODE.choices(), default=NODE.initial)
+    token_hash = models.CharField(max_length=64, unique=True)
+    boot_id = models.CharField(max_length=64, blank=True)
+    agent_version = models.CharField(max_length=40, blank=True)
+    driver_version = models.CharField(max_length=40, blank=True)
+    ssh_host = models.CharField(_("address"), max_length=120, blank=True)
+    ssh_port = models.PositiveIntegerField(_("port"), default=22)
+    ssh_host_key = models.TextField(blank=True)
+    last_seen_at = models.DateTimeField(_("last heard"), null=True, blank=True)
+    clock_skew_seconds = models.FloatField(_("clock skew"), null=True, blank=True, help_text="node minus portal")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = StaffQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("reports:node", args=[self.public_id])
+
+
+class Device(models.Model):
+    """One GPU, known by its UUID."""
+
+    class Health(models.TextChoices):
+        OK = "ok", _("ok")
+        WARN = "warn", _("warn")
+        DRAIN = "drain", _("drain")
+        FAIL = "fail", _("fail")
+
+    public_id = PublicIdField(prefix="dev")
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="devices")
+    uuid = models.CharField(max_length=80, unique=True)
+    index = models.PositiveSmallIntegerField(help_text="NVML's present index; not an identity")
+    gpu_class = models.ForeignKey(GpuClass, on_delete=models.PROTECT, related_name="devices")
+    serial = models.CharField(max_length=60, blank=True)
+    pci_bus_id = models.CharField(max_length=40, blank=True)
+    memory_mib = models.PositiveIntegerField()
+    power_limit_watts = models.PositiveIntegerField(null=True, blank=True)
+    state = models.CharField(_("state"), max_length=20, choices=DEVICE.choices(), default=DEVICE.initial)
+    state_reason = models.CharField(max_length=200, blank=True)
+    health = models.CharField(_("health"), max_length=10, choices=Health.choices, default=Health.OK)
+    health_reasons = models.JSONField(default=list, blank=True, help_text="codes, as the agent reported them")
+    last_sample_at = models.DateTimeField(null=True, blank=True)
+
+    objects = StaffQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["node__name", "index"]
+        indexes = [models.Index(fields=["node", "index"])]
+
+    def __str__(self) -> str:
+        return f"{self.node.name}/{self.index}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("reports:device", args=[self.public_id])
+
+
+class NodeCommand(models.Model):
+    """An outbox row: the truth about what a node is told. The Celery message carries only its id."""
+
+    class Verb(models.TextChoices):
+        VERIFY = "verify", _("check the devices")
+        GRANT = "grant", _("give access")
+        EXTEND = "extend", _("move the end")
+        REVOKE = "revoke", _("take access away")
+        RECLAIM = "reclaim", _("clean and check")
+
+    public_id = PublicIdField(prefix="cmd")
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="commands")
+    verb = models.CharField(max_length=10, choices=Verb.choices)
+    lease_ref = models.CharField(max_length=40, help_text="public id of the lease")
+    generation = models.PositiveIntegerField()
+    payload = models.JSONField(default=dict)
+    deadline_at = models.DateTimeField()
+    state = models.CharField(max_length=12, choices=COMMAND.choices(), default=COMMAND.initial)
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="how often it was given out")
+    result = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = StaffQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["node", "lease_ref", "verb", "generation"], name="command_once_per_generation")
+        ]
+        indexes = [
+            models.Index(fields=["node"], condition=models.Q(state="pending"), name="command_pending"),
+            models.Index(fields=["lease_ref", "generation"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.public_id} {self.verb} {self.lease_ref}#{self.generation}"
+
+
+class Grant(models.Model):
+    """What the engine handed out on one node for a lease."""
+
+    public_id = PublicIdField(prefix="grant")
+    lease_ref = models.CharField(max_length=40)
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="grants")
+    generation = models.PositiveIntegerField()
+    login = models.CharField(max_length=40)
+    host = models.CharField(max_length=120)
+    port = models.PositiveIntegerField()
+    host_key = models.TextField(blank=True)
+    device_uuids = models.JSONField(default=list)
+    ends_at = models.DateTimeField()
+    granted_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["lease_ref", "node"], name="one_grant_per_lease_and_node")]
+
+    def __str__(self) -> str:
+        return f"{self.login}@{self.host}:{self.port}"
+
+
+class SshCertificate(models.Model):
+    """A certificate that the portal's CA signed; the serial is its own number."""
+
+    grant = models.ForeignKey(Grant, on_delete=models.PROTECT, related_name="certificates")
+    user_id = models.BigIntegerField()
+    key_id = models.CharField(max_length=200)
+    fingerprint = models.CharField(max_length=80)
+    valid_before = models.DateTimeField()
+    certificate = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.key_id
+
+
+class Handover(models.Model):
+    """The evidence taken at the start or the end of a lease, for one device."""
+
+    class Moment(models.TextChoices):
+        START = "start", _("handed over")
+        END = "end", _("returned")
+
+    lease_ref = models.CharField(max_length=40)
+    device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="handovers")
+    moment = models.CharField(max_length=5, choices=Moment.choices)
+    generation = models.PositiveIntegerField()
+    passed = models.BooleanField()
+    checks = models.JSONField(default=list, help_text="[{code, passed, observed, expected}] as the node measured them")
+    taken_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["device_id", "-moment"]
+        constraints = [
+            models.UniqueConstraint(fields=["lease_ref", "device", "moment", "generation"], name="one_handover_per_moment")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.lease_ref} {self.device_id} {self.moment}"
+
+
+class DeviceEvent(models.Model):
+    """Something that happened to a device or a node: an XID, a loss, a stalled sampler."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="events")
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="events", null=True, blank=True)
+    kind = models.CharField(max_length=40)
+    detail = models.JSONField(default=dict)
+    at = models.DateTimeField()
+
+    objects = StaffQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-at"]
+        indexes = [models.Index(fields=["node", "-at"]), models.Index(fields=["device", "-at"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.at:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,3 @@
+"""Addresses for agents only, under /api/node/v1/."""
+
+urlpatterns: list = []

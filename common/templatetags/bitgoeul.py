@@ -1,0 +1,106 @@
+"""Filters and tags that every template has."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.utils import formats, timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
+from common.quantities import seconds_to_hours
+
+register = template.Library()
+
+BADGES = {
+    "active": "green",
+    "available": "green",
+    "awarded": "green",
+    "accepted": "green",
+    "ready": "green",
+    "ok": "green",
+    "done": "green",
+    "in_use": "blue",
+    "submitted": "blue",
+    "in_review": "blue",
+    "scheduled": "azure",
+    "preparing": "azure",
+    "pending": "azure",
+    "draining": "orange",
+    "reclaiming": "orange",
+    "cleaning": "orange",
+    "returned": "orange",
+    "suspended": "orange",
+    "suspect": "orange",
+    "warn": "orange",
+    "failed": "red",
+    "fail": "red",
+    "quarantined": "red",
+    "offline": "red",
+    "unreachable": "red",
+    "terminated": "red",
+    "declined": "red",
+    "refused": "red",
+}
+
+
+@register.filter
+def hours(seconds: int | None) -> str:
+    """Device-seconds as hours with separators, `1,234.50`."""
+    return "–" if seconds is None else formats.number_format(seconds_to_hours(int(seconds)), 2, force_grouping=True)
+
+
+@register.filter
+def number(value: int | float | Decimal | None, digits: int = 0) -> str:
+    """A number with separators; an en dash for a gap (a gap is never zero)."""
+    return "–" if value is None else formats.number_format(value, digits, force_grouping=True)
+
+
+@register.filter
+def moment(value: datetime | None, with_seconds: str = "") -> str:
+    """`2026-11-23 14:00 KST` in the reader's zone."""
+    if value is None:
+        return "–"
+    return timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S %Z" if with_seconds else "%Y-%m-%d %H:%M %Z")
+
+
+@register.filter
+def day(value: Any) -> str:
+    """`2026-11-23`."""
+    if value is None:
+        return "–"
+    return (timezone.localtime(value) if isinstance(value, datetime) else value).strftime("%Y-%m-%d")
+
+
+@register.filter
+def state_label(value: str) -> str:
+    """The translated name of a state."""
+    return pgettext("state", value.replace("_", " ")) if value else "–"
+
+
+@register.filter
+def badge(value: str) -> str:
+    """A coloured badge for a state; the word carries the meaning, the colour only helps."""
+    colour = BADGES.get(value, "secondary")
+    return format_html('<span class="badge bg-{}-lt" data-state="{}">{}</span>', colour, value, state_label(value))
+
+
+@register.simple_tag(takes_context=True)
+def query_with(context: dict[str, Any], **changes: Any) -> str:
+    """The present query string with some keys changed (None removes one)."""
+    query = context["request"].GET.copy()
+    for key, value in changes.items():
+        query.pop(key, None)
+        if value is not None:
+            query[key] = value
+    return f"?{query.urlencode()}"
+
+
+@register.simple_tag
+def percent(part: int | float | None, whole: int | float | None) -> str:
+    """`37 %`, or an en dash where there is nothing to divide by."""
+    if not whole or part is None:
+        return "–"
+    return _("%(value)s %%") % {"value": formats.number_format(100 * part / whole, 0)}

@@ -1,0 +1,1 @@
+"""notify(): inbox and mail, in the reader's language."""

@@ -1,0 +1,89 @@
+"""notify(): one call puts a line into inboxes and a mail into the queue, each in its reader's language."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.core.mail import send_mail
+from django.db import connection, transaction
+from django.db.models import F
+from django.template.loader import render_to_string
+from django.utils import timezone, translation
+
+from accounts.models import User
+from common.nudge import nudge
+from notifications.models import Mail, Notification
+
+MAX_ATTEMPTS = 20
+
+
+def notify(*, recipients: Iterable[User], event: str, context: dict[str, Any], url: str = "") -> None:
+    """Tell people. `event` names templates/notifications/<event>.txt: first line subject, rest body.
+
+    `context` holds plain values and strings; `url` is a path on this site. Runs in the caller's transaction.
+    """
+    assert connection.in_atomic_block, "notify belongs in the transaction of the change"
+    people = {user.pk: user for user in recipients if user.is_active}
+    for user in people.values():
+        subject, body = _render(event, {**context, "name": user.name}, user.language, url)
+        Notification.objects.create(recipient=user, event=event, subject=subject, body=body, url=url)
+        Mail.objects.create(address=user.email, subject=f"[{settings.SITE_NAME}] {subject}", body=_with_link(body, url))
+    if people:
+        transaction.on_commit(partial(nudge, "notifications.send_pending"))
+
+
+def mail_address(*, address: str, event: str, context: dict[str, Any], language: str, url: str = "") -> None:
+    """Mail somebody who has no account yet (an invitation). Runs in the caller's transaction."""
+    assert connection.in_atomic_block, "mail_address belongs in the transaction of the change"
+    subject, body = _render(event, context, language, url)
+    Mail.objects.create(address=address, subject=f"[{settings.SITE_NAME}] {subject}", body=_with_link(body, url))
+    transaction.on_commit(partial(nudge, "notifications.send_pending"))
+
+
+def send_pending(limit: int = 100) -> int:
+    """Send what waits, oldest first; the number sent. Two senders never take the same mail."""
+    sent = 0
+    for _turn in range(limit):
+        with transaction.atomic():
+            mail = (
+                Mail.objects.select_for_update(skip_locked=True)
+                .filter(sent_at=None, attempts__lt=MAX_ATTEMPTS)
+                .order_by("attempts", "id")
+                .first()
+            )
+            if mail is None:
+                return sent
+            sent += _send(mail)
+            if mail.last_error:
+                return sent  # the mail server is ill: try again at the next beat, not in a loop
+    return sent
+
+
+def mark_read(*, actor: User, notifications: Iterable[Notification]) -> None:
+    """The actor has read these of their own notifications."""
+    ids = [note.pk for note in notifications]
+    Notification.objects.visible_to(actor).filter(pk__in=ids, read_at=None).update(read_at=timezone.now())
+
+
+def _send(mail: Mail) -> int:
+    try:
+        send_mail(mail.subject, mail.body, settings.DEFAULT_FROM_EMAIL, [mail.address])
+    except OSError as error:  # smtplib's errors are OSErrors
+        mail.last_error = str(error)[:300]
+        Mail.objects.filter(pk=mail.pk).update(attempts=F("attempts") + 1, last_error=mail.last_error)
+        return 0
+    Mail.objects.filter(pk=mail.pk).update(sent_at=timezone.now(), attempts=F("attempts") + 1, last_error="")
+    mail.last_error = ""
+    return 1
+
+
+def _render(event: str, context: dict[str, Any], language: str, url: str) -> tuple[str, str]:
+    with translation.override(language):
+        text = render_to_string(f"notifications/{event}.txt", {**context, "site": settings.SITE_NAME})
+    subject, _newline, body = text.strip().partition("\n")
+    return subject.strip()[:200], body.strip()
+
+
+def _with_link(body: str, url: str) -> str:
+    return f"{body}\n\n{settings.SITE_URL}{url}\n" if url else body + "\n"

@@ -1,0 +1,167 @@
+"""Organisations, their people, and the MOUs."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from common.ids import PublicIdField
+from partners.lifecycle import AGREEMENT
+
+_WEIGHTS = (1, 3, 7, 1, 3, 7, 1, 3, 5)
+
+
+def check_registration_number(value: str) -> None:
+    """Korean business registration number: ten digits, the last one a check digit (National Tax Service rule)."""
+    digits = [int(char) for char in value if char.isdigit()]
+    if len(digits) != 10 or not all(char.isdigit() or char == "-" for char in value):
+        raise ValidationError(_("A business registration number has ten digits, like 123-45-67891."))
+    total = sum(digit * weight for digit, weight in zip(digits, _WEIGHTS, strict=False)) + digits[8] * 5 // 10
+    if (10 - total % 10) % 10 != digits[9]:
+        raise ValidationError(_("The check digit of this business registration number is wrong. Please look again."))
+
+
+class OrganisationQuerySet(models.QuerySet["Organisation"]):
+    def visible_to(self, user: Any) -> "OrganisationQuerySet":
+        """Agency staff see all, others those they belong to."""
+        return self if user.is_agency else self.filter(pk__in=organisation_ids_of(user))
+
+
+class Organisation(models.Model):
+    """A partner startup, or the agency itself."""
+
+    class Kind(models.TextChoices):
+        PARTNER = "partner", _("partner")
+        AGENCY = "agency", _("agency")
+
+    public_id = PublicIdField(prefix="org")
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, default=Kind.PARTNER)
+    name_ko = models.CharField(_("name in Korean"), max_length=120)
+    name_en = models.CharField(_("name in English"), max_length=120)
+    registration_number = models.CharField(
+        _("business registration number"), max_length=10, unique=True, validators=[check_registration_number]
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = OrganisationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name_ko"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """The name in the reader's language."""
+        return self.name_en if (get_language() or "ko").startswith("en") else self.name_ko
+
+    def get_absolute_url(self) -> str:
+        return reverse("partners:organisation", args=[self.public_id])
+
+
+class Membership(models.Model):
+    """A person's role in one organisation."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner", _("owner")
+        MANAGER = "manager", _("manager")
+        MEMBER = "member", _("member")
+        VIEWER = "viewer", _("viewer")
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(_("role"), max_length=10, choices=Role.choices)
+    joined_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["organisation_id", "joined_at"]
+        constraints = [models.UniqueConstraint(fields=["organisation", "user"], name="one_membership_per_organisation")]
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.role} {self.organisation}"
+
+
+class Invitation(models.Model):
+    """An invitation by mail; the token is kept hashed and dies after a week or its use."""
+
+    public_id = PublicIdField(prefix="inv")
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField(_("e-mail address"))
+    role = models.CharField(_("role"), max_length=10, choices=Membership.Role.choices)
+    token_hash = models.CharField(max_length=64, unique=True)
+    invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.email} -> {self.organisation}"
+
+
+class AgreementQuerySet(models.QuerySet["Agreement"]):
+    def visible_to(self, user: Any) -> "AgreementQuerySet":
+        """Agency staff see all, others those of their organisations."""
+        return self if user.is_agency else self.filter(organisation_id__in=organisation_ids_of(user))
+
+
+class Agreement(models.Model):
+    """The MOU, as something that allows and refuses (partners/policy.py)."""
+
+    class Cooperation(models.TextChoices):
+        BUSINESS = "business", _("finding new business and tasks together")
+        DATA = "data", _("collecting and using AI data")
+        TECHNOLOGY = "technology", _("a network for exchanging technology")
+        SPREAD = "spread", _("helping companies to spread AI")
+
+    public_id = PublicIdField(prefix="agr")
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="agreements")
+    number = models.CharField(_("number"), max_length=40, unique=True)
+    title = models.CharField(_("title"), max_length=200)
+    signed_on = models.DateField(_("signed on"))
+    valid_from = models.DateField(_("valid from"))
+    valid_until = models.DateField(_("valid until (the last day counts)"))
+    agency_signatory = models.CharField(_("signatory of the agency"), max_length=120)
+    partner_signatory = models.CharField(_("signatory of the partner"), max_length=120)
+    cooperation = ArrayField(
+        models.CharField(max_length=20, choices=Cooperation.choices), verbose_name=_("areas of cooperation"), default=list
+    )
+    ceiling_gpu_seconds = models.BigIntegerField(_("ceiling, GPU-hours"))
+    ceiling_concurrent_gpus = models.PositiveIntegerField(_("ceiling, GPUs at once"))
+    gpu_classes = ArrayField(models.CharField(max_length=40), verbose_name=_("GPU classes"), default=list)
+    document = models.FileField(_("signed document (PDF)"), upload_to="agreements/%Y/", blank=True)
+    document_name = models.CharField(max_length=200, blank=True)
+    document_sha256 = models.CharField(max_length=64, blank=True)
+    state = models.CharField(_("state"), max_length=20, choices=AGREEMENT.choices(), default=AGREEMENT.initial)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = AgreementQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-signed_on", "-pk"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(valid_until__gte=models.F("valid_from")), name="agreement_term_in_order"),
+            models.CheckConstraint(condition=models.Q(ceiling_gpu_seconds__gt=0), name="agreement_hours_positive"),
+            models.CheckConstraint(condition=models.Q(ceiling_concurrent_gpus__gt=0), name="agreement_gpus_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.title}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("partners:agreement", args=[self.public_id])
+
+
+def organisation_ids_of(user: Any) -> models.QuerySet[Membership, Any]:
+    """A subquery of the ids of the organisations that a person belongs to."""
+    return Membership.objects.filter(user_id=user.pk).values("organisation_id")

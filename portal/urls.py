@@ -1,0 +1,40 @@
+"""Every address of the portal."""
+
+from importlib import import_module
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+API_APPS = ("partners", "proposals", "projects", "allocations", "cluster", "telemetry", "reports", "notifications", "accounts", "audit")
+
+
+def _api_routes() -> list:
+    routes: list = []
+    for app in API_APPS:
+        module = import_module(f"{app}.api_urls")
+        routes += module.router.urls + getattr(module, "urlpatterns", [])
+    return routes
+
+
+urlpatterns = [
+    path("", include("portal.site_urls")),
+    path("accounts/", include("allauth.urls")),
+    path("account/", include("accounts.urls")),
+    path("", include("partners.urls")),
+    path("", include("proposals.urls")),
+    path("", include("projects.urls")),
+    path("", include("allocations.urls")),
+    path("", include("notifications.urls")),
+    path("", include("audit.urls")),
+    path("", include("reports.urls")),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include(_api_routes())),
+    path("api/node/v1/", include("cluster.node_urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
+]
+if settings.DEMO:
+    urlpatterns.append(path("demo/", include("portal.demo.urls")))

@@ -1,0 +1,1 @@
+"""What an awarded proposal becomes."""

@@ -1,0 +1,187 @@
+"""Calls, asks and decisions."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from cluster.models import GpuClass, Pool
+from common.ids import PublicIdField
+from partners.models import Agreement, Organisation, organisation_ids_of
+from proposals.lifecycle import PROPOSAL
+
+
+class CallQuerySet(models.QuerySet["Call"]):
+    def visible_to(self, user: Any) -> "CallQuerySet":
+        """Staff see all; everybody else those that are or were published."""
+        return self if user.is_agency else self.filter(published_at__lte=timezone.now())
+
+
+class Call(models.Model):
+    """An invitation to propose: open rolling, or with a cut-off."""
+
+    public_id = PublicIdField(prefix="call")
+    title_ko = models.CharField(max_length=200)
+    title_en = models.CharField(max_length=200)
+    text_ko = models.TextField()
+    text_en = models.TextField()
+    pools = models.ManyToManyField(Pool, related_name="calls")
+    published_at = models.DateTimeField(null=True, blank=True)
+    closes_at = models.DateTimeField(null=True, blank=True, help_text="empty: rolling")
+
+    objects = CallQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-published_at"]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def title(self) -> str:
+        """In the reader's language."""
+        return self.title_en if (get_language() or "ko").startswith("en") else self.title_ko
+
+    @property
+    def text(self) -> str:
+        """In the reader's language."""
+        return self.text_en if (get_language() or "ko").startswith("en") else self.text_ko
+
+    def get_absolute_url(self) -> str:
+        return reverse("proposals:call", args=[self.public_id])
+
+
+class ProposalQuerySet(models.QuerySet["Proposal"]):
+    def visible_to(self, user: Any) -> "ProposalQuerySet":
+        """Agency staff see what was submitted, partners those of their organisations, drafts included."""
+        mine = Q(organisation_id__in=organisation_ids_of(user))
+        return self.filter(mine | ~Q(state="draft")) if user.is_agency else self.filter(mine)
+
+
+class Proposal(models.Model):
+    """A project's ask."""
+
+    class Purpose(models.TextChoices):
+        PREPROCESSING = "preprocessing", _("data preprocessing")
+        PRETRAINING = "pretraining", _("pretraining")
+        FINE_TUNING = "fine_tuning", _("fine-tuning")
+        EVALUATION = "evaluation", _("evaluation")
+        INFERENCE = "inference", _("inference")
+
+    public_id = PublicIdField(prefix="prop")
+    number = models.CharField(_("number"), max_length=20, unique=True, null=True, help_text="given at submission")
+    call = models.ForeignKey(Call, on_delete=models.PROTECT, related_name="proposals")
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="proposals")
+    agreement = models.ForeignKey(Agreement, on_delete=models.PROTECT, related_name="proposals")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    title = models.CharField(_("title"), max_length=200)
+    purposes = ArrayField(models.CharField(max_length=20, choices=Purpose.choices), verbose_name=_("purpose"), default=list)
+    plan = models.TextField(_("plan"), max_length=20_000, blank=True)
+    data = models.TextField(_("data"), max_length=5_000, blank=True)
+    state = models.CharField(_("state"), max_length=20, choices=PROPOSAL.choices(), default=PROPOSAL.initial)
+    version = models.PositiveIntegerField(default=0, help_text="counts submissions")
+    created_at = models.DateTimeField(auto_now_add=True)
+    submitted_at = models.DateTimeField(_("submitted"), null=True, blank=True)
+
+    objects = ProposalQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["state", "submitted_at"])]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def get_absolute_url(self) -> str:
+        return reverse("proposals:proposal", args=[self.public_id])
+
+
+class RequestLine(models.Model):
+    """GPU class x count x hours x window."""
+
+    proposal = models.ForeignKey(Proposal, on_delete=models.CASCADE, related_name="lines")
+    gpu_class = models.ForeignKey(GpuClass, on_delete=models.PROTECT, related_name="+")
+    gpus = models.PositiveIntegerField(_("GPUs"))
+    smallest_gpus = models.PositiveIntegerField(_("smallest useful number"))
+    hours = models.PositiveIntegerField(_("hours each"))
+    window_from = models.DateField(_("from"))
+    window_until = models.DateField(_("until (the last day counts)"))
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(gpus__gt=0) & Q(hours__gt=0), name="request_line_positive"),
+            models.CheckConstraint(condition=Q(smallest_gpus__lte=F("gpus")), name="smallest_within_asked"),
+            models.CheckConstraint(condition=Q(window_until__gte=F("window_from")), name="request_window_in_order"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.gpus} x {self.gpu_class} x {self.hours} h"
+
+    @property
+    def gpu_seconds(self) -> int:
+        """Device-seconds asked for."""
+        return self.gpus * self.hours * 3600
+
+
+class ProposalVersion(models.Model):
+    """What was submitted, as it was submitted."""
+
+    proposal = models.ForeignKey(Proposal, on_delete=models.CASCADE, related_name="versions")
+    version = models.PositiveIntegerField()
+    content = models.JSONField()
+    submitted_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    submitted_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-version"]
+        constraints = [models.UniqueConstraint(fields=["proposal", "version"], name="proposal_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.proposal_id} v{self.version}"
+
+
+class Decision(models.Model):
+    """Award, partial award, refusal or return, with its reason. Asks and awards are both kept."""
+
+    class Kind(models.TextChoices):
+        AWARD = "award", _("award")
+        DECLINE = "decline", _("declined")
+        RETURN = "return", _("returned for changes")
+
+    proposal = models.ForeignKey(Proposal, on_delete=models.PROTECT, related_name="decisions")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    reason = models.TextField(_("reason"), max_length=4_000)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.proposal_id}"
+
+
+class AwardLine(models.Model):
+    """What was awarded on one request line, on which pool, beside what was asked."""
+
+    decision = models.ForeignKey(Decision, on_delete=models.CASCADE, related_name="lines")
+    request = models.ForeignKey(RequestLine, on_delete=models.PROTECT, related_name="awards")
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="+")
+    gpus = models.PositiveIntegerField(_("GPUs at once"))
+    gpu_seconds = models.BigIntegerField(_("GPU-hours"))
+    window_from = models.DateTimeField(_("from"))
+    window_until = models.DateTimeField(_("until"))
+    allocation_ref = models.CharField(max_length=40, blank=True, help_text="public id of the allocation made of it")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.gpus} on {self.pool_id}"
