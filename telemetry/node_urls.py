@@ -1,0 +1,3 @@
+"""Addresses for agents only (samples), under /api/node/v1/."""
+
+urlpatterns: list = []
