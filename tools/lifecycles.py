@@ -1,0 +1,29 @@
+"""Writes docs/lifecycles.md out of the tables: `python -m tools.lifecycles`."""
+
+from pathlib import Path
+
+from allocations.lifecycle import ALLOCATION, LEASE
+from cluster.lifecycle import COMMAND, DEVICE, NODE
+from common.lifecycle import Lifecycle
+from partners.lifecycle import AGREEMENT
+from proposals.lifecycle import PROPOSAL
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "lifecycles.md"
+
+
+def lifecycles() -> tuple[Lifecycle, ...]:
+    """Every table of the house."""
+    return (AGREEMENT, PROPOSAL, ALLOCATION, LEASE, DEVICE, NODE, COMMAND)
+
+
+def page() -> str:
+    """The page as text."""
+    parts = ["# Lifecycles\n\nMade from the tables by `python -m tools.lifecycles`; a test keeps it current.\n"]
+    for lifecycle in lifecycles():
+        parts.append(f"## {lifecycle.noun.capitalize()}\n\n```mermaid\n{lifecycle.mermaid()}\n```\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page())
