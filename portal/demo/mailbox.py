@@ -1,0 +1,43 @@
+"""The folder that Django's file mail backend writes into, read back as messages."""
+
+import email
+import email.policy
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from hashlib import sha256
+from pathlib import Path
+
+_LINE = "-" * 79  # what django.core.mail.backends.filebased puts between messages
+
+
+@dataclass(frozen=True)
+class DemoMail:
+    """One mail. `key` names it in an address."""
+
+    key: str
+    at: datetime
+    to: str
+    subject: str
+    body: str
+
+
+def read_mailbox(folder: Path, limit: int = 200) -> list[DemoMail]:
+    """The newest mails first; an empty list where nothing was sent yet."""
+    mails = []
+    for path in sorted(folder.glob("*.log"), reverse=True)[:limit]:
+        for number, text in enumerate(path.read_text(errors="replace").split(f"{_LINE}\n")):
+            if text.strip():
+                mails.append(_parse(f"{path.name}-{number}", text))
+    return sorted(mails, key=lambda mail: mail.at, reverse=True)[:limit]
+
+
+def _parse(name: str, text: str) -> DemoMail:
+    message = email.message_from_string(text, policy=email.policy.default)
+    return DemoMail(
+        key=sha256(name.encode()).hexdigest()[:16],
+        at=parsedate_to_datetime(str(message["Date"])),
+        to=str(message["To"]),
+        subject=str(message["Subject"]),
+        body=str(message.get_content()),
+    )
