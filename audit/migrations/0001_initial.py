@@ -5,39 +5,50 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='AuditEvent',
+            name="AuditEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(auto_now_add=True, verbose_name='time')),
-                ('actor_id', models.CharField(blank=True, help_text='public id of the user; empty for the system', max_length=40)),
-                ('actor_label', models.CharField(max_length=254, verbose_name='actor')),
-                ('verb', models.CharField(max_length=60, verbose_name='what')),
-                ('target_type', models.CharField(max_length=40)),
-                ('target_id', models.CharField(max_length=60, verbose_name='object')),
-                ('changes', models.JSONField(default=dict, verbose_name='changes')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(auto_now_add=True, verbose_name="time")),
+                (
+                    "actor_id",
+                    models.CharField(
+                        blank=True, help_text="public id of the user; empty for the system", max_length=40
+                    ),
+                ),
+                ("actor_label", models.CharField(max_length=254, verbose_name="actor")),
+                ("verb", models.CharField(max_length=60, verbose_name="what")),
+                ("target_type", models.CharField(max_length=40)),
+                ("target_id", models.CharField(max_length=60, verbose_name="object")),
+                ("changes", models.JSONField(default=dict, verbose_name="changes")),
             ],
             options={
-                'ordering': ['-id'],
-                'indexes': [models.Index(fields=['target_id', '-id'], name='audit_audit_target__f9e927_idx'), models.Index(fields=['actor_id', '-id'], name='audit_audit_actor_i_9fd1a4_idx')],
+                "ordering": ["-id"],
+                "indexes": [
+                    models.Index(fields=["target_id", "-id"], name="audit_audit_target__f9e927_idx"),
+                    models.Index(fields=["actor_id", "-id"], name="audit_audit_actor_i_9fd1a4_idx"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='AuditSeal',
+            name="AuditSeal",
             fields=[
-                ('position', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('digest', models.CharField(max_length=64)),
-                ('event', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='seal', to='audit.auditevent')),
+                ("position", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("digest", models.CharField(max_length=64)),
+                (
+                    "event",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="seal", to="audit.auditevent"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position'],
+                "ordering": ["position"],
             },
         ),
     ]

@@ -27,15 +27,28 @@ def test_the_deprecated_pynvml_distribution_is_absent() -> None:
 def test_every_direct_requirement_is_locked_by_hash(name: str) -> None:
     lock = (ROOT / f"{name}.txt").read_text()
     for requirement in _direct(f"{name}.in"):
-        assert re.search(rf"^{re.escape(requirement)}(\[.*\])?==.*\\\n +--hash=sha256:", lock, re.M), requirement
+        assert re.search(rf"^{re.escape(requirement)}(\[.*\])?==.*\\\n +--hash=sha256:", lock, re.MULTILINE), (
+            requirement
+        )
 
 
 def test_every_direct_requirement_is_explained() -> None:
     page = (ROOT / "docs/dependencies.md").read_text().lower()
-    missing = [name for source in ("requirements.in", "requirements-dev.in") for name in _direct(source) if name not in page]
+    missing = [
+        name for source in ("requirements.in", "requirements-dev.in") for name in _direct(source) if name not in page
+    ]
     assert not missing, f"docs/dependencies.md says nothing of {missing}"
 
 
 def test_the_law_names_its_top_level_folders() -> None:
-    for name in ("manage.py", "portal", "allocations", "projects", "templates", "static", "tests", "docker-compose.yml"):
+    for name in (
+        "manage.py",
+        "portal",
+        "allocations",
+        "projects",
+        "templates",
+        "static",
+        "tests",
+        "docker-compose.yml",
+    ):
         assert (ROOT / name).exists(), name

@@ -44,15 +44,15 @@ def test_state_is_assigned_only_in_services_and_only_from_the_table() -> None:
 
 def test_update_never_writes_a_state() -> None:
     stray = []
-    for path in sources("partners", "projects", "cluster", "telemetry", "allocations", "proposals", "reports", "portal"):
+    for path in sources(
+        "partners", "projects", "cluster", "telemetry", "allocations", "proposals", "reports", "portal"
+    ):
         for node in ast.walk(ast.parse(path.read_text())):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
                 and node.func.attr == "update"
-                and any(
-                    keyword.arg == "state" and not _is_lifecycle_call(keyword.value) for keyword in node.keywords
-                )
+                and any(keyword.arg == "state" and not _is_lifecycle_call(keyword.value) for keyword in node.keywords)
             ):
                 stray.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert not stray

@@ -1,0 +1,1 @@
+"""Synthetic programmes: for measuring, and for the demonstration."""
