@@ -1,0 +1,70 @@
+"""Seconds from starting the demo to its first page: in an empty folder, and again in the same folder."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+from bench.results_writer import report
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def seconds_until(url: str, process: "subprocess.Popen[bytes]", limit_seconds: float = 300) -> float:
+    """Until `url` answers 200; SystemExit if the process ends or the limit passes."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    began = time.monotonic()
+    while time.monotonic() - began < limit_seconds:
+        if process.poll() is not None:
+            sys.exit(f"the demo ended with {process.returncode}")
+        try:
+            if opener.open(url, timeout=5).status == 200:
+                return time.monotonic() - began
+        except OSError:
+            time.sleep(0.05)
+    sys.exit(f"{url} did not answer within {limit_seconds:.0f} s")
+
+
+def measure(folder: Path) -> tuple[float, float]:
+    """(seconds to the sign-in page, seconds to /readyz) of one start of three nodes in `folder`."""
+    port = free_port()
+    environment = {**os.environ, "PORT": str(port), "DEMO_DIR": str(folder), "NODES": "3"}
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        environment.pop(name, None)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "portal.demo"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+    )
+    try:
+        page = seconds_until(f"http://127.0.0.1:{port}/accounts/login/", process)
+        return page, page + seconds_until(f"http://127.0.0.1:{port}/readyz", process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def main() -> None:
+    """Two starts: cold (nothing in the folder) and resumed."""
+    (ROOT / "var").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ROOT / "var") as name:
+        folder = Path(name) / "demo"
+        for kind in ("first", "again"):
+            page, ready = measure(folder)
+            report(f"demo_start.{kind}_page", round(page, 1), "s", nodes=3)
+            report(f"demo_start.{kind}_ready", round(ready, 1), "s", nodes=3)
+
+
+if __name__ == "__main__":
+    main()
