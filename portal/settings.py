@@ -283,6 +283,7 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- wiring between floors that may not import each other ---------------------------------------------------------
 GPU_CLASS_CHOICES = "cluster.selectors.gpu_class_choices"  # partners asks; cluster answers
+COMMITTED_FIGURES = "proposals.selectors.committed"  # partners asks; what counts against an agreement
 COMMAND_FINISHED_TASK = "allocations.reconcile_lease"  # cluster tells; allocations acts
 
 LOGGING = {
