@@ -22,3 +22,13 @@ class Submission(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key}"
+
+
+class Heartbeat(models.Model):
+    """When a part of the system last said that it lives (`worker`, `reconciler`)."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.at:%Y-%m-%d %H:%M:%S}"

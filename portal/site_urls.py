@@ -1,6 +1,12 @@
 """Home and the addresses for machines that watch us."""
 
 from django.urls import path
-from django.views.generic import TemplateView
 
-urlpatterns = [path("", TemplateView.as_view(template_name="base.html"), name="home")]
+from portal import health, site_views
+
+urlpatterns = [
+    path("", site_views.HomePage.as_view(), name="home"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics_page, name="metrics"),
+]

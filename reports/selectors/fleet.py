@@ -1,0 +1,285 @@
+"""What the fleet is doing now: one screen's worth of figures, in a fixed number of queries."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db.models import Avg, Count, Max, Q
+
+from allocations.lifecycle import HELD
+from allocations.models import Lease, Placement
+from cluster.models import Device, Node
+from telemetry.models import DeviceMinute, Sample
+
+ILL_HEALTH = (Device.Health.WARN, Device.Health.DRAIN, Device.Health.FAIL)
+ILL_STATES = ("offline", "quarantined", "rma")
+GONE_STATES = ("retired",)
+IDLE_PERCENT = 2.0
+IDLE_MINUTES = 10
+IDLE_LOOK_BACK = timedelta(hours=24)
+FRESH = timedelta(minutes=2)
+"""A sample older than this says nothing about now: twelve missed ones."""
+ROWS_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class DeviceCounts:
+    """Devices by what matters to an operator. `held` and `ill` overlap the rest; the others add up to `total`."""
+
+    total: int
+    in_use: int
+    free: int
+    turning: int
+    offline: int
+    quarantined: int
+    ill: int
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a device, and until when."""
+
+    lease: Lease
+
+    @property
+    def organisation(self) -> str:
+        """In the reader's language."""
+        return str(self.lease.allocation.project.organisation.name)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One device on the grid. `utilisation_percent` None: nothing fresh was measured."""
+
+    device: Device
+    sample: Sample | None
+    lease: Lease | None
+    level: str
+
+    @property
+    def utilisation_percent(self) -> int | None:
+        """What NVML said last, where that is fresh."""
+        return self.sample.utilisation_percent if self.sample else None
+
+
+@dataclass(frozen=True)
+class NodeRow:
+    """One node of the grid with its devices in index order."""
+
+    node: Node
+    cells: list[Cell]
+    mean_percent: float | None
+    in_use: int
+
+
+@dataclass(frozen=True)
+class IdleDevice:
+    """A held device that does nothing. `since` is when it last did something (or was handed over)."""
+
+    device: Device
+    lease: Lease
+    since: datetime
+    idle_seconds: int
+    mean_percent: float
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The dashboard. Times are UTC, amounts device-seconds."""
+
+    at: datetime
+    counts: DeviceCounts
+    nodes: list[NodeRow]
+    idle: list[IdleDevice]
+    ill: list[Cell]
+    silent_nodes: list[Node]
+    upcoming: list[Lease]
+    ending: list[Lease]
+    held_seconds: int
+    used_seconds: int
+    samples_at: datetime | None
+    levels: dict[str, int] = field(default_factory=dict)
+
+
+def device_counts(now: datetime) -> DeviceCounts:
+    """The counts alone, in one query."""
+    row = Device.objects.exclude(state__in=GONE_STATES).aggregate(
+        total=Count("pk"),
+        in_use=Count("pk", filter=Q(state="in_use")),
+        free=Count("pk", filter=Q(state="available")),
+        turning=Count("pk", filter=Q(state__in=("preparing", "cleaning"))),
+        offline=Count("pk", filter=Q(state="offline")),
+        quarantined=Count("pk", filter=Q(state__in=("quarantined", "rma"))),
+        ill=Count("pk", filter=Q(health__in=ILL_HEALTH) | Q(state__in=ILL_STATES)),
+    )
+    return DeviceCounts(**row)
+
+
+def level_of(utilisation_percent: float | None) -> str:
+    """The class of a cell: gap, idle, low, mid, high, full."""
+    if utilisation_percent is None:
+        return "gap"
+    for name, above in (("full", 90), ("high", 60), ("mid", 30), ("low", IDLE_PERCENT)):
+        if utilisation_percent > above:
+            return name
+    return "idle"
+
+
+def latest_fresh(devices: list[Device], now: datetime) -> dict[int, Sample]:
+    """The newest sample of each device that is fresh enough to speak of now."""
+    newest = (
+        Sample.objects.filter(device__in=[device.pk for device in devices], at__gt=now - FRESH)
+        .order_by("device_id", "-at")
+        .distinct("device_id")
+    )
+    return {sample.device_id: sample for sample in newest}
+
+
+def holders(devices: list[Device]) -> dict[int, Lease]:
+    """The lease that holds each device at this moment (its window has begun and its devices are not back)."""
+    placements = (
+        Placement.objects.filter(device__in=[device.pk for device in devices], released=False)
+        .filter(lease__state__in=[state for state in HELD if state != "scheduled"])
+        .select_related("lease__allocation__project__organisation", "lease__allocation__pool")
+    )
+    return {placement.device_id: placement.lease for placement in placements}
+
+
+def fleet(now: datetime) -> Fleet:
+    """Everything the dashboard shows."""
+    devices = list(
+        Device.objects.exclude(state__in=GONE_STATES)
+        .select_related("node__pool", "gpu_class")
+        .order_by("node__name", "index")
+    )
+    samples, held = latest_fresh(devices, now), holders(devices)
+    cells = [_cell(device, samples.get(device.pk), held.get(device.pk)) for device in devices]
+    by_node: dict[int, list[Cell]] = {}
+    for cell in cells:
+        by_node.setdefault(cell.device.node_id, []).append(cell)
+    since = now - timedelta(hours=24)
+    return Fleet(
+        at=now,
+        counts=_counts(devices),
+        nodes=[_node_row(rows) for rows in by_node.values()],
+        idle=idle_devices(cells, now),
+        ill=[cell for cell in cells if is_ill(cell.device)][:ROWS_SHOWN],
+        silent_nodes=list(Node.objects.exclude(state="ready").select_related("pool")[:ROWS_SHOWN]),
+        upcoming=_upcoming(now),
+        ending=_ending(now),
+        held_seconds=held_seconds(since, now),
+        used_seconds=used_seconds(since, now),
+        samples_at=max((sample.at for sample in samples.values()), default=None),
+        levels=dict(Counter(cell.level for cell in cells)),
+    )
+
+
+def is_ill(device: Device) -> bool:
+    """Health not ok, or out of service."""
+    return device.health in ILL_HEALTH or device.state in ILL_STATES
+
+
+def idle_devices(cells: list[Cell], now: datetime) -> list[IdleDevice]:
+    """Held devices whose every measured minute of the last ten stayed at 2 % or less; a gap is not idle."""
+    started_before = now - timedelta(minutes=IDLE_MINUTES)
+    candidates = {
+        cell.device.pk: cell
+        for cell in cells
+        if cell.lease and cell.lease.state == "active" and (cell.lease.active_at or now) <= started_before
+    }
+    if not candidates:
+        return []
+    quiet = _quiet_minutes(list(candidates), started_before)
+    if not quiet:
+        return []
+    last_busy = dict(
+        DeviceMinute.objects.filter(
+            device__in=list(quiet), minute__gt=now - IDLE_LOOK_BACK, utilisation_percent__gt=IDLE_PERCENT
+        )
+        .order_by()
+        .values_list("device")
+        .annotate(Max("minute"))
+    )
+    found = []
+    for pk, mean in quiet.items():
+        cell = candidates[pk]
+        assert cell.lease is not None and cell.lease.active_at is not None
+        since = max(cell.lease.active_at, last_busy.get(pk, now - IDLE_LOOK_BACK))
+        found.append(IdleDevice(cell.device, cell.lease, since, int((now - since).total_seconds()), mean))
+    return sorted(found, key=lambda row: row.since)
+
+
+def _quiet_minutes(device_ids: list[int], since: datetime) -> dict[int, float]:
+    """device id -> mean utilisation, of those quiet throughout with at least half of the minutes measured."""
+    rows = (
+        DeviceMinute.objects.filter(device__in=device_ids, minute__gte=since)
+        .order_by()
+        .values("device")
+        .annotate(
+            peak=Max("utilisation_percent"), mean=Avg("utilisation_percent"), measured=Count("utilisation_percent")
+        )
+        .filter(peak__lte=IDLE_PERCENT, measured__gte=IDLE_MINUTES // 2)
+    )
+    return {row["device"]: row["mean"] for row in rows}
+
+
+def held_seconds(start: datetime, end: datetime) -> int:
+    """Device-seconds that leases had devices in use for between two moments."""
+    leases = Lease.objects.filter(active_at__lt=end).filter(Q(drained_at=None) | Q(drained_at__gt=start))
+    total = 0
+    for count, active_at, drained_at, ended_at in leases.values_list(
+        "device_count", "active_at", "drained_at", "ended_at"
+    ):
+        until = min(drained_at or ended_at or end, end)
+        total += count * max(0, int((until - max(active_at, start)).total_seconds()))
+    return total
+
+
+def used_seconds(start: datetime, end: datetime) -> int:
+    """Device-seconds measured as used: each measured minute above the idle mark counts whole."""
+    minutes = DeviceMinute.objects.filter(
+        minute__gte=start, minute__lt=end, utilisation_percent__gt=IDLE_PERCENT
+    ).count()
+    return 60 * minutes
+
+
+def _cell(device: Device, sample: Sample | None, lease: Lease | None) -> Cell:
+    return Cell(device, sample, lease, level_of(sample.utilisation_percent if sample else None))
+
+
+def _node_row(cells: list[Cell]) -> NodeRow:
+    measured = [cell.utilisation_percent for cell in cells if cell.utilisation_percent is not None]
+    mean = sum(measured) / len(measured) if measured else None
+    in_use = sum(cell.device.state == "in_use" for cell in cells)
+    return NodeRow(cells[0].device.node, cells, mean, in_use)
+
+
+def _counts(devices: list[Device]) -> DeviceCounts:
+    """The same figures as `device_counts`, of rows already fetched."""
+    states = Counter(device.state for device in devices)
+    return DeviceCounts(
+        total=len(devices),
+        in_use=states["in_use"],
+        free=states["available"],
+        turning=states["preparing"] + states["cleaning"],
+        offline=states["offline"],
+        quarantined=states["quarantined"] + states["rma"],
+        ill=sum(is_ill(device) for device in devices),
+    )
+
+
+def _upcoming(now: datetime) -> list[Lease]:
+    return list(
+        Lease.objects.filter(state="scheduled", starts_at__lt=now + timedelta(days=2))
+        .select_related("allocation__project__organisation", "allocation__pool")
+        .order_by("starts_at")[:8]
+    )
+
+
+def _ending(now: datetime) -> list[Lease]:
+    return list(
+        Lease.objects.filter(state__in=("active", "draining", "reclaiming", "reclaim_stuck"))
+        .filter(ends_at__lt=now + timedelta(days=2))
+        .select_related("allocation__project__organisation", "allocation__pool")
+        .order_by("ends_at")[:8]
+    )

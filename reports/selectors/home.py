@@ -1,0 +1,143 @@
+"""What a person's first page says."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Max, Min, Q
+from django.utils import timezone
+
+from allocations.lifecycle import HELD
+from allocations.models import Allocation, Lease
+from cluster.models import Device
+from notifications.models import Notification
+from partners.models import Agreement, Membership, organisation_ids_of
+from proposals.models import Decision, Proposal
+from reports.selectors.fleet import ILL_HEALTH, ILL_STATES, DeviceCounts, device_counts
+
+AGREEMENTS_SHOWN = 3
+ROWS_SHOWN = 6
+OPEN_PROPOSALS = ("draft", "returned", "submitted", "in_review", "awarded")
+
+
+@dataclass(frozen=True)
+class AgreementRoom:
+    """What one agreement allows and what is left, in GPU-seconds and GPUs."""
+
+    agreement: Agreement
+    awarded_gpu_seconds: int
+    left_gpu_seconds: int
+    concurrent_gpus: int
+    left_concurrent_gpus: int
+
+
+@dataclass(frozen=True)
+class PartnerHome:
+    """What a partner's first page shows."""
+
+    rooms: list[AgreementRoom]
+    awards: list[Proposal]
+    proposals: list[Proposal]
+    allocations: list[Allocation]
+    leases: list[Lease]
+
+
+@dataclass(frozen=True)
+class StaffHome:
+    """What the agency's first page shows."""
+
+    queue_length: int
+    oldest_submitted_at: datetime | None
+    devices: DeviceCounts
+    ill: list[Device]
+    awards: list[Decision]
+    awards_waiting: int
+
+
+@dataclass(frozen=True)
+class Notices:
+    """The unread part of an inbox."""
+
+    count: int
+    rows: list[Notification]
+
+
+def notices(user: Any) -> Notices:
+    """The newest unread notices of this person and how many there are."""
+    unread = Notification.objects.visible_to(user).filter(read_at=None)
+    rows = list(unread[: ROWS_SHOWN + 1])
+    count = len(rows) if len(rows) <= ROWS_SHOWN else unread.count()
+    return Notices(count, rows[:ROWS_SHOWN])
+
+
+def partner_home(user: Any) -> PartnerHome | None:
+    """For members of a partner organisation; None for everybody else."""
+    if not Membership.objects.filter(user=user).exists():
+        return None
+    mine = organisation_ids_of(user)
+    agreements = (
+        Agreement.objects.filter(organisation_id__in=mine, state="active")
+        .select_related("organisation")
+        .order_by("valid_until")[:AGREEMENTS_SHOWN]
+    )
+    proposals = list(
+        Proposal.objects.filter(organisation_id__in=mine, state__in=OPEN_PROPOSALS).order_by("-created_at")[:20]
+    )
+    return PartnerHome(
+        rooms=_rooms(list(agreements)),
+        awards=[proposal for proposal in proposals if proposal.state == "awarded"],
+        proposals=[proposal for proposal in proposals if proposal.state != "awarded"][:ROWS_SHOWN],
+        allocations=list(
+            Allocation.objects.filter(project__organisation_id__in=mine, state__in=("active", "pending"))
+            .select_related("project", "pool")
+            .order_by("valid_until")[:ROWS_SHOWN]
+        ),
+        leases=list(
+            Lease.objects.filter(allocation__project__organisation_id__in=mine, state__in=HELD)
+            .select_related("allocation__project", "allocation__pool")
+            .order_by("starts_at")[:ROWS_SHOWN]
+        ),
+    )
+
+
+def staff_home(user: Any) -> StaffHome:
+    """Queue, fleet and the latest awards."""
+    queue = Proposal.objects.aggregate(
+        waiting=Count("pk", filter=Q(state__in=("submitted", "in_review"))),
+        oldest=Min("submitted_at", filter=Q(state__in=("submitted", "in_review"))),
+        awarded=Count("pk", filter=Q(state="awarded")),
+    )
+    ill = Device.objects.filter(Q(health__in=ILL_HEALTH) | Q(state__in=ILL_STATES)).select_related("node", "gpu_class")
+    awards = (
+        Decision.objects.filter(kind=Decision.Kind.AWARD)
+        .select_related("proposal__organisation")
+        .annotate(gpus=Max("lines__gpus"))
+        .order_by("-id")[:ROWS_SHOWN]
+    )
+    return StaffHome(
+        queue_length=queue["waiting"],
+        oldest_submitted_at=queue["oldest"],
+        devices=device_counts(timezone.now()),
+        ill=list(ill.order_by("node__name", "index")[:ROWS_SHOWN]),
+        awards=list(awards),
+        awards_waiting=queue["awarded"],
+    )
+
+
+def _rooms(agreements: list[Agreement]) -> list[AgreementRoom]:
+    """Ceilings less what allocations already took (partners.policy counts the same way)."""
+    from allocations.selectors import committed
+
+    rooms = []
+    for agreement in agreements:
+        used = committed(agreement)
+        rooms.append(
+            AgreementRoom(
+                agreement=agreement,
+                awarded_gpu_seconds=used.gpu_seconds,
+                left_gpu_seconds=max(0, agreement.ceiling_gpu_seconds - used.gpu_seconds),
+                concurrent_gpus=used.concurrent_gpus,
+                left_concurrent_gpus=max(0, agreement.ceiling_concurrent_gpus - used.concurrent_gpus),
+            )
+        )
+    return rooms
