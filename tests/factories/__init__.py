@@ -1,0 +1,36 @@
+"""Rows for tests, in a state that the services themselves could have produced."""
+
+from tests.factories.accounts import SshKeyFactory, UserFactory, enable_mfa, grant_role
+from tests.factories.allocations import AllocationFactory, LeaseFactory
+from tests.factories.cast import Cast, make_cast
+from tests.factories.cluster import DeviceFactory, GpuClassFactory, NodeFactory, PoolFactory, make_node
+from tests.factories.partners import (
+    AgreementFactory,
+    MembershipFactory,
+    OrganisationFactory,
+    ProjectFactory,
+    ProjectMemberFactory,
+    registration_number,
+)
+
+__all__ = [
+    "AgreementFactory",
+    "AllocationFactory",
+    "Cast",
+    "DeviceFactory",
+    "GpuClassFactory",
+    "LeaseFactory",
+    "MembershipFactory",
+    "NodeFactory",
+    "OrganisationFactory",
+    "PoolFactory",
+    "ProjectFactory",
+    "ProjectMemberFactory",
+    "SshKeyFactory",
+    "UserFactory",
+    "enable_mfa",
+    "grant_role",
+    "make_cast",
+    "make_node",
+    "registration_number",
+]

@@ -1,0 +1,66 @@
+"""Machines."""
+
+import uuid
+
+import factory
+from django.utils import timezone
+
+from cluster.models import Device, GpuClass, Node, Pool
+
+
+class GpuClassFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = GpuClass
+        django_get_or_create = ("code",)
+
+    code = "h100-sxm-80"
+    name = "NVIDIA H100 SXM 80 GB"
+    nvml_name = factory.LazyAttribute(lambda row: "NVIDIA H100 80GB HBM3" if row.code == "h100-sxm-80" else row.code)
+    memory_mib = 81_559
+    memory_slices = 8
+
+
+class PoolFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Pool
+
+    name = factory.Sequence(lambda n: f"h100-{n}")
+    gpu_class = factory.SubFactory(GpuClassFactory)
+
+
+class NodeFactory(factory.django.DjangoModelFactory):
+    """Ready and just heard of."""
+
+    class Meta:
+        model = Node
+
+    name = factory.Sequence(lambda n: f"gpu-{n:04d}")
+    pool = factory.SubFactory(PoolFactory)
+    token_hash = factory.LazyFunction(lambda: uuid.uuid4().hex)
+    boot_id = factory.LazyFunction(lambda: str(uuid.uuid4()))
+    ssh_host = "127.0.0.1"
+    last_seen_at = factory.LazyFunction(timezone.now)
+    state = "ready"
+
+
+class DeviceFactory(factory.django.DjangoModelFactory):
+    """Available and well."""
+
+    class Meta:
+        model = Device
+
+    node = factory.SubFactory(NodeFactory)
+    uuid = factory.LazyFunction(lambda: f"GPU-{uuid.uuid4()}")
+    index = factory.Sequence(lambda n: n % 8)
+    gpu_class = factory.SelfAttribute("node.pool.gpu_class")
+    memory_mib = 81_559
+    power_limit_watts = 700
+    state = "available"
+
+
+def make_node(pool: Pool, devices: int = 8, **fields: object) -> Node:
+    """A node of the pool with that many available devices."""
+    node: Node = NodeFactory(pool=pool, **fields)
+    for index in range(devices):
+        DeviceFactory(node=node, index=index)
+    return node
