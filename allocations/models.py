@@ -78,9 +78,15 @@ class Lease(models.Model):
     device_count = models.PositiveIntegerField(_("GPUs"))
     starts_at = models.DateTimeField(_("from"))
     ends_at = models.DateTimeField(_("until"))
+    pending_ends_at = models.DateTimeField(
+        null=True, blank=True, help_text="asked-for new end; counts only when every node has acknowledged it"
+    )
     state = models.CharField(_("state"), max_length=20, choices=LEASE.choices(), default=LEASE.initial)
     state_reason = models.CharField(max_length=300, blank=True)
     generation = models.PositiveIntegerField(default=1)
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="how often the present step was issued again")
+    retry_at = models.DateTimeField(null=True, blank=True, help_text="when a stuck step is tried again; empty: by people")
+    verified_at = models.DateTimeField(null=True, blank=True)
     note = models.CharField(_("what for"), max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     active_at = models.DateTimeField(_("handed over"), null=True, blank=True)
@@ -162,8 +168,8 @@ class LedgerEntry(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["lease", "kind"],
-                condition=Q(kind__in=["hold", "return", "settle"]),
-                name="lease_holds_and_settles_once",
+                condition=Q(kind="settle"),
+                name="lease_settles_once",
             )
         ]
 

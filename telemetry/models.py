@@ -1,5 +1,6 @@
 """Samples as they came, and minutes made of them."""
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from cluster.models import Device, Node
@@ -36,7 +37,7 @@ class Sample(models.Model):
     process_count = models.SmallIntegerField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["device", "-at"])]
+        indexes = [BrinIndex(fields=["at"], name="sample_at_brin", autosummarize=True)]
         constraints = [models.UniqueConstraint(fields=["device", "at"], name="one_sample_per_device_and_moment")]
 
     def __str__(self) -> str:
