@@ -1,0 +1,31 @@
+"""`manage.py seed_demo --dir FOLDER`: the demonstration's story, its accounts, and the tokens of its nodes."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+
+from portal.seeding.story import POOL, missing_nodes, tell
+
+
+class Command(BaseCommand):
+    help = "Seeds the demonstration. A second run changes nothing."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--dir", type=Path, required=True)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        folder: Path = options["dir"]
+        if not folder.is_dir():
+            raise CommandError(f"{folder} is not a folder")
+        accounts = tell(folder)
+        names = [f"gpu-{number:02d}" for number in range(1, int(os.environ.get("NODES", "3")) + 1)]
+        for name in missing_nodes(names):
+            token = folder / "nodes" / name / "token"
+            token.parent.mkdir(parents=True, exist_ok=True)
+            with transaction.atomic():
+                call_command("enroll_node", name, "--pool", POOL, "--token-file", str(token))
+        self.stdout.write(f"{len(accounts)} accounts in {folder / 'accounts.json'}, nodes {', '.join(names)}")
