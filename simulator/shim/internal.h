@@ -1,0 +1,42 @@
+/* What the files of the shim share: the mapped state, the way into every call, and the process list. */
+#pragma once
+#include "sim_abi.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+typedef int nvmlReturn_t;
+typedef struct sim_handle {
+    uint32_t index;
+} *nvmlDevice_t;
+
+extern sim_state *sim; /* NULL before the first successful nvmlInit */
+
+/* Checks that the library is initialised and applies the call's injected faults. */
+nvmlReturn_t sim_enter(const char *call, uint32_t device);
+/* The same for a call on a device; copies a consistent snapshot of the device to *view. */
+nvmlReturn_t sim_enter_device(const char *call, nvmlDevice_t handle, sim_device *view);
+nvmlDevice_t sim_handle_of(uint32_t index);
+/* 0 where the caller may change the node: root (NVML_SIM_ROOT=1 or =0 decides otherwise) and a writable state file. */
+nvmlReturn_t sim_require_root(void);
+/* The live processes on a device: entries are copied to out, at most max; returns how many. */
+uint32_t sim_processes_on(uint32_t device, sim_process *out, uint32_t max);
+uint64_t sim_memory_held(uint32_t device, const sim_device *view);
+uint64_t sim_now_us(void);
+void sim_sleep_ms(uint64_t ms);
+nvmlReturn_t sim_copy_text(char *out, unsigned int length, const char *text);
+
+#define ENTER(device)                                              \
+    do {                                                           \
+        nvmlReturn_t entered_ = sim_enter(__func__, (device));     \
+        if (entered_ != NVML_SUCCESS) return entered_;             \
+    } while (0)
+#define ENTER_DEVICE(handle, view)                                          \
+    sim_device view;                                                        \
+    do {                                                                    \
+        nvmlReturn_t entered_ = sim_enter_device(__func__, (handle), &view); \
+        if (entered_ != NVML_SUCCESS) return entered_;                      \
+    } while (0)
+#define REQUIRE(condition) \
+    do {                   \
+        if (!(condition)) return NVML_INVALID_ARGUMENT; \
+    } while (0)
