@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import lazy
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
@@ -25,6 +26,13 @@ def check_registration_number(value: str) -> None:
     total = sum(digit * weight for digit, weight in zip(digits, _WEIGHTS, strict=False)) + digits[8] * 5 // 10
     if (10 - total % 10) % 10 != digits[9]:
         raise ValidationError(_("The check digit of this business registration number is wrong. Please look again."))
+
+
+def _name_of(organisation: "Organisation") -> str:
+    return organisation.name
+
+
+lazystr_of = lazy(_name_of, str)
 
 
 class OrganisationQuerySet(models.QuerySet["Organisation"]):
@@ -61,6 +69,17 @@ class Organisation(models.Model):
     def name(self) -> str:
         """The name in the reader's language."""
         return self.name_en if (get_language() or "ko").startswith("en") else self.name_ko
+
+    @property
+    def lazy_name(self) -> Any:
+        """The name, in the language of the page or mail that will one day show it."""
+        return lazystr_of(self)
+
+    @property
+    def shown_registration_number(self) -> str:
+        """123-45-67891, as people write it."""
+        digits = self.registration_number
+        return f"{digits[:3]}-{digits[3:5]}-{digits[5:]}"
 
     def get_absolute_url(self) -> str:
         return reverse("partners:organisation", args=[self.public_id])
@@ -107,6 +126,11 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.email} -> {self.organisation}"
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether its week is over."""
+        return self.expires_at <= timezone.now()
 
 
 class AgreementQuerySet(models.QuerySet["Agreement"]):
@@ -157,6 +181,11 @@ class Agreement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number} {self.title}"
+
+    @property
+    def cooperation_labels(self) -> list[Any]:
+        """The areas of cooperation in the reader's language."""
+        return [self.Cooperation(area).label for area in self.cooperation]
 
     def get_absolute_url(self) -> str:
         return reverse("partners:agreement", args=[self.public_id])

@@ -1,0 +1,37 @@
+"""What templates/common/form_page.html wants to know about a form."""
+
+from typing import Any
+
+from common.web import ObjectServicePage, ServicePage
+
+
+class FormTexts:
+    """Title, introduction and button of a form page; the texts may name parts of the page's context."""
+
+    template_name = "common/form_page.html"
+    title: Any = ""
+    intro: Any = ""
+    submit_label: Any = ""
+    submit_class = "btn-primary"
+
+    def cancel_url(self) -> str:
+        """Where "Cancel" leads: the object, unless overridden."""
+        return self.object.get_absolute_url()  # type: ignore[attr-defined]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        texts = {
+            "title": self.title,
+            "intro": self.intro,
+            "submit_label": self.submit_label,
+            "submit_class": self.submit_class,
+            "cancel_url": self.cancel_url(),
+        }
+        return super().get_context_data(**{**texts, **kwargs})  # type: ignore[misc]
+
+
+class FormPage(FormTexts, ServicePage):
+    """A form on its own page."""
+
+
+class ObjectFormPage(FormTexts, ObjectServicePage):
+    """A form about one object on its own page."""

@@ -1,0 +1,54 @@
+"""One FilterSet for the page and the API."""
+
+from typing import Any
+
+import django_filters
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from common.templatetags.bitgoeul import state_label
+from partners.lifecycle import AGREEMENT
+from partners.models import Agreement, Organisation
+
+
+def state_choices(states: tuple[str, ...]) -> list[tuple[str, str]]:
+    """(state, its name in the reader's language)."""
+    return [(state, state_label(state)) for state in states]
+
+
+class OrganisationFilter(django_filters.FilterSet):
+    q = django_filters.CharFilter(label=_("Name or number"), method="search")
+    kind = django_filters.ChoiceFilter(label=_("Kind"), choices=Organisation.Kind.choices)
+
+    class Meta:
+        model = Organisation
+        fields: tuple[str, ...] = ()
+
+    def search(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Both names, and the registration number with or without hyphens."""
+        digits = value.replace("-", "")
+        query = Q(name_ko__icontains=value) | Q(name_en__icontains=value)
+        return queryset.filter(query | Q(registration_number__startswith=digits) if digits.isdigit() else query)
+
+
+class AgreementFilter(django_filters.FilterSet):
+    q = django_filters.CharFilter(label=_("Number, title or organisation"), method="search")
+    state = django_filters.MultipleChoiceFilter(label=_("State"), choices=lambda: state_choices(AGREEMENT.states))
+    organisation = django_filters.CharFilter(label=_("Organisation"), field_name="organisation__public_id")
+
+    class Meta:
+        model = Agreement
+        fields: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.form.fields["organisation"].widget = self.form.fields["organisation"].hidden_widget()
+
+    def search(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Number, title and both names of the organisation."""
+        return queryset.filter(
+            Q(number__icontains=value)
+            | Q(title__icontains=value)
+            | Q(organisation__name_ko__icontains=value)
+            | Q(organisation__name_en__icontains=value)
+        )

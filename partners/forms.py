@@ -1,0 +1,131 @@
+"""Shapes of the forms about organisations, members and agreements."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from common.quantities import hours_to_seconds
+from partners.figures import gpu_class_choices
+from partners.models import Agreement, Membership, Organisation, check_registration_number
+from partners.services.agreements import AgreementTerms
+
+
+class DateInput(forms.DateInput):
+    """The browser's own calendar; the value in ISO form, whatever the language."""
+
+    input_type = "date"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(format="%Y-%m-%d", **kwargs)
+
+
+class DateField(forms.DateField):
+    """A day as YYYY-MM-DD."""
+
+    widget = DateInput
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("input_formats", ["%Y-%m-%d"])
+        kwargs.setdefault("error_messages", {"invalid": _("Please write the day like 2026-11-23.")})
+        super().__init__(**kwargs)
+
+
+class OrganisationForm(forms.Form):
+    """A new organisation."""
+
+    name_ko = forms.CharField(label=_("Name in Korean"), max_length=120)
+    name_en = forms.CharField(label=_("Name in English"), max_length=120)
+    registration_number = forms.CharField(
+        label=_("Business registration number"),
+        max_length=20,
+        validators=[check_registration_number],
+        help_text=_("Ten digits, like 123-45-67891. The last one is a check digit."),
+    )
+
+
+class InviteForm(forms.Form):
+    """Whom to invite, as what."""
+
+    email = forms.EmailField(label=_("E-mail address"), max_length=254)
+    role = forms.ChoiceField(
+        label=_("Role"),
+        choices=Membership.Role.choices,
+        initial=Membership.Role.MEMBER,
+        help_text=_(
+            "Owners and managers propose and invite, members book and use GPUs, viewers see figures. Only owners make "
+            "owners."
+        ),
+    )
+
+
+class TransferForm(forms.Form):
+    """Who owns the organisation from now on."""
+
+    member = forms.ModelChoiceField(
+        label=_("New owner"), queryset=Membership.objects.none(), to_field_name="pk", empty_label=_("Choose a member")
+    )
+
+    def __init__(self, *args: Any, organisation: Organisation, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["member"]
+        field.queryset = organisation.memberships.exclude(user_id=user.pk).select_related("user")
+        field.label_from_instance = lambda row: f"{row.user} ({row.get_role_display()})"
+
+
+class ReasonForm(forms.Form):
+    """A decision that needs a reason."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=4_000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text=_("Both sides can read it."),
+    )
+
+
+class AgreementForm(forms.Form):
+    """What stands in the MOU."""
+
+    number = forms.CharField(label=_("Number"), max_length=40)
+    title = forms.CharField(label=_("Title"), max_length=200)
+    signed_on = DateField(label=_("Signed on"))
+    valid_from = DateField(label=_("Valid from"))
+    valid_until = DateField(label=_("Valid until"), help_text=_("The last day counts."))
+    agency_signatory = forms.CharField(label=_("Signatory of the agency"), max_length=120)
+    partner_signatory = forms.CharField(label=_("Signatory of the partner"), max_length=120)
+    cooperation = forms.MultipleChoiceField(
+        label=_("Areas of cooperation"),
+        choices=Agreement.Cooperation.choices,
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+    )
+    ceiling_gpu_hours = forms.DecimalField(
+        label=_("Ceiling: GPU-hours in all"), min_value=1, max_value=10**9, max_digits=12, decimal_places=2
+    )
+    ceiling_concurrent_gpus = forms.IntegerField(label=_("Ceiling: GPUs at once"), min_value=1, max_value=1_000_000)
+    gpu_classes = forms.MultipleChoiceField(label=_("GPU classes"), widget=forms.CheckboxSelectMultiple)
+    document = forms.FileField(
+        label=_("Signed document (PDF)"),
+        required=False,
+        max_length=200,
+        widget=forms.FileInput(attrs={"accept": "application/pdf"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["gpu_classes"]
+        field.choices = gpu_class_choices()
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        first, last = data.get("valid_from"), data.get("valid_until")
+        if first and last and last < first:
+            self.add_error("valid_until", _("The term ends before it begins. Please check both days."))
+        return data
+
+    def terms(self) -> AgreementTerms:
+        """The cleaned form as what the service takes."""
+        data = {name: value for name, value in self.cleaned_data.items() if name != "document"}
+        data["ceiling_gpu_seconds"] = hours_to_seconds(data.pop("ceiling_gpu_hours"))
+        return AgreementTerms(**data)

@@ -1,0 +1,1 @@
+"""Verbs on organisations, their people and their agreements."""
