@@ -51,8 +51,10 @@ STRUCTS: dict[str, list[tuple[str, str, int]]] = {
         "sim_device": """
             u32 seq, minor_number;
             char uuid[80], name[96], serial[32], bus_id[32], bus_id_legacy[16], vbios[32], inforom[16], part_number[80];
-            u32 pci_domain, pci_bus, pci_device, pci_device_id, pci_subsystem_id, brand, architecture, cc_major, cc_minor;
-            u32 power_min_mw, power_max_mw, power_default_mw, pcie_gen_max, pcie_width_max, nvlink_count, nvlink_version;
+            u32 pci_domain, pci_bus, pci_device, pci_device_id, pci_subsystem_id, brand, architecture;
+            u32 cc_major, cc_minor;
+            u32 power_min_mw, power_max_mw, power_default_mw;
+            u32 pcie_gen_max, pcie_width_max, nvlink_count, nvlink_version;
             u32 fabric_state, gpm_supported, mig_capable, row_remap_supported, page_retirement_supported, module_id;
             u32 sm_clock_max, mem_clock_max, temp_slowdown, temp_shutdown, temp_max, numa_node;
             u32 persistence_mode, compute_mode, power_limit_mw, ecc_mode, ecc_pending, mig_mode, accounting_mode;
