@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from functools import cache
 
 import factory
 from allauth.account.models import EmailAddress
@@ -9,10 +10,17 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.contrib.auth.hashers import make_password
 
 from accounts.models import RoleGrant, SshKey, User
 
 PASSWORD = "a-long-password-of-tests-1"  # noqa: S105
+
+
+@cache
+def _hashed() -> str:
+    """PASSWORD, hashed once: the hash is slow on purpose."""
+    return make_password(PASSWORD)
 
 
 class UserFactory(factory.django.DjangoModelFactory):
@@ -25,7 +33,7 @@ class UserFactory(factory.django.DjangoModelFactory):
     email = factory.Sequence(lambda n: f"person{n}@example.test")
     name = factory.Sequence(lambda n: f"Person {n}")
     language = "en"
-    password = factory.django.Password(PASSWORD)
+    password = factory.LazyFunction(_hashed)
 
     @factory.post_generation
     def verified(self: User, create: bool, extracted: bool | None, **_kwargs: object) -> None:

@@ -1,0 +1,158 @@
+"""The API skin of allocations and leases: the same verbs as the pages."""
+
+from dataclasses import asdict
+from typing import Any
+
+from django.db.models import Q
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import status, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import SshKey
+from allocations import selectors, serializers
+from allocations.filters import AllocationFilter, LeaseFilter
+from allocations.models import Allocation, Lease, LedgerEntry
+from allocations.services import access, booking, ending, extending, reclaiming
+from cluster.models import Pool
+from common.api import ReadViewSet
+from telemetry.selectors import latest
+
+
+def _body(serializer_class: Any, request: Request) -> dict[str, Any]:
+    serializer = serializer_class(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    data: dict[str, Any] = serializer.validated_data
+    return data
+
+
+class AllocationViewSet(ReadViewSet):
+    """Awards that one can spend."""
+
+    queryset = Allocation.objects.select_related("project", "pool__gpu_class")
+    serializer_class = serializers.AllocationSerializer
+    filterset_class = AllocationFilter
+
+    @extend_schema(responses=serializers.BalanceSerializer)
+    @action(detail=True, filterset_class=None, pagination_class=None)
+    def balance(self, request: Request, public_id: str) -> Response:
+        """What is awarded, held, charged and left."""
+        return Response(serializers.BalanceSerializer(selectors.balance(self.get_object())).data)
+
+    @extend_schema(responses=serializers.LedgerEntrySerializer(many=True))
+    @action(detail=True, filterset_class=None)
+    def ledger(self, request: Request, public_id: str) -> Response:
+        """Every amount that moved, oldest first."""
+        entries = LedgerEntry.objects.filter(allocation=self.get_object()).select_related("lease").order_by("id")
+        page = self.paginate_queryset(entries)
+        return self.get_paginated_response(serializers.LedgerEntrySerializer(page, many=True).data)
+
+
+@extend_schema_view(
+    release=extend_schema(request=None, responses=serializers.LeaseSerializer),
+    cancel=extend_schema(request=None, responses=serializers.LeaseSerializer),
+    retry=extend_schema(request=None, responses=serializers.LeaseSerializer),
+)
+class LeaseViewSet(ReadViewSet):
+    """Reservations and their verbs."""
+
+    queryset = Lease.objects.select_related("allocation__project__organisation", "allocation__pool", "booked_by")
+    serializer_class = serializers.LeaseSerializer
+    filterset_class = LeaseFilter
+
+    def _shown(self, lease: Lease, code: int = status.HTTP_200_OK) -> Response:
+        return Response(serializers.LeaseSerializer(lease).data, status=code)
+
+    @extend_schema(request=serializers.BookSerializer, responses={201: serializers.LeaseSerializer})
+    def create(self, request: Request) -> Response:
+        """Book a window."""
+        ask = _body(serializers.BookSerializer, request)
+        mine = Allocation.objects.visible_to(request.user)
+        ask["allocation"] = get_object_or_404(mine, public_id=ask["allocation"])
+        return self._shown(booking.book(actor=request.user, **ask), status.HTTP_201_CREATED)
+
+    @action(detail=True, methods=["post"])
+    def release(self, request: Request, public_id: str) -> Response:
+        """Give it back early."""
+        return self._shown(ending.release(actor=request.user, lease=self.get_object()))
+
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, public_id: str) -> Response:
+        """Give it up before it begins."""
+        return self._shown(ending.cancel(actor=request.user, lease=self.get_object()))
+
+    @extend_schema(request=serializers.ExtendSerializer, responses=serializers.LeaseSerializer)
+    @action(detail=True, methods=["post"])
+    def extend(self, request: Request, public_id: str) -> Response:
+        """Move the end; it counts when the nodes have acknowledged it (`pending_ends_at` is null again)."""
+        lease, ask = self.get_object(), _body(serializers.ExtendSerializer, request)
+        return self._shown(extending.extend(actor=request.user, lease=lease, **ask))
+
+    @extend_schema(request=serializers.ReclaimSerializer, responses=serializers.LeaseSerializer)
+    @action(detail=True, methods=["post"])
+    def reclaim(self, request: Request, public_id: str) -> Response:
+        """Take it back for the agency."""
+        lease, ask = self.get_object(), _body(serializers.ReclaimSerializer, request)
+        return self._shown(ending.reclaim(actor=request.user, lease=lease, **ask))
+
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, public_id: str) -> Response:
+        """Try a stuck return again, after an operator has looked after it."""
+        return self._shown(reclaiming.retry(actor=request.user, lease=self.get_object()))
+
+    @extend_schema(
+        request=serializers.CertificateAskSerializer, responses={201: serializers.CertificateSerializer}
+    )
+    @action(detail=True, methods=["post"])
+    def certificate(self, request: Request, public_id: str) -> Response:
+        """An SSH certificate for one of one's own keys."""
+        lease, ask = self.get_object(), _body(serializers.CertificateAskSerializer, request)
+        key = get_object_or_404(SshKey.objects.visible_to(request.user), public_id=ask["ssh_key"])  # type: ignore[arg-type]
+        made = access.issue_certificate(actor=request.user, lease=lease, ssh_key=key)
+        return Response(serializers.CertificateSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=serializers.LeaseDeviceSerializer(many=True), filters=False)
+    @action(detail=True, filterset_class=None, pagination_class=None)
+    def devices(self, request: Request, public_id: str) -> Response:
+        """Its devices, each with its latest sample."""
+        placements = list(self.get_object().placements.select_related("device__node").order_by("device_id"))
+        newest = latest(placement.device_id for placement in placements)
+        context = {"latest": newest}
+        return Response(serializers.LeaseDeviceSerializer(placements, many=True, context=context).data)
+
+    @extend_schema(responses=serializers.UsageSerializer)
+    @action(detail=True, filterset_class=None, pagination_class=None)
+    def usage(self, request: Request, public_id: str) -> Response:
+        """Held against measured, so far or sealed."""
+        return Response(serializers.UsageSerializer(selectors.lease_usage(self.get_object())).data)
+
+
+class AvailabilityViewSet(viewsets.ViewSet):
+    """What is free, in one pool and window."""
+
+    @extend_schema(
+        operation_id="availability",
+        parameters=[
+            OpenApiParameter("pool", str, required=True, description=str(_("id or name of the pool"))),
+            OpenApiParameter("gpus", int),
+            OpenApiParameter("from", {"type": "string", "format": "date-time"}, required=True),
+            OpenApiParameter("until", {"type": "string", "format": "date-time"}, required=True),
+        ],
+        responses=serializers.AvailabilitySerializer,
+    )
+    def list(self, request: Request) -> Response:
+        """Capacity in the window, and the next window for as many GPUs and as long."""
+        query = serializers.AskWindowSerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        ask = query.validated_data
+        pool = Pool.objects.visible_to(request.user).filter(Q(public_id=ask["pool"]) | Q(name=ask["pool"])).first()
+        if pool is None:
+            raise NotFound
+        found = selectors.capacity(pool, ask["since"], ask["until"])
+        offer = selectors.next_free_window(pool, ask["gpus"], ask["until"] - ask["since"], ask["since"])
+        window = {"start": offer[0], "end": offer[1]} if offer else None
+        return Response(serializers.AvailabilitySerializer(asdict(found) | {"next_window": window}).data)

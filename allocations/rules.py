@@ -1,0 +1,39 @@
+"""Who may spend an award, and who may end what was booked of it."""
+
+from typing import Any
+
+import rules
+
+from accounts.rules import may_run_nodes, may_run_programme
+from partners.rules import MANAGING, USING, role_in
+
+
+@rules.predicate
+def may_book(user: Any, allocation: Any) -> bool:
+    """Owners, managers and members of the organisation."""
+    return role_in(user, allocation.project.organisation) in USING
+
+
+@rules.predicate
+def may_end(user: Any, lease: Any) -> bool:
+    """Whoever booked it while still in the organisation, and the organisation's managers."""
+    role = role_in(user, lease.allocation.project.organisation)
+    return role in MANAGING or (role in USING and lease.booked_by_id == user.pk)
+
+
+may_extend = may_end
+
+
+@rules.predicate
+def may_enter(user: Any, lease: Any) -> bool:
+    """Managers, whoever booked it, and the project's team, as long as they may use the organisation's GPUs."""
+    project = lease.allocation.project
+    role = role_in(user, project.organisation)
+    if role in MANAGING or (role in USING and lease.booked_by_id == user.pk):
+        return True
+    return role in USING and project.team.filter(user_id=user.pk).exists()
+
+
+may_reclaim = may_run_programme | may_run_nodes
+may_award = may_run_programme
+may_retry = may_run_nodes

@@ -1,0 +1,168 @@
+"""What is free, what is promised, what is left. Reads only; every answer costs a fixed number of queries."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.utils import timezone
+
+from allocations.lifecycle import HELD
+from allocations.models import Allocation, Lease, LedgerEntry, Placement
+from allocations.timeline import FOREVER, Busy, first_window, peak
+from cluster.models import Device, Pool
+from cluster.selectors import bookable_devices
+from partners.policy import Committed
+from telemetry.selectors import measured_use
+
+LEAD = timedelta(minutes=10)
+"""How long before its start a lease is prepared: a device that is not ready now is offered from then on."""
+
+_EARLY = datetime.min.replace(tzinfo=UTC)
+_OPEN_ALLOCATIONS = ("pending", "active", "suspended", "exhausted")
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """A pool in a window: devices known, bookable, most of them booked at once, free throughout, promised by awards."""
+
+    devices: int
+    bookable: int
+    booked_peak: int
+    free: int
+    promised: int
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Device-seconds of an allocation. `held` is what open leases hold now; `left` is what may still be booked."""
+
+    awarded: int = 0
+    held: int = 0
+    charged: int = 0
+    returned: int = 0
+    credited: int = 0
+    left: int = 0
+
+
+@dataclass(frozen=True)
+class LeaseUsage:
+    """Device-seconds of one lease: held = used + idle + no_data, so far or sealed."""
+
+    held_seconds: int
+    used_seconds: int
+    idle_seconds: int
+    no_data_seconds: int
+
+
+def committed(agreement: Any) -> Committed:
+    """What the awards of an agreement already take: one query."""
+    rows = Allocation.objects.filter(project__agreement=agreement).aggregate(
+        seconds=Sum("awarded_gpu_seconds"),
+        gpus=Sum("concurrent_gpus", filter=~Q(state__in=("closed", "expired"))),
+    )
+    return Committed(gpu_seconds=rows["seconds"] or 0, concurrent_gpus=rows["gpus"] or 0)
+
+
+def balance(allocation: Allocation) -> Balance:
+    """The sums of the ledger by kind: one query."""
+    totals = dict(
+        LedgerEntry.objects.filter(allocation=allocation)
+        .order_by()
+        .values_list("kind")
+        .annotate(total=Sum("device_seconds"))
+    )
+    kind = LedgerEntry.Kind
+    return Balance(
+        awarded=totals.get(kind.AWARD, 0),
+        held=-(totals.get(kind.HOLD, 0) + totals.get(kind.RETURN, 0)),
+        charged=-totals.get(kind.SETTLE, 0),
+        returned=totals.get(kind.RETURN, 0),
+        credited=totals.get(kind.CREDIT, 0) + totals.get(kind.ADJUSTMENT, 0),
+        left=sum(totals.values()),
+    )
+
+
+def overlapping(starts_at: datetime, ends_at: datetime) -> Q:
+    """Placements that take their device somewhere in [starts_at, ends_at)."""
+    return Q(released=False, window__overlap=(starts_at, ends_at))
+
+
+def free_devices(pool: Pool, starts_at: datetime, ends_at: datetime, *, now: datetime | None = None) -> QuerySet[Device]:
+    """Bookable devices that nobody holds in the window; for a start within the lead only those ready now."""
+    taken = Placement.objects.filter(overlapping(starts_at, ends_at), device_id=OuterRef("pk"))
+    devices = bookable_devices(pool).filter(~Exists(taken))
+    if starts_at < (now or timezone.now()) + LEAD:
+        devices = devices.filter(state="available")
+    return devices
+
+
+def whole_minute(moment: datetime) -> datetime:
+    """This moment, or the next whole minute."""
+    floor = moment.replace(second=0, microsecond=0)
+    return moment if floor == moment or moment == FOREVER else floor + timedelta(minutes=1)
+
+
+def held_leases(starts_at: datetime, ends_at: datetime) -> QuerySet[Lease]:
+    """Leases that keep devices in the window; those being taken back count until they are back."""
+    late = Q(state__in=("draining", "reclaiming", "reclaim_stuck"))
+    return Lease.objects.filter(Q(ends_at__gt=starts_at) | late, state__in=HELD, starts_at__lt=ends_at)
+
+
+def capacity(pool: Pool, starts_at: datetime, ends_at: datetime) -> Capacity:
+    """The pool in one window: five queries whatever its size."""
+    windows = Placement.objects.filter(overlapping(starts_at, ends_at), device__node__pool=pool)
+    busy = [_as_busy(window) for window in windows.values_list("window", flat=True)]
+    promised = Allocation.objects.filter(
+        pool=pool, state__in=_OPEN_ALLOCATIONS, valid_from__lt=ends_at, valid_until__gt=starts_at
+    ).aggregate(gpus=Sum("concurrent_gpus"))
+    return Capacity(
+        devices=Device.objects.filter(node__pool=pool).exclude(state="retired").count(),
+        bookable=bookable_devices(pool).count(),
+        booked_peak=peak(busy, starts_at, ends_at),
+        free=free_devices(pool, starts_at, ends_at).count(),
+        promised=promised["gpus"] or 0,
+    )
+
+
+def next_free_window(
+    pool: Pool, device_count: int, duration: timedelta, after: datetime
+) -> tuple[datetime, datetime] | None:
+    """The first window of `duration` from `after` on in which so many devices are free; None: never as things stand.
+
+    Two queries; the sweep is done here. Offers begin on whole minutes: forms hold no seconds.
+    """
+    devices = dict(bookable_devices(pool).values_list("pk", "state"))
+    busy: dict[int, list[Busy]] = {pk: [] for pk in devices}
+    rows = Placement.objects.filter(device_id__in=list(devices), released=False).values_list("device_id", "window")
+    for device_id, window in rows:
+        taken = _as_busy(window)
+        busy[device_id].append(Busy(taken.start, whole_minute(taken.end)))
+    soon = whole_minute(timezone.now() + LEAD)
+    for device_id, state in devices.items():
+        if state != "available":
+            busy[device_id].append(Busy(_EARLY, soon))
+    start = first_window(list(busy.values()), device_count, duration, whole_minute(after))
+    return (start, start + duration) if start else None
+
+
+def lease_usage(lease: Lease, now: datetime | None = None) -> LeaseUsage:
+    """Held against measured device-seconds of a lease: two queries."""
+    if lease.active_at is None:
+        return LeaseUsage(0, 0, 0, 0)
+    start = lease.starts_at
+    end = max(start, min(lease.drained_at or lease.ends_at, now or timezone.now()))
+    held = int((end - start).total_seconds()) * lease.device_count
+    devices = list(lease.placements.values_list("device_id", flat=True))
+    use = measured_use(devices, start, end)
+    used = use.used_seconds if lease.used_seconds is None else lease.used_seconds
+    return LeaseUsage(
+        held_seconds=held,
+        used_seconds=min(held, used),
+        idle_seconds=min(use.idle_seconds, max(0, held - used)),
+        no_data_seconds=max(0, held - used - use.idle_seconds),
+    )
+
+
+def _as_busy(window: Any) -> Busy:
+    return Busy(window.lower or _EARLY, window.upper or FOREVER)

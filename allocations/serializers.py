@@ -1,0 +1,215 @@
+"""Shapes of allocations, leases and what they cost. Hours are GPU-hours as decimal text; seconds are device-seconds."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from allocations.models import Allocation, Lease, LedgerEntry
+from common.quantities import seconds_to_hours
+from telemetry.serializers import SampleSerializer
+
+
+class HoursField(serializers.Field):
+    """Device-seconds shown as GPU-hours with two digits."""
+
+    def to_representation(self, value: int) -> str:
+        return str(seconds_to_hours(value))
+
+
+HoursField = extend_schema_field(serializers.DecimalField(max_digits=20, decimal_places=2))(HoursField)  # type: ignore[misc]
+
+
+class AllocationSerializer(serializers.ModelSerializer):
+    """An award on one pool: what was asked and what was awarded."""
+
+    id = serializers.CharField(source="public_id", read_only=True)
+    project = serializers.CharField(source="project.public_id", read_only=True)
+    project_title = serializers.CharField(source="project.title", read_only=True)
+    pool = serializers.CharField(source="pool.public_id", read_only=True)
+    pool_name = serializers.CharField(source="pool.name", read_only=True)
+    gpu_class = serializers.CharField(source="pool.gpu_class.code", read_only=True)
+    asked_gpu_hours = HoursField(source="asked_gpu_seconds", read_only=True)
+    awarded_gpu_hours = HoursField(source="awarded_gpu_seconds", read_only=True)
+
+    class Meta:
+        model = Allocation
+        fields = (
+            "id",
+            "project",
+            "project_title",
+            "pool",
+            "pool_name",
+            "gpu_class",
+            "asked_gpu_hours",
+            "asked_concurrent_gpus",
+            "awarded_gpu_hours",
+            "concurrent_gpus",
+            "valid_from",
+            "valid_until",
+            "state",
+            "created_at",
+        )
+        read_only_fields = fields
+
+
+class BalanceSerializer(serializers.Serializer):
+    """The sums of the ledger, in device-seconds, and what is left in hours."""
+
+    awarded = serializers.IntegerField()
+    held = serializers.IntegerField()
+    charged = serializers.IntegerField()
+    returned = serializers.IntegerField()
+    credited = serializers.IntegerField()
+    left = serializers.IntegerField()
+    left_gpu_hours = HoursField(source="left")
+
+
+class LedgerEntrySerializer(serializers.ModelSerializer):
+    """One signed amount."""
+
+    lease = serializers.CharField(source="lease.public_id", read_only=True, allow_null=True, default=None)
+
+    class Meta:
+        model = LedgerEntry
+        fields = ("at", "kind", "device_seconds", "lease", "reason", "actor_label")
+        read_only_fields = fields
+
+
+class LeaseSerializer(serializers.ModelSerializer):
+    """A reservation and where it stands."""
+
+    id = serializers.CharField(source="public_id", read_only=True)
+    allocation = serializers.CharField(source="allocation.public_id", read_only=True)
+    project = serializers.CharField(source="allocation.project.public_id", read_only=True)
+    pool = serializers.CharField(source="allocation.pool.name", read_only=True)
+    booked_by = serializers.CharField(source="booked_by.public_id", read_only=True)
+
+    class Meta:
+        model = Lease
+        fields = (
+            "id",
+            "allocation",
+            "project",
+            "pool",
+            "booked_by",
+            "device_count",
+            "starts_at",
+            "ends_at",
+            "pending_ends_at",
+            "state",
+            "state_reason",
+            "generation",
+            "note",
+            "created_at",
+            "active_at",
+            "drained_at",
+            "access_gone_at",
+            "ended_at",
+            "end_reason",
+            "used_seconds",
+        )
+        read_only_fields = fields
+
+
+class BookSerializer(serializers.Serializer):
+    """An ask for a window."""
+
+    allocation = serializers.CharField(max_length=40, help_text="id of the allocation")
+    device_count = serializers.IntegerField(min_value=1, max_value=100_000)
+    starts_at = serializers.DateTimeField()
+    ends_at = serializers.DateTimeField()
+    note = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
+
+
+class ExtendSerializer(serializers.Serializer):
+    """The new end."""
+
+    ends_at = serializers.DateTimeField()
+
+
+class ReclaimSerializer(serializers.Serializer):
+    """Why."""
+
+    reason = serializers.CharField(max_length=300)
+
+
+class CertificateAskSerializer(serializers.Serializer):
+    """Which of one's own keys to sign."""
+
+    ssh_key = serializers.CharField(max_length=40, help_text="id of one of your SSH keys")
+
+
+class CertificateSerializer(serializers.Serializer):
+    """A certificate that dies with the reservation."""
+
+    certificate = serializers.CharField()
+    key_id = serializers.CharField()
+    login = serializers.CharField(source="grant.login")
+    valid_before = serializers.DateTimeField()
+
+
+class LeaseDeviceSerializer(serializers.Serializer):
+    """One device of a reservation, and what it said last."""
+
+    id = serializers.CharField(source="device.public_id")
+    node = serializers.CharField(source="device.node.name")
+    index = serializers.IntegerField(source="device.index")
+    uuid = serializers.CharField(source="device.uuid")
+    state = serializers.CharField(source="device.state")
+    health = serializers.CharField(source="device.health")
+    released = serializers.BooleanField()
+    sample = serializers.SerializerMethodField()
+
+    @extend_schema_field(SampleSerializer(allow_null=True))
+    def get_sample(self, placement: Any) -> Any:
+        """The newest sample, null while nothing was measured."""
+        sample = self.context["latest"].get(placement.device_id)
+        return SampleSerializer(sample).data if sample else None
+
+
+class UsageSerializer(serializers.Serializer):
+    """Device-seconds of a reservation: held = used + idle + no data."""
+
+    held_seconds = serializers.IntegerField()
+    used_seconds = serializers.IntegerField()
+    idle_seconds = serializers.IntegerField()
+    no_data_seconds = serializers.IntegerField()
+
+
+class AskWindowSerializer(serializers.Serializer):
+    """A question about free GPUs."""
+
+    pool = serializers.CharField(max_length=60, help_text="id or name of the pool")
+    gpus = serializers.IntegerField(min_value=1, max_value=100_000, default=1)
+    until = serializers.DateTimeField()
+
+    def get_fields(self) -> dict[str, Any]:
+        """`from` is a word of Python's."""
+        fields: dict[str, Any] = super().get_fields()
+        fields["from"] = serializers.DateTimeField(source="since")
+        return fields
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """The window has a length."""
+        if attrs["until"] <= attrs["since"]:
+            raise serializers.ValidationError({"until": "must come after from"})
+        return attrs
+
+
+class WindowSerializer(serializers.Serializer):
+    """A window."""
+
+    start = serializers.DateTimeField()
+    end = serializers.DateTimeField()
+
+
+class AvailabilitySerializer(serializers.Serializer):
+    """A pool in a window, and the next window in which so many GPUs are free for as long."""
+
+    devices = serializers.IntegerField()
+    bookable = serializers.IntegerField()
+    booked_peak = serializers.IntegerField()
+    free = serializers.IntegerField()
+    promised = serializers.IntegerField()
+    next_window = WindowSerializer(allow_null=True)

@@ -1,0 +1,189 @@
+"""The rules that a booking must pass, each with its figures and what to do next."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db.models import QuerySet
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from allocations.models import Allocation, Lease
+from allocations.selectors import balance, held_leases
+from allocations.services.telling import local
+from allocations.timeline import FOREVER, Busy, peak
+from cluster.models import Device
+from common.errors import RuleBroken, WrongState
+from common.quantities import seconds_to_hours, whole_seconds
+from partners.policy import check_booking
+
+COUNTS_AS_NOW = timedelta(minutes=5)
+SHORTEST = timedelta(minutes=10)
+LONGEST = timedelta(days=90)
+_BACKING = ("draining", "reclaiming", "reclaim_stuck")
+
+
+def lock_allocation(pk: int) -> Allocation:
+    """The allocation and its agreement, both locked: balance and ceilings are decided on them. One statement."""
+    return (
+        Allocation.objects.select_for_update(of=("self", "project__agreement"), no_key=True)
+        .select_related("project__agreement", "project__organisation", "pool__gpu_class")
+        .get(pk=pk)
+    )
+
+
+def window(starts_at: datetime, ends_at: datetime, now: datetime) -> tuple[datetime, datetime]:
+    """The window as it counts: a start of the last five minutes is now."""
+    if starts_at < now - COUNTS_AS_NOW:
+        raise RuleBroken(
+            _("The start lies in the past."),
+            code="start_in_past",
+            remedy=_("Choose now or a later time."),
+            field="starts_at",
+            facts={"now": now.isoformat()},
+        )
+    starts_at = max(starts_at, now)
+    if ends_at <= starts_at:
+        raise RuleBroken(
+            _("The end must come after the start."),
+            code="end_before_start",
+            remedy=_("Choose a later end."),
+            field="ends_at",
+        )
+    # A start that was moved to now by a few minutes does not make a ten-minute window too short.
+    if ends_at - starts_at < SHORTEST - (COUNTS_AS_NOW if starts_at == now else timedelta()):
+        raise RuleBroken(
+            _("A reservation lasts ten minutes at least."),
+            code="window_too_short",
+            remedy=_("Choose a later end."),
+            field="ends_at",
+        )
+    length(starts_at, ends_at)
+    return starts_at, ends_at
+
+
+def length(starts_at: datetime, ends_at: datetime) -> None:
+    """RuleBroken past ninety days."""
+    if ends_at - starts_at > LONGEST:
+        raise RuleBroken(
+            _("A reservation lasts ninety days at most."),
+            code="window_too_long",
+            remedy=_("Choose an end not later than %(end)s.") % {"end": local(starts_at + LONGEST)},
+            field="ends_at",
+            facts={"latest_end": (starts_at + LONGEST).isoformat()},
+        )
+
+
+def allocation_covers(allocation: Allocation, starts_at: datetime, ends_at: datetime) -> None:
+    """WrongState unless active; RuleBroken where the window leaves the allocation's own."""
+    if allocation.state != "active":
+        raise WrongState(
+            _("This allocation is not active now."),
+            code="allocation_not_active",
+            remedy=_("Its state is “%(state)s”.") % {"state": allocation.get_state_display()},
+            facts={"state": allocation.state},
+        )
+    if starts_at < allocation.valid_from or ends_at > allocation.valid_until:
+        raise RuleBroken(
+            _("The allocation is valid from %(start)s to %(end)s.")
+            % {"start": local(allocation.valid_from), "end": local(allocation.valid_until)},
+            code="outside_allocation",
+            remedy=_("Choose a window within it."),
+            field="starts_at" if starts_at < allocation.valid_from else "ends_at",
+            facts={"valid_from": allocation.valid_from.isoformat(), "valid_until": allocation.valid_until.isoformat()},
+        )
+
+
+def concurrency(
+    allocation: Allocation, device_count: int, starts_at: datetime, ends_at: datetime, *, but: Lease | None = None
+) -> None:
+    """RuleBroken past the allocation's GPUs at once, or past the agreement's ceilings and term. One query for both."""
+    if device_count < 1:
+        raise RuleBroken(
+            _("At least one GPU is needed."), code="no_gpus", remedy=_("Ask for one or more."), field="device_count"
+        )
+    rows = held_leases(starts_at, ends_at).filter(allocation__project__agreement_id=allocation.project.agreement_id)
+    if but is not None:
+        rows = rows.exclude(pk=but.pk)
+    own, all_of_agreement = _running(rows, allocation, starts_at, ends_at)
+    left = max(0, allocation.concurrent_gpus - own)
+    if device_count > left:
+        raise RuleBroken(
+            ngettext(
+                "The allocation allows %(ceiling)s GPU at once, and your other reservations hold %(used)s in this window.",
+                "The allocation allows %(ceiling)s GPUs at once, and your other reservations hold %(used)s in this window.",
+                allocation.concurrent_gpus,
+            )
+            % {"ceiling": allocation.concurrent_gpus, "used": own},
+            code="concurrent_gpus",
+            remedy=_("At most %(left)s GPUs are left then.") % {"left": left},
+            field="device_count",
+            facts={"ceiling": allocation.concurrent_gpus, "used": own, "asked": device_count, "left": left},
+        )
+    check_booking(
+        allocation.project.agreement,
+        gpus=device_count,
+        gpus_running_then=all_of_agreement,
+        starts_at=starts_at,
+        ends_at=ends_at,
+    )
+
+
+def balance_suffices(
+    allocation: Allocation, device_count: int, starts_at: datetime, ends_at: datetime, *, already: int = 0
+) -> int:
+    """The device-seconds to hold; RuleBroken with needed, left and the longest window that would fit.
+
+    `already` are device-seconds that this lease holds (an extension holds only the difference).
+    """
+    needed = device_count * whole_seconds(ends_at - starts_at) - already
+    left = balance(allocation).left
+    if needed <= left:
+        return needed
+    longest = max(0, left + already) // device_count
+    fits = timedelta(seconds=longest) >= SHORTEST
+    raise RuleBroken(
+        _("This needs %(needed)s GPU-hours and the allocation has %(left)s left.")
+        % {"needed": _hours(needed), "left": _hours(left)},
+        code="balance",
+        remedy=(
+            _("With %(count)s GPUs the window can last until %(end)s.")
+            % {"count": device_count, "end": local(starts_at + timedelta(seconds=longest))}
+            if fits
+            else _("Take fewer GPUs, or release a reservation that you do not need.")
+        ),
+        field="ends_at",
+        facts={
+            "needed_device_seconds": needed,
+            "left_device_seconds": left,
+            "longest_seconds": longest,
+            "latest_end": (starts_at + timedelta(seconds=longest)).isoformat() if fits else None,
+        },
+    )
+
+
+def named_devices(named: Sequence[Device], count: int) -> None:
+    """RuleBroken unless exactly `count` different devices are named."""
+    if len({device.pk for device in named}) != count:
+        raise RuleBroken(
+            _("%(count)s different devices must be named.") % {"count": count},
+            code="devices_named",
+            remedy=_("Name as many as you book, or none."),
+            field="devices",
+        )
+
+
+def _running(
+    rows: QuerySet[Lease], allocation: Allocation, starts_at: datetime, ends_at: datetime
+) -> tuple[int, int]:
+    own, every = [], []
+    for row in rows.values_list("allocation_id", "starts_at", "ends_at", "device_count", "state"):
+        end = FOREVER if row[4] in _BACKING else row[2]
+        every.append(Busy(row[1], end, row[3]))
+        if row[0] == allocation.pk:
+            own.append(every[-1])
+    return peak(own, starts_at, ends_at), peak(every, starts_at, ends_at)
+
+
+def _hours(seconds: int) -> str:
+    return number_format(seconds_to_hours(seconds), 2, force_grouping=True)

@@ -1,0 +1,103 @@
+"""Every way a lease ends before or at its time: cancel, release, reclaim, expire."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+from django.db.models import Min, Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from allocations.models import Lease, Placement
+from allocations.rules import may_end, may_reclaim
+from allocations.services import ledger, telling
+from allocations.services.steps import lock_lease, move, open_placements
+from common.errors import InvalidTransition, RuleBroken
+from common.nudge import nudge
+from common.permissions import require
+
+RUNNING = ("preparing", "prepare_stuck", "active")
+
+
+@transaction.atomic
+def cancel(*, actor: Any, lease: Lease) -> Lease:
+    """Give a scheduled lease up: devices free, hold given back, nothing charged."""
+    lease = lock_lease(lease.pk)
+    require(actor, may_end, lease)
+    return _cancel(lease, actor, Lease.EndReason.CANCELLED)
+
+
+@transaction.atomic
+def release(*, actor: Any, lease: Lease) -> Lease:
+    """Give a running lease back early; what was not used comes back to the allocation when the node has let go."""
+    lease = lock_lease(lease.pk)
+    require(actor, may_end, lease)
+    if lease.state == "scheduled":
+        raise InvalidTransition("reservation", lease.state, "release", ("cancel",))
+    return start_draining(lease, "release", actor=actor, end_reason=Lease.EndReason.RELEASED, now=timezone.now())
+
+
+@transaction.atomic
+def reclaim(*, actor: Any, lease: Lease, reason: str) -> Lease:
+    """Take a lease back for the agency, whatever its state before the end, with a reason that the partner reads."""
+    lease = lock_lease(lease.pk)
+    require(actor, may_reclaim)
+    if not reason.strip():
+        raise RuleBroken(
+            _("A reclaim needs a reason."), code="reason_missing", remedy=_("Write one sentence."), field="reason"
+        )
+    lease.state_reason = reason.strip()[:300]
+    if lease.state == "scheduled":
+        return _cancel(lease, actor, Lease.EndReason.RECLAIMED)
+    return start_draining(lease, "release", actor=actor, end_reason=Lease.EndReason.RECLAIMED, now=timezone.now())
+
+
+def _cancel(lease: Lease, actor: Any, end_reason: str) -> Lease:
+    lease.ended_at = timezone.now()
+    lease.end_reason = end_reason
+    move(lease, "cancel", actor=actor, fields=("ended_at", "end_reason"), reason=lease.state_reason)
+    lease.placements.filter(released=False).update(released=True)
+    ledger.settle(lease, actor=actor, reason=str(end_reason))
+    telling.tell_partner(lease, "lease_ended", charged=0)
+    return lease
+
+
+def start_draining(lease: Lease, event: str, *, actor: Any, end_reason: str, now: datetime) -> Lease:
+    """From a running state to draining: a new generation, windows open until the devices are clean.
+
+    The reconciler takes the access away; the nudge only saves it a tick. The caller has locked the lease.
+    """
+    lease.drained_at = min(now, lease.ends_at)
+    lease.end_reason = end_reason
+    lease.pending_ends_at = None
+    lease.generation += 1
+    move(lease, event, actor=actor, fields=("drained_at", "end_reason", "pending_ends_at"), reason=lease.state_reason)
+    open_windows(lease)
+    telling.tell_partner(lease, "lease_ending")
+    ref = lease.public_id
+    transaction.on_commit(lambda: nudge("allocations.reconcile_lease", ref))
+    return lease
+
+
+def open_windows(lease: Lease) -> None:
+    """Keep the devices until they are confirmed clean: no end, or the next booking of the same device.
+
+    A booking that follows stays booked; it cannot begin before the device is available, and the reconciler moves it
+    to another device if this one is not back in time.
+    """
+    placements = open_placements(lease)
+    following = dict(
+        Placement.objects.filter(
+            ~Q(lease=lease),
+            released=False,
+            device_id__in=[placement.device_id for placement in placements],
+            window__startswith__gt=lease.starts_at,
+        )
+        .order_by()
+        .values_list("device_id")
+        .annotate(first=Min("window__startswith"))
+    )
+    for placement in placements:
+        placement.window = DateTimeTZRange(placement.window.lower, following.get(placement.device_id))
+    Placement.objects.bulk_update(placements, ["window"])

@@ -1,0 +1,117 @@
+"""Moving the end: promised here, true only when every node has acknowledged it."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+from django.utils.translation import gettext as _
+
+from allocations.models import Allocation, Lease, LedgerEntry
+from allocations.rules import may_extend
+from allocations.services import checks, ledger, placing, telling
+from allocations.services.placing import LostRace
+from allocations.services.steps import lock_lease
+from audit import services as audit
+from common.errors import InvalidTransition, RuleBroken, WrongState
+from common.nudge import nudge
+from common.permissions import require
+
+EXTENDABLE = ("scheduled", "active")
+
+
+def extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
+    """Ask for a later end. RuleBroken when the devices are promised to somebody else or the balance does not suffice.
+
+    A scheduled lease has its new end at once. A running one keeps its old end until the nodes have acknowledged the
+    new one (`pending_ends_at`); the hours are held meanwhile.
+    """
+    try:
+        return _extend(actor=actor, lease=lease, ends_at=ends_at)
+    except (LostRace, IntegrityError) as error:
+        if isinstance(error, IntegrityError) and getattr(error.__cause__, "pgcode", "") != "23P01":
+            raise
+        raise RuleBroken(
+            _("The same GPUs are reserved by somebody else after the present end."),
+            code="no_free_devices",
+            remedy=_("Book a new reservation, or choose an earlier end."),
+            field="ends_at",
+        ) from None
+
+
+@transaction.atomic
+def _extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
+    lease = lock_lease(lease.pk)
+    require(actor, may_extend, lease)
+    if lease.state not in EXTENDABLE:
+        raise InvalidTransition("reservation", lease.state, "extend")
+    if lease.pending_ends_at:
+        raise WrongState(
+            _("An earlier extension is still waiting for the node."),
+            code="extension_pending",
+            remedy=_("Please try again in a minute."),
+        )
+    if ends_at <= lease.ends_at:
+        raise RuleBroken(
+            _("The new end must come after the present one."),
+            code="not_later",
+            remedy=_("The present end is %(end)s.") % {"end": telling.local(lease.ends_at)},
+            field="ends_at",
+        )
+    allocation = checks.lock_allocation(lease.allocation_id)
+    _check(allocation, lease, ends_at)
+    old = lease.ends_at
+    already = lease.device_count * ledger.seconds_between(lease.starts_at, old)
+    hold = checks.balance_suffices(allocation, lease.device_count, lease.starts_at, ends_at, already=already)
+    _move_windows(lease, ends_at)
+    ledger.enter(allocation, LedgerEntry.Kind.HOLD, -hold, actor=actor, lease=lease, reason="extension")
+    _promise(lease, ends_at)
+    changes = {"ends_at": [old, ends_at], "held_device_seconds": hold, "acknowledged": lease.pending_ends_at is None}
+    audit.record(actor=actor, verb="lease.extend", target=lease, changes=changes)
+    return lease
+
+
+def _check(allocation: Allocation, lease: Lease, ends_at: datetime) -> None:
+    checks.length(lease.starts_at, ends_at)
+    checks.allocation_covers(allocation, lease.starts_at, ends_at)
+    checks.concurrency(allocation, lease.device_count, lease.ends_at, ends_at, but=lease)
+
+
+def _move_windows(lease: Lease, ends_at: datetime) -> None:
+    ids = list(lease.placements.filter(released=False).values_list("device_id", flat=True))
+    placing.lock(ids)
+    placing.check_free(ids, lease.ends_at, ends_at, but=lease)
+    lease.placements.filter(released=False).update(window=DateTimeTZRange(lease.starts_at, ends_at))
+
+
+def _promise(lease: Lease, ends_at: datetime) -> None:
+    if lease.state == "scheduled":
+        lease.ends_at = ends_at
+    else:
+        lease.pending_ends_at = ends_at
+        lease.generation += 1
+        lease.attempts = 0
+        ref = lease.public_id
+        transaction.on_commit(lambda: nudge("allocations.reconcile_lease", ref))
+    lease.save(update_fields=["ends_at", "pending_ends_at", "generation", "attempts"])
+
+
+def confirm(lease: Lease, *, actor: Any) -> None:
+    """The nodes have acknowledged: the new end counts. The caller has locked the lease."""
+    old, lease.ends_at = lease.ends_at, lease.pending_ends_at or lease.ends_at
+    lease.pending_ends_at = None
+    lease.attempts = 0
+    lease.save(update_fields=["ends_at", "pending_ends_at", "attempts"])
+    audit.record(actor=actor, verb="lease.extended", target=lease, changes={"ends_at": [old, lease.ends_at]})
+
+
+def give_up(lease: Lease, *, actor: Any, reason: str) -> None:
+    """No acknowledgement: the old end stands, the window shrinks back, the hours come back."""
+    asked, lease.pending_ends_at = lease.pending_ends_at or lease.ends_at, None
+    lease.attempts = 0
+    lease.save(update_fields=["pending_ends_at", "attempts"])
+    allocation = Allocation.objects.select_for_update(no_key=True).get(pk=lease.allocation_id)
+    lease.placements.filter(released=False).update(window=DateTimeTZRange(lease.starts_at, lease.ends_at))
+    extra = lease.device_count * ledger.seconds_between(lease.ends_at, asked)
+    ledger.enter(allocation, LedgerEntry.Kind.RETURN, extra, actor=actor, lease=lease, reason="extension not acknowledged")
+    audit.record(actor=actor, verb="lease.extension_lost", target=lease, changes={"asked": asked, "reason": reason})

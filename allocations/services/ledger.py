@@ -1,0 +1,49 @@
+"""Every amount that moves, as one signed row. The allocation's row must be locked by the caller."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Sum
+
+from allocations.models import Allocation, Lease, LedgerEntry
+
+Kind = LedgerEntry.Kind
+
+
+def enter(
+    allocation: Allocation, kind: str, device_seconds: int, *, actor: Any, lease: Lease | None = None, reason: str = ""
+) -> LedgerEntry:
+    """Write one entry; device-seconds are signed (a hold is negative)."""
+    return LedgerEntry.objects.create(
+        allocation=allocation,
+        lease=lease,
+        kind=kind,
+        device_seconds=device_seconds,
+        reason=reason[:200],
+        actor_label=actor.label,
+    )
+
+
+def charge_of(lease: Lease, held: int) -> int:
+    """Device-seconds to charge: from the start to the end of use, never more than was held; nothing if never handed over."""
+    if lease.active_at is None or lease.drained_at is None:
+        return 0
+    return max(0, min(held, lease.device_count * seconds_between(lease.starts_at, lease.drained_at)))
+
+
+def seconds_between(start: datetime, end: datetime) -> int:
+    """Whole seconds, rounded down: a begun second is not charged."""
+    return int((end - start).total_seconds() // 1)
+
+
+def settle(lease: Lease, *, actor: Any, reason: str) -> int:
+    """Give back what is held and charge what was used; the device-seconds charged. A repeat changes nothing."""
+    allocation = Allocation.objects.select_for_update(no_key=True).get(pk=lease.allocation_id)
+    entries = dict(lease.ledger.order_by().values_list("kind").annotate(total=Sum("device_seconds")))
+    if Kind.SETTLE in entries:
+        return -entries[Kind.SETTLE]
+    held = -(entries.get(Kind.HOLD, 0) + entries.get(Kind.RETURN, 0))
+    charged = charge_of(lease, held)
+    enter(allocation, Kind.RETURN, held, actor=actor, lease=lease, reason=reason)
+    enter(allocation, Kind.SETTLE, -charged, actor=actor, lease=lease, reason=reason)
+    return charged

@@ -1,0 +1,177 @@
+"""From active to ended: the end, the access, the cleaning, the account."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from allocations.models import Lease
+from allocations.rules import may_retry
+from allocations.services import ending, extending, ledger, telling
+from allocations.services.starting import release
+from allocations.services.steps import device_ids, lock_lease, move, open_placements
+from allocations.services.waiting import STUCK_PAUSE, pursue
+from cluster.drivers.base import Step
+from cluster.selectors import grants_of
+from cluster.services import devices
+from common.actors import RECONCILER
+from common.errors import InvalidTransition
+from common.nudge import nudge
+from common.permissions import require
+from telemetry.selectors import used_device_seconds
+from telemetry.services import roll_up
+
+_LIVE = ("available", "preparing", "in_use", "cleaning")
+
+
+def step_active(lease: Lease, now: datetime) -> bool:
+    """The end by the clock or by the node's own dead-man timer; an extension that the nodes have acknowledged."""
+    if lease.pending_ends_at and now < lease.ends_at:
+        outcome, step = pursue(lease, "extend", now, hard_end=lease.pending_ends_at)
+        if outcome == "done":
+            extending.confirm(lease, actor=RECONCILER)
+            return True
+        if outcome in ("failed", "exhausted"):
+            extending.give_up(lease, actor=RECONCILER, reason="; ".join(step.failures if step else ()))
+            return True
+    if now < lease.ends_at and not _all_revoked(lease):
+        return False
+    if lease.pending_ends_at:
+        extending.give_up(lease, actor=RECONCILER, reason="not acknowledged before the end")
+    ending.start_draining(lease, "expire", actor=RECONCILER, end_reason=Lease.EndReason.EXPIRED, now=now)
+    return True
+
+
+def step_draining(lease: Lease, now: datetime) -> bool:
+    """Access away; then the devices go into cleaning."""
+    outcome, step = pursue(lease, "revoke", now)
+    if outcome == "done" or (outcome != "failed" and lease.active_at and _all_revoked(lease)):
+        _access_gone(lease, now)
+        return True
+    return _stick(lease, step, now) if outcome in ("failed", "exhausted") else False
+
+
+def _access_gone(lease: Lease, now: datetime) -> None:
+    revoked = [grant.revoked_at for grant in grants_of(lease.public_id) if grant.revoked_at]
+    placements = open_placements(lease)
+    live = device_ids(placements, "preparing", "in_use")
+    devices.start_cleaning(actor=RECONCILER, devices=live, reason=lease.public_id)
+    lease.access_gone_at = max(revoked) if revoked else now
+    move(lease, "revoked", actor=RECONCILER, fields=("access_gone_at",), access_gone_at=lease.access_gone_at)
+
+
+def step_reclaiming(lease: Lease, now: datetime) -> bool:
+    """Clean and checked: the devices are available, the account is closed. Dirty: quarantine and people."""
+    outcome, step = pursue(lease, "reclaim", now)
+    if outcome == "done":
+        _end(lease, now)
+        return True
+    if outcome == "failed" and step is not None:
+        return _dirty(lease, step, now)
+    return _stick(lease, step, now) if outcome == "exhausted" else False
+
+
+def step_stuck(lease: Lease, now: datetime) -> bool:
+    """A silent node is asked again every few minutes; a dirty device waits for an operator (`retry`)."""
+    if lease.retry_at is None:
+        return False
+    return step_draining(lease, now) if lease.access_gone_at is None else step_reclaiming(lease, now)
+
+
+def step_failed(lease: Lease, now: datetime) -> bool:
+    """The devices that a failed lease had prepared come back through a reclaim, too."""
+    placements = open_placements(lease)
+    if not placements:
+        return False
+    outcome, step = pursue(lease, "reclaim", now)
+    if outcome == "done":
+        _give_back(lease, now)
+        return True
+    if outcome == "failed" and step is not None:
+        _quarantine(lease, step)
+        release(placements, now)
+        telling.tell_operators(lease, "lease_stuck")
+        return True
+    if outcome == "exhausted" and lease.retry_at is None:
+        lease.retry_at = now + STUCK_PAUSE
+        lease.save(update_fields=["retry_at"])
+        telling.tell_operators(lease, "lease_stuck")
+    return False
+
+
+@transaction.atomic
+def retry(*, actor: Any, lease: Lease) -> Lease:
+    """An operator has looked after a stuck return: quarantined devices go back to cleaning and are checked again."""
+    lease = lock_lease(lease.pk)
+    require(actor, may_retry)
+    if lease.state != "reclaim_stuck":
+        raise InvalidTransition("reservation", lease.state, "retry")
+    placements = open_placements(lease)
+    devices.return_to_service(actor=actor, devices=device_ids(placements, "quarantined", "offline"), reason=lease.public_id)
+    lease.generation += 1
+    lease.state_reason = ""
+    lease.access_gone_at = lease.access_gone_at or timezone.now()
+    move(lease, "revoked", actor=actor, fields=("access_gone_at",), retried=True)
+    ref = lease.public_id
+    transaction.on_commit(lambda: nudge("allocations.reconcile_lease", ref))
+    return lease
+
+
+def _end(lease: Lease, now: datetime) -> None:
+    placed = [row.device_id for row in lease.placements.all()]
+    _give_back(lease, now)
+    start, end = lease.starts_at, lease.drained_at or now
+    if lease.active_at and end > start:
+        roll_up(now, device_ids=placed)
+    lease.used_seconds = used_device_seconds(placed, start, end) if lease.active_at and end > start else 0
+    lease.ended_at = now
+    lease.state_reason = lease.state_reason if lease.end_reason == Lease.EndReason.RECLAIMED else ""
+    charged = ledger.settle(lease, actor=RECONCILER, reason=str(lease.end_reason))
+    changes = {"charged_device_seconds": charged, "used_device_seconds": lease.used_seconds}
+    move(lease, "cleaned", actor=RECONCILER, fields=("used_seconds", "ended_at"), **changes)
+    telling.tell_partner(lease, "lease_ended", charged=charged)
+
+
+def _give_back(lease: Lease, now: datetime) -> None:
+    placements = open_placements(lease)
+    cleaning = device_ids(placements, "cleaning")
+    devices.confirm_clean(actor=RECONCILER, devices=cleaning, reason=lease.public_id)
+    release(placements, now)
+
+
+def _dirty(lease: Lease, step: Step, now: datetime) -> bool:
+    """The bad devices stay held and go to quarantine, the clean ones go back to everybody."""
+    bad = _quarantine(lease, step)
+    good = [row for row in open_placements(lease) if row.device.uuid not in bad]
+    devices.confirm_clean(actor=RECONCILER, devices=device_ids(good, "cleaning"), reason=lease.public_id)
+    release(good, now)
+    return _stick(lease, step, now, wait_for_people=True)
+
+
+def _quarantine(lease: Lease, step: Step) -> set[str]:
+    bad = {report.uuid for report in step.reports if not report.passed}
+    rows = [row for row in open_placements(lease) if row.device.uuid in bad]
+    reason = f"{lease.public_id}: not clean after use"
+    devices.quarantine(actor=RECONCILER, devices=device_ids(rows, *_LIVE), reason=reason)
+    return bad
+
+
+def _stick(lease: Lease, step: Step | None, now: datetime, *, wait_for_people: bool = False) -> bool:
+    retry_at = None if wait_for_people else now + STUCK_PAUSE
+    if lease.state == "reclaim_stuck":
+        if wait_for_people:
+            lease.retry_at = None
+            lease.save(update_fields=["retry_at"])
+        return wait_for_people
+    lease.state_reason = "; ".join(step.failures if step else ())[:300]
+    move(lease, "stick", actor=RECONCILER, reason=lease.state_reason)
+    lease.retry_at = retry_at
+    lease.save(update_fields=["retry_at"])
+    telling.tell_operators(lease, "lease_stuck")
+    return True
+
+
+def _all_revoked(lease: Lease) -> bool:
+    grants = list(grants_of(lease.public_id))
+    return bool(grants) and all(grant.revoked_at for grant in grants)

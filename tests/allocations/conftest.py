@@ -1,0 +1,46 @@
+"""A partner with an award on a pool of two nodes."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from allocations.models import Allocation, Lease
+from allocations.services import booking
+from cluster.models import Node, Pool
+from tests.factories import AllocationFactory, Cast, PoolFactory, make_cast, make_node
+
+
+@dataclass
+class Stage:
+    """The cast, two nodes of eight and four devices, and an allocation of 64 GPUs at once and 10,000 hours."""
+
+    cast: Cast
+    pool: Pool
+    big: Node
+    small: Node
+    allocation: Allocation
+    now: datetime
+
+    def book(self, count: int = 2, start: float = 1, hours: float = 2, **fields: Any) -> Lease:
+        """Book `count` GPUs from `start` hours from now on."""
+        starts_at = self.now + timedelta(hours=start)
+        asked = {"actor": self.cast.owner, "allocation": self.allocation, "device_count": count} | fields
+        return booking.book(starts_at=starts_at, ends_at=starts_at + timedelta(hours=hours), **asked)
+
+
+@pytest.fixture
+def stage(db: None) -> Stage:
+    """See Stage."""
+    cast = make_cast()
+    pool = PoolFactory()
+    return Stage(
+        cast=cast,
+        pool=pool,
+        big=make_node(pool, 8),
+        small=make_node(pool, 4),
+        allocation=AllocationFactory(project=cast.project, pool=pool),
+        now=timezone.now(),
+    )
