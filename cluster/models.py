@@ -23,7 +23,9 @@ class GpuClass(models.Model):
     name = models.CharField(max_length=80)
     nvml_name = models.CharField(max_length=96, unique=True, help_text="what NVML calls it")
     memory_mib = models.PositiveIntegerField()
-    memory_slices = models.PositiveSmallIntegerField(default=8, help_text="as NVML reports for MIG; 8 where there is none")
+    memory_slices = models.PositiveSmallIntegerField(
+        default=8, help_text="as NVML reports for MIG; 8 where there is none"
+    )
 
     class Meta:
         ordering = ["code"]
@@ -153,7 +155,9 @@ class NodeCommand(models.Model):
     class Meta:
         ordering = ["id"]
         constraints = [
-            models.UniqueConstraint(fields=["node", "lease_ref", "verb", "generation"], name="command_once_per_generation")
+            models.UniqueConstraint(
+                fields=["node", "lease_ref", "verb", "generation"], name="command_once_per_generation"
+            )
         ]
         indexes = [
             models.Index(fields=["node"], condition=models.Q(state="pending"), name="command_pending"),
@@ -223,7 +227,9 @@ class Handover(models.Model):
     class Meta:
         ordering = ["device_id", "-moment"]
         constraints = [
-            models.UniqueConstraint(fields=["lease_ref", "device", "moment", "generation"], name="one_handover_per_moment")
+            models.UniqueConstraint(
+                fields=["lease_ref", "device", "moment", "generation"], name="one_handover_per_moment"
+            )
         ]
 
     def __str__(self) -> str:

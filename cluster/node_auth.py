@@ -1,0 +1,56 @@
+"""How a node's agent is known: `Authorization: Node <token>`."""
+
+from typing import Any
+
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.throttling import SimpleRateThrottle
+
+from cluster.models import Node
+from cluster.services.nodes import hash_token
+
+
+class NodePrincipal:
+    """The agent of one node; no person, no role."""
+
+    is_authenticated = True
+    is_anonymous = False
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.pk = f"node-{node.pk}"
+
+
+class NodeTokenAuthentication(BaseAuthentication):
+    """Looks the token's hash up; a wrong one is 401."""
+
+    def authenticate(self, request: Request) -> tuple[NodePrincipal, None] | None:
+        words = get_authorization_header(request).split()
+        if len(words) != 2 or words[0].lower() != b"node":
+            return None
+        node = Node.objects.select_related("pool").filter(token_hash=hash_token(words[1].decode("latin-1"))).first()
+        if node is None:
+            raise AuthenticationFailed("This node token is not known.")
+        return NodePrincipal(node), None
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Node"
+
+
+class IsNode(BasePermission):
+    """Agents only: a person's session or token opens nothing here."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return isinstance(request.user, NodePrincipal)
+
+
+class NodeThrottle(SimpleRateThrottle):
+    """A node that floods is slowed, the others are not."""
+
+    scope = "node"
+    rate = "1200/min"
+
+    def get_cache_key(self, request: Request, view: Any) -> str | None:
+        return f"throttle_{getattr(request.user, 'pk', 'anonymous')}"

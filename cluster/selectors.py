@@ -1,0 +1,42 @@
+"""Questions about the machines."""
+
+from django.db.models import QuerySet
+
+from cluster.models import Device, GpuClass, Grant, Handover, Node, NodeCommand, Pool
+
+GONE = ("offline", "quarantined", "rma", "retired")
+
+
+def gpu_class_choices() -> list[tuple[str, str]]:
+    """(code, name) of every GPU class, for forms."""
+    return [(code, str(name)) for code, name in GpuClass.objects.order_by("code").values_list("code", "name")]
+
+
+def pending_commands(node_id: int) -> QuerySet[NodeCommand]:
+    """What a node has not answered yet, oldest first."""
+    return NodeCommand.objects.filter(node_id=node_id, state="pending").select_related("node").order_by("id")
+
+
+def grants_of(lease_ref: str) -> QuerySet[Grant]:
+    """The logins of a lease, one a node."""
+    return Grant.objects.filter(lease_ref=lease_ref).select_related("node").order_by("node__name")
+
+
+def handovers_of(lease_ref: str) -> QuerySet[Handover]:
+    """The evidence of a lease, by device and moment."""
+    return Handover.objects.filter(lease_ref=lease_ref).select_related("device__node").order_by("device_id", "-moment")
+
+
+def bookable_devices(pool: Pool) -> QuerySet[Device]:
+    """Devices of a pool that may be promised: there, not ill, on a node that takes new leases."""
+    return (
+        Device.objects.filter(node__pool=pool, node__state="ready", health__in=("ok", "warn"))
+        .exclude(state__in=GONE)
+        .select_related("node", "gpu_class")
+        .order_by("pk")
+    )
+
+
+def devices_to_check(node: Node) -> list[str]:
+    """UUIDs of the devices of a node that wait in `cleaning` for proof that they are empty and healthy."""
+    return [str(uuid) for uuid in Device.objects.filter(node=node, state="cleaning").values_list("uuid", flat=True)]

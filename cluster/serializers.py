@@ -1,0 +1,175 @@
+"""Shapes of what goes over the wire: of nodes, and of the staff API."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from cluster.models import Device, DeviceEvent, Node, Pool
+
+
+class CheckSerializer(serializers.Serializer[Any]):
+    """One device's checks."""
+
+    uuid = serializers.CharField(max_length=80)
+    passed = serializers.BooleanField()
+    checks = serializers.ListField(child=serializers.DictField(), max_length=100)
+
+
+class InventoryDeviceSerializer(serializers.Serializer[Any]):
+    """One device as the agent sees it."""
+
+    uuid = serializers.CharField(max_length=80)
+    index = serializers.IntegerField(min_value=0, max_value=255)
+    name = serializers.CharField(max_length=96)
+    serial = serializers.CharField(max_length=60, allow_null=True, allow_blank=True, required=False)
+    pci_bus_id = serializers.CharField(max_length=40, allow_null=True, allow_blank=True, required=False)
+    memory_mib = serializers.IntegerField(min_value=1, max_value=10_000_000)
+    power_limit_watts = serializers.FloatField(allow_null=True, required=False, min_value=0, max_value=100_000)
+
+
+class SshDoorSerializer(serializers.Serializer[Any]):
+    """Where the node lets tenants in."""
+
+    host = serializers.CharField(max_length=120)
+    port = serializers.IntegerField(min_value=1, max_value=65_535)
+    host_key = serializers.CharField(max_length=2_000)
+
+
+class LeaseReportSerializer(serializers.Serializer[Any]):
+    """A lease as the node remembers it."""
+
+    lease = serializers.CharField(max_length=40)
+    generation = serializers.IntegerField(min_value=0)
+    state = serializers.ChoiceField(choices=["granted", "revoked"])
+    hard_end = serializers.FloatField(allow_null=True, required=False)
+    at = serializers.FloatField(allow_null=True, required=False)
+
+
+class HelloSerializer(serializers.Serializer[Any]):
+    """hello/"""
+
+    boot_id = serializers.CharField(max_length=64)
+    agent_version = serializers.CharField(max_length=40)
+    driver_version = serializers.CharField(max_length=40, allow_blank=True)
+    sent_at = serializers.FloatField()
+    ssh = SshDoorSerializer()
+    devices = InventoryDeviceSerializer(many=True, max_length=64)
+    checks = CheckSerializer(many=True, required=False, default=list, max_length=64)
+    leases = LeaseReportSerializer(many=True, required=False, default=list, max_length=1_000)
+
+
+class DeviceHealthSerializer(serializers.Serializer[Any]):
+    """One device's health."""
+
+    uuid = serializers.CharField(max_length=80)
+    health = serializers.ChoiceField(choices=Device.Health.choices)
+    reasons = serializers.ListField(child=serializers.CharField(max_length=120), max_length=50, default=list)
+
+
+class HeartbeatSerializer(serializers.Serializer[Any]):
+    """heartbeat/"""
+
+    boot_id = serializers.CharField(max_length=64)
+    sent_at = serializers.FloatField()
+    devices = DeviceHealthSerializer(many=True, required=False, default=list, max_length=64)
+    leases = LeaseReportSerializer(many=True, required=False, default=list, max_length=1_000)
+    checks = CheckSerializer(many=True, required=False, default=list, max_length=64)
+
+
+class ResultSerializer(serializers.Serializer[Any]):
+    """commands/<id>/result/"""
+
+    generation = serializers.IntegerField(min_value=0)
+    outcome = serializers.ChoiceField(choices=["done", "failed"])
+    result = serializers.DictField()
+
+    def validate_result(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Evidence inside a result has the shape of checks."""
+        if "checks" in value:
+            checks = CheckSerializer(data=value["checks"], many=True)
+            checks.is_valid(raise_exception=True)
+            value = {**value, "checks": checks.validated_data}
+        return value
+
+
+class GrantResultSerializer(SshDoorSerializer):
+    """What a finished grant must say."""
+
+
+class DeadManSerializer(serializers.Serializer[Any]):
+    """reports/"""
+
+    kind = serializers.ChoiceField(choices=["revoked"])
+    lease = serializers.CharField(max_length=40)
+    generation = serializers.IntegerField(min_value=0)
+    at = serializers.FloatField(min_value=0, max_value=32_503_680_000)
+    killed = serializers.IntegerField(min_value=0, default=0)
+    remaining = serializers.ListField(child=serializers.IntegerField(), default=list)
+
+
+class EventSerializer(serializers.Serializer[Any]):
+    """One line of events/"""
+
+    uuid = serializers.CharField(max_length=80, allow_null=True, required=False)
+    kind = serializers.CharField(max_length=40)
+    detail = serializers.DictField(default=dict)
+    at = serializers.FloatField(min_value=0, max_value=32_503_680_000)
+
+
+class EventsSerializer(serializers.Serializer[Any]):
+    """events/"""
+
+    events = EventSerializer(many=True, max_length=200)
+
+
+class PoolSerializer(serializers.ModelSerializer[Pool]):
+    """A pool, as everybody may see it."""
+
+    gpu_class = serializers.CharField(source="gpu_class.code")
+
+    class Meta:
+        model = Pool
+        fields = ("public_id", "name", "gpu_class", "engine")
+
+
+class NodeSerializer(serializers.ModelSerializer[Node]):
+    """A node, for staff."""
+
+    pool = serializers.CharField(source="pool.name")
+
+    class Meta:
+        model = Node
+        fields = (
+            *("public_id", "name", "pool", "state", "boot_id", "agent_version", "driver_version"),
+            *("ssh_host", "ssh_port", "last_seen_at", "clock_skew_seconds"),
+        )
+
+
+class DeviceSerializer(serializers.ModelSerializer[Device]):
+    """A device, for staff."""
+
+    node = serializers.CharField(source="node.name")
+    gpu_class = serializers.CharField(source="gpu_class.code")
+
+    class Meta:
+        model = Device
+        fields = (
+            *("public_id", "uuid", "node", "index", "gpu_class", "serial", "pci_bus_id", "memory_mib"),
+            *("state", "state_reason", "health", "health_reasons", "last_sample_at"),
+        )
+
+
+class DeviceEventSerializer(serializers.ModelSerializer[DeviceEvent]):
+    """Something that happened."""
+
+    device = serializers.CharField(source="device.public_id", default=None)
+
+    class Meta:
+        model = DeviceEvent
+        fields = ("at", "kind", "device", "detail")
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    """Why."""
+
+    reason = serializers.CharField(max_length=200)

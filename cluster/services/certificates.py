@@ -1,0 +1,74 @@
+"""The portal as an SSH certificate authority: a certificate is a key to one login, until one moment."""
+
+import base64
+import hashlib
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    SSHCertificateBuilder,
+    SSHCertificateType,
+    load_ssh_private_key,
+    load_ssh_public_key,
+)
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from audit.services import record
+from cluster.models import Grant, SshCertificate
+
+CLOCK_ALLOWANCE = timedelta(minutes=5)  # a node's clock may be behind ours
+
+
+@cache
+def _authority() -> Ed25519PrivateKey:
+    key = load_ssh_private_key(settings.SSH_CA_KEY.encode(), password=None)
+    assert isinstance(key, Ed25519PrivateKey), "SSH_CA_KEY must be an ed25519 key"
+    return key
+
+
+def authority_public_key() -> str:
+    """The CA's public key as one OpenSSH line; nodes trust exactly this."""
+    return _authority().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+@transaction.atomic
+def issue(*, actor: Any, grant: Grant, user: Any, public_key: str, valid_before: datetime) -> SshCertificate:
+    """Sign a user's public key for the login of `grant`, valid from now until `valid_before` and no longer.
+
+    The caller has decided that this user may have it. The key id names lease and person, the serial is the row's id.
+    """
+    fingerprint = "SHA256:" + base64.b64encode(
+        hashlib.sha256(base64.b64decode(public_key.split()[1])).digest()
+    ).decode().rstrip("=")
+    row = SshCertificate.objects.create(
+        grant=grant,
+        user_id=user.pk,
+        key_id=f"{grant.lease_ref} {user.label}",
+        fingerprint=fingerprint,
+        valid_before=valid_before,
+        certificate="",
+    )
+    certificate = (
+        SSHCertificateBuilder()
+        .public_key(load_ssh_public_key(public_key.encode()))  # type: ignore[arg-type]  # DSA was refused when kept
+        .serial(row.pk)
+        .type(SSHCertificateType.USER)
+        .key_id(row.key_id.encode())
+        .valid_principals([grant.login.encode()])
+        .valid_after(int((timezone.now() - CLOCK_ALLOWANCE).timestamp()))
+        .valid_before(int(valid_before.astimezone(UTC).timestamp()))
+        .add_extension(b"permit-pty", b"")
+        .sign(_authority())
+    )
+    row.certificate = certificate.public_bytes().decode()
+    row.save(update_fields=["certificate"])
+    record(
+        actor=actor, verb="certificate.issue", target=grant, changes={"key_id": row.key_id, "fingerprint": fingerprint}
+    )
+    return row

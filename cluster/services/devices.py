@@ -1,0 +1,65 @@
+"""What happens to a device, each verb over any number of them at once, locked in the order of their ids."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+
+from accounts.rules import may_run_nodes
+from audit.services import record
+from cluster.lifecycle import DEVICE
+from cluster.models import Device
+from common.permissions import require
+
+
+def prepare(*, actor: Any, devices: Iterable[int], reason: str = "") -> list[Device]:
+    """available -> preparing, for a lease that is about to start."""
+    return _move(actor, devices, "prepare", reason)
+
+
+def hand_over(*, actor: Any, devices: Iterable[int], reason: str = "") -> list[Device]:
+    """preparing -> in_use: the node has given access."""
+    return _move(actor, devices, "hand_over", reason)
+
+
+def start_cleaning(*, actor: Any, devices: Iterable[int], reason: str = "") -> list[Device]:
+    """preparing or in_use -> cleaning."""
+    return _move(actor, devices, "clean", reason)
+
+
+def confirm_clean(*, actor: Any, devices: Iterable[int], reason: str = "") -> list[Device]:
+    """cleaning -> available: the node proved the device empty and healthy."""
+    return _move(actor, devices, "confirm_clean", reason)
+
+
+def quarantine(*, actor: Any, devices: Iterable[int], reason: str) -> list[Device]:
+    """Any live state -> quarantined; only an operator brings it back."""
+    return _move(actor, devices, "quarantine", reason)
+
+
+def lose(*, actor: Any, devices: Iterable[int], reason: str) -> list[Device]:
+    """The node no longer sees it -> offline."""
+    return _move(actor, devices, "lose", reason)
+
+
+def clean(*, actor: Any, devices: Iterable[int], reason: str) -> list[Device]:
+    """offline or quarantined -> cleaning; the next clean report of the node makes it available. Operators only."""
+    require(actor, may_run_nodes)
+    return _move(actor, devices, "clean", reason)
+
+
+@transaction.atomic
+def _move(actor: Any, devices: Iterable[int], event: str, reason: str) -> list[Device]:
+    rows = list(Device.objects.select_for_update().filter(pk__in=list(devices)).order_by("pk"))
+    for device in rows:
+        before = device.state
+        device.state = DEVICE.next(device.state, event)
+        device.state_reason = reason[:200]
+        record(
+            actor=actor,
+            verb=f"device.{event}",
+            target=device,
+            changes={"state": [before, device.state], "reason": reason},
+        )
+    Device.objects.bulk_update(rows, ["state", "state_reason"])
+    return rows

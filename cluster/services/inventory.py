@@ -1,0 +1,146 @@
+"""What a node says it has, made into devices; and what it says of their health."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from audit.services import record
+from cluster.lifecycle import NODE
+from cluster.models import Device, DeviceEvent, GpuClass, Node, NodeCommand
+from cluster.services import devices as device_verbs
+from cluster.services.nodes import Hello, devices_of, hear
+from common.actors import SystemActor
+
+MAX_EVENTS = 200
+HEALTH = {choice.value for choice in Device.Health}
+FATAL_XIDS = {48: "drain", 64: "drain", 79: "fail", 95: "drain"}
+"""XIDs after which a device takes no new work (NVIDIA's XID catalogue: reset or restart needed)."""
+
+
+@transaction.atomic
+def take_hello(*, node: Node, hello: Hello) -> Node:
+    """An agent has started: its facts, its devices, and which of the free ones it found empty and healthy."""
+    node = hear(node=node, boot_id=hello.boot_id, sent_at=hello.sent_at)
+    for attribute in ("agent_version", "driver_version", "ssh_host", "ssh_port", "ssh_host_key"):
+        setattr(node, attribute, getattr(hello, attribute))
+    node.save(update_fields=["agent_version", "driver_version", "ssh_host", "ssh_port", "ssh_host_key"])
+    known = devices_of(node)
+    _add_new(node, hello.devices, known)
+    _notice_missing(node, hello.devices, known)
+    confirm_idle(node=node, checks=hello.checks)
+    return node
+
+
+@transaction.atomic
+def confirm_idle(*, node: Node, checks: list[dict[str, Any]]) -> None:
+    """Devices in `cleaning` that no lease works on and that the node found empty and healthy become available."""
+    passed = {check["uuid"] for check in checks if check.get("passed")}
+    waiting = Device.objects.filter(node=node, state="cleaning", uuid__in=passed)
+    busy = _uuids_in_work(node)
+    ids = [device.pk for device in waiting if device.uuid not in busy]
+    actor = SystemActor(f"node {node.name}")
+    if ids:
+        device_verbs.confirm_clean(actor=actor, devices=ids, reason="clean report")
+    node = Node.objects.select_for_update().get(pk=node.pk)
+    if node.state == "fenced" and not node.devices.filter(state="cleaning").exists():
+        node.state = NODE.next(node.state, "confirm_clean")
+        node.save(update_fields=["state"])
+        record(actor=actor, verb="node.confirm_clean", target=node, changes={"state": ["fenced", node.state]})
+
+
+@transaction.atomic
+def take_health(*, node: Node, reports: list[dict[str, Any]]) -> None:
+    """Keep what the agent says of each device's health; unknown UUIDs and words are left out."""
+    known = devices_of(node)
+    changed = []
+    for report in reports:
+        device = known.get(str(report.get("uuid")))
+        health, reasons = report.get("health"), [str(reason)[:60] for reason in report.get("reasons", [])][:20]
+        if device is None or health not in HEALTH or (device.health, device.health_reasons) == (health, reasons):
+            continue
+        if device.health != health:
+            record(
+                actor=SystemActor(f"node {node.name}"),
+                verb="device.health",
+                target=device,
+                changes={"health": [device.health, health], "reasons": reasons},
+            )
+        device.health, device.health_reasons = str(health), reasons
+        changed.append(device)
+    Device.objects.bulk_update(changed, ["health", "health_reasons"])
+
+
+@transaction.atomic
+def take_events(*, node: Node, events: list[dict[str, Any]]) -> int:
+    """Keep what happened on a node; how many were kept. An XID that means trouble marks the device at once."""
+    known = devices_of(node)
+    rows = []
+    for event in events[:MAX_EVENTS]:
+        device = known.get(str(event.get("uuid")))
+        if event.get("uuid") and device is None:
+            continue
+        detail = event.get("detail") or {}
+        rows.append(
+            DeviceEvent(
+                node=node,
+                device=device,
+                kind=str(event["kind"])[:40],
+                detail=detail,
+                at=datetime.fromtimestamp(float(event["at"]), UTC),
+            )
+        )
+        health = FATAL_XIDS.get(detail.get("xid")) if event["kind"] == "xid" else None
+        if device and health:
+            take_health(
+                node=node, reports=[{"uuid": device.uuid, "health": health, "reasons": [f"xid_{detail['xid']}"]}]
+            )
+    DeviceEvent.objects.bulk_create(rows)
+    return len(rows)
+
+
+def _add_new(node: Node, reported: list[dict[str, Any]], known: dict[str, Device]) -> None:
+    classes = {gpu_class.nvml_name: gpu_class for gpu_class in GpuClass.objects.all()}
+    taken = set(
+        Device.objects.filter(uuid__in=[r["uuid"] for r in reported]).exclude(node=node).values_list("uuid", flat=True)
+    )
+    for report in reported:
+        device = known.get(report["uuid"])
+        facts = {
+            "index": report["index"],
+            "serial": report.get("serial") or "",
+            "pci_bus_id": report.get("pci_bus_id") or "",
+            "memory_mib": report["memory_mib"],
+            "power_limit_watts": report.get("power_limit_watts"),
+        }
+        gpu_class = classes.get(report["name"])
+        if device is not None:
+            Device.objects.filter(pk=device.pk).update(**facts)
+        elif gpu_class is None or report["uuid"] in taken:
+            kind = "unknown_gpu_class" if gpu_class is None else "uuid_of_another_node"
+            DeviceEvent.objects.create(node=node, kind=kind, detail=report, at=timezone.now())
+        else:
+            device = Device.objects.create(node=node, uuid=report["uuid"], gpu_class=gpu_class, **facts)
+            record(actor=SystemActor(f"node {node.name}"), verb="device.register", target=device, changes=report)
+
+
+def _notice_missing(node: Node, reported: list[dict[str, Any]], known: dict[str, Device]) -> None:
+    seen = {report["uuid"] for report in reported}
+    actor = SystemActor(f"node {node.name}")
+    gone = [d.pk for d in known.values() if d.uuid not in seen and d.state not in ("offline", "rma", "retired")]
+    if gone:
+        device_verbs.lose(actor=actor, devices=gone, reason="missing from the inventory")
+    back = [d.pk for d in known.values() if d.uuid in seen and d.state == "offline"]
+    if back:
+        device_verbs.start_cleaning(actor=actor, devices=back, reason="seen again")
+
+
+def _uuids_in_work(node: Node) -> set[str]:
+    """Devices whose newest command is anything but a finished return: their lease decides about them, no report."""
+    newest: dict[str, bool] = {}
+    commands = NodeCommand.objects.filter(node=node).order_by("-id").values_list("verb", "state", "payload")
+    for verb, state, payload in commands[:1_000]:
+        for uuid in payload.get("device_uuids", []):
+            newest.setdefault(uuid, (verb, state) != (NodeCommand.Verb.RECLAIM, "done"))
+    return {uuid for uuid, busy in newest.items() if busy}

@@ -1,0 +1,114 @@
+"""Nodes: enrolled by an operator, known by what their agents report."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.rules import may_run_nodes
+from audit.services import record
+from cluster.lifecycle import NODE
+from cluster.models import Device, DeviceEvent, Node, Pool
+from common.actors import SystemActor
+from common.permissions import require
+
+SUSPECT_AFTER = timedelta(seconds=30)
+UNREACHABLE_AFTER = timedelta(seconds=120)
+WATCHER = SystemActor("node watch")
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What an agent says when it starts. Times are epoch seconds of the node's clock."""
+
+    boot_id: str
+    agent_version: str
+    driver_version: str
+    sent_at: float
+    ssh_host: str
+    ssh_port: int
+    ssh_host_key: str
+    devices: list[dict[str, Any]]
+    checks: list[dict[str, Any]] = field(default_factory=list)
+
+
+def hash_token(token: str) -> str:
+    """What is kept of a node's token: it has 256 random bits, so one round is enough."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+@transaction.atomic
+def register_node(*, actor: Any, name: str, pool: Pool) -> tuple[Node, str]:
+    """(node, token): the token is shown once. Operators only."""
+    require(actor, may_run_nodes)
+    token = secrets.token_urlsafe(32)
+    node = Node.objects.create(name=name, pool=pool, token_hash=hash_token(token))
+    record(actor=actor, verb="node.register", target=node, changes={"name": name, "pool": pool.public_id})
+    return node, token
+
+
+@transaction.atomic
+def hear(*, node: Node, boot_id: str, sent_at: float, now: datetime | None = None) -> Node:
+    """A sign of life: when, with which clock, after which boot. Moves suspect back to ready, unreachable to fenced."""
+    now = now or timezone.now()
+    node = Node.objects.select_for_update().select_related("pool").get(pk=node.pk)
+    node.last_seen_at = now
+    node.clock_skew_seconds = round(sent_at - now.timestamp(), 3)
+    if node.boot_id != boot_id:
+        if node.boot_id:
+            DeviceEvent.objects.create(node=node, kind="new_boot", detail={"from": node.boot_id, "to": boot_id}, at=now)
+        node.boot_id = boot_id
+    if NODE.allows(node.state, "hear"):
+        before = node.state
+        node.state = NODE.next(node.state, "hear")
+        record(actor=WATCHER, verb="node.hear", target=node, changes={"state": [before, node.state]})
+    node.save(update_fields=["last_seen_at", "clock_skew_seconds", "boot_id", "state"])
+    return node
+
+
+@transaction.atomic
+def watch_nodes(now: datetime) -> int:
+    """Silence for 30 s makes a node suspect, for 120 s unreachable; how many moved."""
+    moved = 0
+    for event, states, silence in (
+        ("miss", ("ready", "draining"), SUSPECT_AFTER),
+        ("give_up", ("suspect",), UNREACHABLE_AFTER),
+    ):
+        late = Node.objects.select_for_update(skip_locked=True).filter(state__in=states, last_seen_at__lt=now - silence)
+        for node in late.order_by("pk"):
+            before = node.state
+            node.state = NODE.next(node.state, event)
+            node.save(update_fields=["state"])
+            record(actor=WATCHER, verb=f"node.{event}", target=node, changes={"state": [before, node.state]})
+            moved += 1
+    return moved
+
+
+def drain(*, actor: Any, node: Node, reason: str) -> Node:
+    """Take no new leases on this node; the running ones stay. Operators only."""
+    return _move(actor, node, "drain", reason)
+
+
+def resume(*, actor: Any, node: Node, reason: str) -> Node:
+    """Take leases again. Operators only."""
+    return _move(actor, node, "resume", reason)
+
+
+@transaction.atomic
+def _move(actor: Any, node: Node, event: str, reason: str) -> Node:
+    require(actor, may_run_nodes)
+    node = Node.objects.select_for_update().get(pk=node.pk)
+    before = node.state
+    node.state = NODE.next(node.state, event)
+    node.save(update_fields=["state"])
+    record(actor=actor, verb=f"node.{event}", target=node, changes={"state": [before, node.state], "reason": reason})
+    return node
+
+
+def devices_of(node: Node) -> dict[str, Device]:
+    """A node's devices by UUID."""
+    return {device.uuid: device for device in node.devices.select_related("gpu_class")}
