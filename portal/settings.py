@@ -101,7 +101,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "portal.context.site",
             ],
-            "builtins": ["common.templatetags.bitgoeul"],
+            "builtins": ["common.templatetags.bitgoeul", "common.templatetags.navigation"],
         },
     }
 ]

@@ -1,0 +1,96 @@
+// <div class="chart" data-chart-url="….json" data-chart-kind="line|bar" data-chart-refresh="10" data-chart-max="100">
+// becomes a picture with a table of its values behind it. The JSON: {"unit": "%", "series": [{"name", "points": [[ms, v|null]]}]}.
+(() => {
+  "use strict";
+  // Okabe and Ito's palette: eight colours that colour-blind readers can tell apart
+  const PALETTE = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7a00", "#767676"];
+  const language = document.documentElement.lang || "ko";
+  const words = language === "ko"
+    ? { table: "표로 보기", time: "시각", none: "아직 측정값이 없습니다.", failed: "차트를 불러오지 못했습니다." }
+    : { table: "Show as a table", time: "Time", none: "Nothing was measured yet.", failed: "The chart could not be loaded." };
+  const clock = new Intl.DateTimeFormat(language, { month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hour12: false });
+  const figures = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
+  const isDark = () => document.documentElement.getAttribute("data-bs-theme") === "dark";
+
+  function options(data, box) {
+    const ink = isDark() ? "#dce1e7" : "#3a4859";
+    const axis = { axisLabel: { color: ink }, axisLine: { lineStyle: { color: ink } }, splitLine: { lineStyle: { color: isDark() ? "#3a4859" : "#e6e7e9" } } };
+    return {
+      animation: false,
+      color: PALETTE,
+      textStyle: { fontFamily: "Pretendard, NanumGothic, sans-serif", color: ink },
+      grid: { left: 56, right: 16, top: data.series.length > 1 ? 40 : 24, bottom: 32 },
+      legend: data.series.length > 1 ? { textStyle: { color: ink }, type: "scroll" } : undefined,
+      tooltip: { trigger: "axis", valueFormatter: (value) => (value == null ? "–" : `${figures.format(value)} ${data.unit}`) },
+      xAxis: { type: "time", ...axis, splitLine: { show: false } },
+      yAxis: { type: "value", name: data.unit, nameTextStyle: { color: ink }, min: 0, max: box.dataset.chartMax ? Number(box.dataset.chartMax) : undefined, ...axis },
+      series: data.series.map((series) => ({
+        name: series.name,
+        type: box.dataset.chartKind === "bar" ? "bar" : "line",
+        showSymbol: series.points.length < 3,
+        connectNulls: false, // a gap is shown as a gap
+        data: series.points,
+      })),
+    };
+  }
+
+  function fillTable(details, data) {
+    const times = [...new Set(data.series.flatMap((series) => series.points.map((point) => point[0])))].sort().reverse().slice(0, 240);
+    const lookup = data.series.map((series) => new Map(series.points));
+    const table = document.createElement("table");
+    table.className = "table table-sm";
+    const head = table.createTHead().insertRow();
+    [words.time, ...data.series.map((series) => `${series.name} (${data.unit})`)].forEach((text) => {
+      const cell = document.createElement("th");
+      cell.scope = "col";
+      cell.textContent = text;
+      head.append(cell);
+    });
+    const body = table.createTBody();
+    times.forEach((time) => {
+      const row = body.insertRow();
+      row.insertCell().textContent = clock.format(time);
+      lookup.forEach((values) => { const value = values.get(time); row.insertCell().textContent = value == null ? "–" : figures.format(value); });
+    });
+    details.querySelector(".chart-table").replaceChildren(table);
+  }
+
+  function start(box) {
+    if (box.dataset.started) return;
+    box.dataset.started = "1";
+    const details = document.createElement("details");
+    details.innerHTML = '<summary class="text-secondary"></summary><div class="chart-table"></div>';
+    details.querySelector("summary").textContent = words.table;
+    const note = document.createElement("p");
+    note.className = "text-secondary mb-0";
+    note.setAttribute("role", "status");
+    box.after(note, details);
+    const chart = echarts.init(box);
+    let last = null;
+    const draw = () => { if (last) chart.setOption(options(last, box), true); };
+    async function load() {
+      if (!box.isConnected) { chart.dispose(); window.clearInterval(timer); return; }
+      try {
+        const answer = await fetch(box.dataset.chartUrl, { headers: { Accept: "application/json" } });
+        if (!answer.ok) throw new Error(answer.status);
+        last = await answer.json();
+        const empty = !last.series.some((series) => series.points.some((point) => point[1] != null));
+        note.textContent = empty ? words.none : "";
+        draw();
+        fillTable(details, last);
+      } catch (error) {
+        note.textContent = words.failed;
+      }
+    }
+    let timer = 0;
+    const seconds = Number(box.dataset.chartRefresh || 0);
+    load();
+    if (seconds) timer = window.setInterval(load, seconds * 1000);
+    window.addEventListener("resize", () => chart.resize());
+    document.addEventListener("themechange", draw);
+  }
+
+  const all = () => document.querySelectorAll(".chart[data-chart-url]").forEach(start);
+  all();
+  document.addEventListener("htmx:afterSettle", all);
+})();
