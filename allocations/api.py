@@ -104,9 +104,7 @@ class LeaseViewSet(ReadViewSet):
         """Try a stuck return again, after an operator has looked after it."""
         return self._shown(reclaiming.retry(actor=request.user, lease=self.get_object()))
 
-    @extend_schema(
-        request=serializers.CertificateAskSerializer, responses={201: serializers.CertificateSerializer}
-    )
+    @extend_schema(request=serializers.CertificateAskSerializer, responses={201: serializers.CertificateSerializer})
     @action(detail=True, methods=["post"])
     def certificate(self, request: Request, public_id: str) -> Response:
         """An SSH certificate for one of one's own keys."""

@@ -2,4 +2,9 @@
 
 from rest_framework.routers import SimpleRouter
 
+from allocations.api import AllocationViewSet, AvailabilityViewSet, LeaseViewSet
+
 router = SimpleRouter()
+router.register("allocations", AllocationViewSet, basename="allocation")
+router.register("leases", LeaseViewSet, basename="lease")
+router.register("availability", AvailabilityViewSet, basename="availability")

@@ -88,7 +88,9 @@ def overlapping(starts_at: datetime, ends_at: datetime) -> Q:
     return Q(released=False, window__overlap=(starts_at, ends_at))
 
 
-def free_devices(pool: Pool, starts_at: datetime, ends_at: datetime, *, now: datetime | None = None) -> QuerySet[Device]:
+def free_devices(
+    pool: Pool, starts_at: datetime, ends_at: datetime, *, now: datetime | None = None
+) -> QuerySet[Device]:
     """Bookable devices that nobody holds in the window; for a start within the lead only those ready now."""
     taken = Placement.objects.filter(overlapping(starts_at, ends_at), device_id=OuterRef("pk"))
     devices = bookable_devices(pool).filter(~Exists(taken))

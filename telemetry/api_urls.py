@@ -2,4 +2,7 @@
 
 from rest_framework.routers import SimpleRouter
 
+from telemetry.api import LatestSampleViewSet
+
 router = SimpleRouter()
+router.register("samples", LatestSampleViewSet, basename="sample")

@@ -67,7 +67,10 @@ def keep_dates(now: datetime) -> int:
     begun = Allocation.objects.filter(state="pending", valid_from__lte=now)
     over = Allocation.objects.filter(state__in=("active", "suspended", "exhausted"), valid_until__lte=now)
     moved = 0
-    for event, pks in (("activate", list(begun.values_list("pk", flat=True))), ("expire", list(over.values_list("pk", flat=True)))):
+    for event, pks in (
+        ("activate", list(begun.values_list("pk", flat=True))),
+        ("expire", list(over.values_list("pk", flat=True))),
+    ):
         for pk in pks:
             moved += _move_by_clock(pk, event)
     return moved

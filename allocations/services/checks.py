@@ -173,9 +173,7 @@ def named_devices(named: Sequence[Device], count: int) -> None:
         )
 
 
-def _running(
-    rows: QuerySet[Lease], allocation: Allocation, starts_at: datetime, ends_at: datetime
-) -> tuple[int, int]:
+def _running(rows: QuerySet[Lease], allocation: Allocation, starts_at: datetime, ends_at: datetime) -> tuple[int, int]:
     own, every = [], []
     for row in rows.values_list("allocation_id", "starts_at", "ends_at", "device_count", "state"):
         end = FOREVER if row[4] in _BACKING else row[2]

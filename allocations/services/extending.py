@@ -113,5 +113,7 @@ def give_up(lease: Lease, *, actor: Any, reason: str) -> None:
     allocation = Allocation.objects.select_for_update(no_key=True).get(pk=lease.allocation_id)
     lease.placements.filter(released=False).update(window=DateTimeTZRange(lease.starts_at, lease.ends_at))
     extra = lease.device_count * ledger.seconds_between(lease.ends_at, asked)
-    ledger.enter(allocation, LedgerEntry.Kind.RETURN, extra, actor=actor, lease=lease, reason="extension not acknowledged")
+    ledger.enter(
+        allocation, LedgerEntry.Kind.RETURN, extra, actor=actor, lease=lease, reason="extension not acknowledged"
+    )
     audit.record(actor=actor, verb="lease.extension_lost", target=lease, changes={"asked": asked, "reason": reason})

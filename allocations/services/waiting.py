@@ -21,7 +21,9 @@ DEADLINES = {
 Outcome = Literal["waiting", "done", "failed", "exhausted"]
 
 
-def look(lease: Lease, verb: str, *, hard_end: datetime | None = None) -> tuple[Step | None, Callable[[datetime], None]]:
+def look(
+    lease: Lease, verb: str, *, hard_end: datetime | None = None
+) -> tuple[Step | None, Callable[[datetime], None]]:
     """The step as the engine sees it in the lease's generation (None: never issued), and how to issue it."""
     placements = open_placements(lease)
     engine = engine_of(lease)

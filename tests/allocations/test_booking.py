@@ -48,7 +48,9 @@ def test_a_booking_too_large_for_one_node_takes_the_fewest(stage: Stage) -> None
 
 @pytest.mark.parametrize("count", [1, 12])
 def test_a_booking_costs_the_same_number_of_statements_whatever_its_size(stage: Stage, count: int) -> None:
-    with CaptureQueriesContext(connection, ) as queries:
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
         stage.book(count)
     statements = [q["sql"] for q in queries if "SAVEPOINT" not in q["sql"]]
     assert len(statements) <= 14, "\n".join(statements)
@@ -184,7 +186,13 @@ def test_extending_a_scheduled_lease_moves_its_end_and_holds_the_difference(stag
 def test_extending_into_somebody_elses_window_is_refused(stage: Stage) -> None:
     lease = stage.book(12, start=1, hours=1)
     stage.book(1, start=2, hours=1)
-    _refused("no_free_devices", extending.extend, actor=stage.cast.owner, lease=lease, ends_at=lease.ends_at + timedelta(hours=1))
+    _refused(
+        "no_free_devices",
+        extending.extend,
+        actor=stage.cast.owner,
+        lease=lease,
+        ends_at=lease.ends_at + timedelta(hours=1),
+    )
 
 
 def test_committed_sums_the_awards_of_an_agreement(stage: Stage) -> None:

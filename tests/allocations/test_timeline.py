@@ -26,7 +26,7 @@ def test_the_first_window_is_the_first_at_which_enough_devices_are_free(
     def free_at(start: int) -> int:
         return sum(not peak(busy, at(start), at(start + hours)) for busy in busy_of)
 
-    wanted = next((at(hour) for hour in range(0, 40) if free_at(hour) >= count), None)
+    wanted = next((at(hour) for hour in range(40) if free_at(hour) >= count), None)
     assert first_window(busy_of, count, timedelta(hours=hours), at(0)) == wanted
 
 

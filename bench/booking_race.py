@@ -1,0 +1,169 @@
+"""The race of the bookings: 8 writers want the same 8 devices, 200 rounds, through the service.
+
+`python -m bench.booking_race` against DATABASE_URL; makes its own organisation and pool, cancels its leases at the end.
+Prints one JSON object a line: name, value, unit, detail. To beat: 200 winners, 0 overlaps, 0 deadlocks, 2.5 s.
+"""
+
+import json
+import logging
+import os
+import secrets
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+import django
+
+WRITERS, DEVICES, ROUNDS = 8, 8, 200
+
+
+class _Deadlocks(logging.Handler):
+    """Counts the warnings with which the service says that it begins again after a deadlock."""
+
+    count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.count += "40P01" in record.getMessage()
+
+
+def _stage() -> tuple[Any, list[Any], list[Any]]:
+    from django.utils import timezone
+
+    from accounts.models import User
+    from allocations.services.awards import create_allocation
+    from cluster.models import Device, GpuClass, Node, Pool
+    from common.actors import SEED
+    from partners.models import Agreement, Membership, Organisation
+    from projects.models import Project
+
+    tag, today = secrets.token_hex(4), timezone.localdate()
+    user = User.objects.create_user(f"race-{tag}@bench.invalid", name="Race")
+    organisation = Organisation.objects.create(
+        name_ko="경주", name_en="Race", registration_number=str(secrets.randbelow(9 * 10**9) + 10**9)
+    )
+    Membership.objects.create(organisation=organisation, user=user, role="owner")
+    gpu_class, _new = GpuClass.objects.get_or_create(
+        code="bench-race", defaults={"name": "Race", "nvml_name": "Race", "memory_mib": 1024}
+    )
+    pool = Pool.objects.create(name=f"race-{tag}", gpu_class=gpu_class)
+    node = Node.objects.create(name=f"race-{tag}", pool=pool, token_hash=secrets.token_hex(16))
+    devices = [
+        Device.objects.create(
+            node=node, uuid=f"GPU-{tag}-{index}", index=index, gpu_class=gpu_class, memory_mib=1024, state="available"
+        )
+        for index in range(DEVICES)
+    ]
+    agreement = Agreement.objects.create(
+        organisation=organisation,
+        number=f"RACE-{tag}",
+        title="Race",
+        signed_on=today,
+        valid_from=today - timedelta(days=1),
+        valid_until=today + timedelta(days=365),
+        ceiling_gpu_seconds=10**12,
+        ceiling_concurrent_gpus=10_000,
+        gpu_classes=[gpu_class.code],
+        state="active",
+    )
+    allocations = []
+    for writer in range(WRITERS):
+        project = Project.objects.create(
+            organisation=organisation, agreement=agreement, title="Race", proposal_ref=f"race-{tag}-{writer}"
+        )
+        allocations.append(
+            create_allocation(
+                actor=SEED,
+                project=project,
+                pool=pool,
+                asked_gpu_seconds=10**9,
+                asked_concurrent_gpus=DEVICES,
+                awarded_gpu_seconds=10**9,
+                concurrent_gpus=DEVICES,
+                valid_from=timezone.now() - timedelta(hours=1),
+                valid_until=timezone.now() + timedelta(days=300),
+            )
+        )
+    return user, devices, allocations
+
+
+def _race(user: Any, devices: list[Any], allocations: list[Any]) -> tuple[list[int], list[str], float]:
+    from django.db import connections
+    from django.utils import timezone
+
+    from allocations.services.booking import book
+    from common.errors import RuleBroken
+
+    first = timezone.now() + timedelta(hours=1)
+    winners, errors = [0] * ROUNDS, []
+    gate = threading.Barrier(WRITERS)
+
+    def write(writer: int) -> None:
+        for turn in range(ROUNDS):
+            start = first + timedelta(hours=turn)
+            gate.wait(60)
+            try:
+                book(
+                    actor=user,
+                    allocation=allocations[writer],
+                    device_count=DEVICES,
+                    starts_at=start,
+                    ends_at=start + timedelta(hours=1),
+                    devices=devices[writer:] + devices[:writer],
+                )
+                winners[turn] += 1
+            except RuleBroken:
+                continue
+            except Exception as error:  # a surprise is a result, too
+                errors.append(repr(error))
+        connections.close_all()
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(WRITERS)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return winners, errors, time.perf_counter() - began
+
+
+def _overlaps(devices: list[Any]) -> int:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM allocations_placement a JOIN allocations_placement b ON a.id < b.id "
+            'AND a.device_id = b.device_id AND a."window" && b."window" AND NOT a.released AND NOT b.released '
+            "WHERE a.device_id = ANY(%s)",
+            [[device.pk for device in devices]],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def main() -> None:
+    """Run the race and print the results."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    django.setup()
+    from allocations.models import Lease
+    from allocations.services.ending import cancel
+
+    deadlocks = _Deadlocks()
+    logging.getLogger("allocations.services.booking").addHandler(deadlocks)
+    user, devices, allocations = _stage()
+    winners, errors, seconds = _race(user, devices, allocations)
+    detail = f"{WRITERS} writers, {DEVICES} devices, {ROUNDS} rounds"
+    for name, value, unit in (
+        ("booking_race_winners", sum(winners), "leases"),
+        ("booking_race_rounds_with_one_winner", winners.count(1), "rounds"),
+        ("booking_race_overlaps", _overlaps(devices), "pairs"),
+        ("booking_race_deadlocks", deadlocks.count, "deadlocks"),
+        ("booking_race_errors", len(errors), "errors"),
+        ("booking_race_seconds", round(seconds, 2), "s"),
+    ):
+        print(json.dumps({"name": name, "value": value, "unit": unit, "detail": detail}))
+    for lease in Lease.objects.filter(allocation__in=allocations, state="scheduled"):
+        cancel(actor=user, lease=lease)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The door for samples."""
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from cluster.services.nodes import register_node
+from common.actors import SEED
+from tests.factories import DeviceFactory, PoolFactory
+
+pytestmark = pytest.mark.django_db
+URL = "/api/node/v1/samples/"
+
+
+def post(token: str, body: Any, *, packed: bool = True) -> Any:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"HTTP_AUTHORIZATION": f"Node {token}"} | ({"HTTP_CONTENT_ENCODING": "gzip"} if packed else {})
+    sent = gzip.compress(raw) if packed else raw
+    return APIClient().generic("POST", URL, sent, content_type="application/json", **headers)
+
+
+def test_a_node_delivers_packed_and_repeats_harmlessly() -> None:
+    node, token = register_node(actor=SEED, name="gpu-1", pool=PoolFactory())
+    device = DeviceFactory(node=node)
+    body = {
+        "boot_id": "b",
+        "sequence": 7,
+        "samples": [{"uuid": device.uuid, "at": timezone.now().timestamp(), "utilisation_percent": 3}],
+    }
+    first = post(token, body)
+    assert first.status_code == 202, first.content
+    assert (first.data["accepted"], first.data["repeated"]) == (1, False)
+    assert post(token, body, packed=False).data["repeated"] is True
+
+
+def test_strangers_are_turned_away() -> None:
+    assert post("wrong", {}).status_code in (401, 403)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[",
+        b"[]",
+        b"null",
+        b'{"boot_id": 1}',
+        b'{"boot_id": "b", "sequence": -1, "samples": []}',
+        b"[" * 100_000,
+        b" " * 5_000_000,
+    ],
+)
+def test_nonsense_is_a_400(body: bytes) -> None:
+    _node, token = register_node(actor=SEED, name="gpu-1", pool=PoolFactory())
+    assert post(token, body).status_code == 400
