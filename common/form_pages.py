@@ -12,7 +12,7 @@ class FormTexts:
     title: Any = ""
     intro: Any = ""
     submit_label: Any = ""
-    submit_class = "btn-primary"
+    danger = False
 
     def cancel_url(self) -> str:
         """Where "Cancel" leads: the object, unless overridden."""
@@ -23,7 +23,8 @@ class FormTexts:
             "title": self.title,
             "intro": self.intro,
             "submit_label": self.submit_label,
-            "submit_class": self.submit_class,
+            "danger": self.danger,
+            "object": getattr(self, "object", None),
             "cancel_url": self.cancel_url(),
         }
         return super().get_context_data(**{**texts, **kwargs})  # type: ignore[misc]

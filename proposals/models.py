@@ -53,15 +53,22 @@ class Call(models.Model):
         """In the reader's language."""
         return self.text_en if (get_language() or "ko").startswith("en") else self.text_ko
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes proposals now."""
+        now = timezone.now()
+        published = self.published_at is not None and self.published_at <= now
+        return published and (self.closes_at is None or self.closes_at > now)
+
     def get_absolute_url(self) -> str:
         return reverse("proposals:call", args=[self.public_id])
 
 
 class ProposalQuerySet(models.QuerySet["Proposal"]):
     def visible_to(self, user: Any) -> "ProposalQuerySet":
-        """Agency staff see what was submitted, partners those of their organisations, drafts included."""
+        """Agency staff see what was ever submitted, partners those of their organisations, drafts included."""
         mine = Q(organisation_id__in=organisation_ids_of(user))
-        return self.filter(mine | ~Q(state="draft")) if user.is_agency else self.filter(mine)
+        return self.filter(mine | Q(submitted_at__isnull=False)) if user.is_agency else self.filter(mine)
 
 
 class Proposal(models.Model):
@@ -97,6 +104,11 @@ class Proposal(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def purpose_labels(self) -> list[Any]:
+        """The purposes in the reader's language."""
+        return [self.Purpose(purpose).label for purpose in self.purposes]
 
     def get_absolute_url(self) -> str:
         return reverse("proposals:proposal", args=[self.public_id])
@@ -154,6 +166,7 @@ class Decision(models.Model):
         AWARD = "award", _("award")
         DECLINE = "decline", _("declined")
         RETURN = "return", _("returned for changes")
+        REFUSE = "refuse", _("refused by the partner")
 
     proposal = models.ForeignKey(Proposal, on_delete=models.PROTECT, related_name="decisions")
     kind = models.CharField(max_length=10, choices=Kind.choices)

@@ -1,4 +1,24 @@
 """Addresses of proposals."""
 
+from django.urls import path
+
+from proposals.views import calls, editor, proposals, staff
+
 app_name = "proposals"
-urlpatterns: list = []
+urlpatterns = [
+    path("calls/", calls.CallList.as_view(), name="calls"),
+    path("calls/<slug:public_id>/", calls.CallPage.as_view(), name="call"),
+    path("calls/<slug:public_id>/propose/", editor.ProposalNew.as_view(), name="proposal-new"),
+    path("calls/<slug:public_id>/check/", editor.ProposalCheck.as_view(), name="proposal-check"),
+    path("proposals/", proposals.ProposalList.as_view(), name="proposals"),
+    path("proposals/<slug:public_id>/", proposals.ProposalPage.as_view(), name="proposal"),
+    path("proposals/<slug:public_id>/edit/", editor.ProposalEdit.as_view(), name="proposal-edit"),
+    path("proposals/<slug:public_id>/withdraw/", proposals.ProposalWithdraw.as_view(), name="proposal-withdraw"),
+    path("proposals/<slug:public_id>/accept/", proposals.ProposalAccept.as_view(), name="proposal-accept"),
+    path("proposals/<slug:public_id>/refuse/", proposals.ProposalRefuse.as_view(), name="proposal-refuse"),
+    path("staff/proposals/", staff.Queue.as_view(), name="queue"),
+    path("staff/proposals/<slug:public_id>/review/", staff.StartReview.as_view(), name="start-review"),
+    path("staff/proposals/<slug:public_id>/return/", staff.Return.as_view(), name="return"),
+    path("staff/proposals/<slug:public_id>/decline/", staff.Decline.as_view(), name="decline"),
+    path("staff/proposals/<slug:public_id>/award/", staff.Decide.as_view(), name="award"),
+]

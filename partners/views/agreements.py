@@ -138,7 +138,7 @@ class AgreementSuspend(_AgreementForm):
     title = _("Suspend the agreement")
     intro = _("New proposals, awards and reservations stop until you resume it. What runs now goes on.")
     submit_label = _("Suspend")
-    submit_class = "btn-warning"
+    danger = True
     success_message = _("The agreement is suspended.")
 
     def perform(self, form: Any) -> Agreement:
@@ -150,7 +150,7 @@ class AgreementTerminate(_AgreementForm):
     title = _("Terminate the agreement")
     intro = _("This cannot be undone. No new proposals, awards or reservations are possible afterwards.")
     submit_label = _("Terminate")
-    submit_class = "btn-danger"
+    danger = True
     success_message = _("The agreement is terminated.")
 
     def perform(self, form: Any) -> Agreement:

@@ -113,7 +113,7 @@ class OwnershipTransfer(ObjectGate, ObjectFormPage):
     title = _("Hand the ownership over")
     intro = _("The member you choose becomes an owner, and you become a manager.")
     submit_label = _("Hand over")
-    submit_class = "btn-danger"
+    danger = True
     success_message = _("The ownership is handed over.")
 
     def get_form_kwargs(self) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
             name='Decision',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('award', 'award'), ('decline', 'declined'), ('return', 'returned for changes')], max_length=10)),
+                ('kind', models.CharField(choices=[('award', 'award'), ('decline', 'declined'), ('return', 'returned for changes'), ('refuse', 'refused by the partner')], max_length=10)),
                 ('reason', models.TextField(max_length=4000, verbose_name='reason')),
                 ('decided_at', models.DateTimeField(auto_now_add=True)),
                 ('decided_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),

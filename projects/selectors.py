@@ -1,0 +1,25 @@
+"""Questions about projects."""
+
+from django.db.models import Count, QuerySet
+
+from partners.models import Membership
+from projects.models import Project, ProjectMember
+
+
+def with_team_size(queryset: QuerySet[Project]) -> QuerySet[Project]:
+    """Adds `team_size` for a list."""
+    return queryset.annotate(team_size=Count("team"))
+
+
+def team_of(project: Project) -> QuerySet[ProjectMember]:
+    """The team with its people, the lead first."""
+    return project.team.select_related("user")
+
+
+def candidates(project: Project) -> QuerySet[Membership]:
+    """Members of the organisation who are not in the team yet; viewers see figures and do not use GPUs."""
+    return (
+        project.organisation.memberships.exclude(role=Membership.Role.VIEWER)
+        .exclude(user__project_memberships__project=project)
+        .select_related("user")
+    )

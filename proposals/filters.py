@@ -1,0 +1,72 @@
+"""One FilterSet serves the page and the API."""
+
+from typing import Any
+
+import django_filters
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from partners.filters import state_choices
+from proposals.lifecycle import PROPOSAL
+from proposals.models import Call, Proposal
+from proposals.selectors import open_calls
+
+WAITING = ("submitted", "in_review")
+
+
+class CallFilter(django_filters.FilterSet):
+    q = django_filters.CharFilter(label=_("Title"), method="search")
+    open = django_filters.BooleanFilter(label=_("Takes proposals now"), method="only_open")
+
+    class Meta:
+        model = Call
+        fields: tuple[str, ...] = ()
+
+    def search(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Both titles."""
+        return queryset.filter(Q(title_ko__icontains=value) | Q(title_en__icontains=value))
+
+    def only_open(self, queryset: QuerySet[Any], _name: str, value: bool) -> QuerySet[Any]:
+        """Those that take proposals now, or those that do not."""
+        return open_calls(queryset) if value else queryset.exclude(pk__in=open_calls(Call.objects.all()))
+
+
+class ProposalFilter(django_filters.FilterSet):
+    q = django_filters.CharFilter(label=_("Number, title or organisation"), method="search")
+    state = django_filters.MultipleChoiceFilter(label=_("State"), choices=lambda: state_choices(PROPOSAL.states))
+
+    class Meta:
+        model = Proposal
+        fields: tuple[str, ...] = ()
+
+    def search(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Number, title and both names of the organisation."""
+        return queryset.filter(
+            Q(number__startswith=value)
+            | Q(title__icontains=value)
+            | Q(organisation__name_ko__icontains=value)
+            | Q(organisation__name_en__icontains=value)
+        )
+
+
+class QueueFilter(ProposalFilter):
+    """The officers' queue: what waits for them, unless they ask for something else."""
+
+    state = django_filters.ChoiceFilter(
+        label=_("State"),
+        choices=lambda: [("waiting", _("waiting for us")), *state_choices(PROPOSAL.states[1:]), ("all", _("all"))],
+        method="by_state",
+        empty_label=None,
+    )
+
+    def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
+        if data is not None and not data.get("state"):
+            data = data.copy()
+            data["state"] = "waiting"
+        super().__init__(data, *args, **kwargs)
+
+    def by_state(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """One state, those that wait, or all."""
+        if value == "all":
+            return queryset
+        return queryset.filter(state__in=WAITING) if value == "waiting" else queryset.filter(state=value)

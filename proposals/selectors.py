@@ -1,0 +1,167 @@
+"""What counts against an agreement, and whether an ask fits."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from django.db.models import F, Q, QuerySet, Sum
+from django.utils import timezone
+
+from allocations import selectors as allocations
+from cluster.models import GpuClass, Pool
+from common.errors import RuleBroken
+from partners.models import Agreement
+from partners.policy import Committed, check_ask
+from proposals.asks import AskLine
+from proposals.models import AwardLine, Call, Proposal
+
+
+@dataclass(frozen=True)
+class PoolCapacity:
+    """A pool in the window of a line."""
+
+    pool: Pool
+    devices: int
+    free: int
+    promised: int
+
+
+@dataclass(frozen=True)
+class LineCheck:
+    """Whether one line fits: `refusal` is the rule it breaks, `used` what counted before it, `pool` the roomiest one."""
+
+    line: AskLine
+    refusal: RuleBroken | None
+    ceiling: Committed
+    used: Committed
+    pool: PoolCapacity | None
+
+    @property
+    def gpus_left(self) -> int:
+        """GPUs at once that the agreement still allows before this line."""
+        return max(0, self.ceiling.concurrent_gpus - self.used.concurrent_gpus)
+
+    @property
+    def gpu_seconds_left(self) -> int:
+        """Device-seconds that the agreement still allows before this line."""
+        return max(0, self.ceiling.gpu_seconds - self.used.gpu_seconds)
+
+    @property
+    def fits_capacity(self) -> bool:
+        """Whether the roomiest pool has so many devices free throughout the window."""
+        return self.pool is not None and self.pool.free >= self.line.gpus
+
+
+def committed(agreement: Agreement, *, but: Proposal | None = None) -> Committed:
+    """What the agreement's allocations and the awards that wait for an answer already take: two queries."""
+    spent = allocations.committed(agreement)
+    offers = AwardLine.objects.filter(decision__proposal__agreement=agreement, decision__proposal__state="awarded")
+    if but is not None:
+        offers = offers.exclude(decision__proposal=but)
+    open_offers = offers.aggregate(seconds=Sum("gpu_seconds"), gpus=Sum("gpus"))
+    return Committed(
+        gpu_seconds=spent.gpu_seconds + (open_offers["seconds"] or 0),
+        concurrent_gpus=spent.concurrent_gpus + (open_offers["gpus"] or 0),
+    )
+
+
+def judge(
+    agreement: Agreement, lines: list[AskLine], used: Committed, *, seconds: list[int] | None = None
+) -> list[tuple[Committed, RuleBroken | None]]:
+    """For each line: what counts before it (the lines above included), and the rule it breaks or None.
+
+    `seconds` replaces the lines' own device-seconds where an award gives a sum of its own. No query.
+    """
+    amounts = seconds or [line.gpu_seconds for line in lines]
+    verdicts: list[tuple[Committed, RuleBroken | None]] = []
+    spent = used.gpu_seconds
+    for place, line in enumerate(lines):
+        before = Committed(spent, used.concurrent_gpus + _peak(lines[:place], line))
+        verdicts.append((before, _refusal(agreement, line, amounts[place], before)))
+        spent += amounts[place]
+    return verdicts
+
+
+def check_lines(agreement: Agreement, lines: list[AskLine], call: Call) -> list[LineCheck]:
+    """What the live panel says about each line of an ask. Capacity is looked up once a pool and window."""
+    verdicts = judge(agreement, lines, committed(agreement))
+    pools = list(call.pools.select_related("gpu_class"))
+    ceiling = Committed(agreement.ceiling_gpu_seconds, agreement.ceiling_concurrent_gpus)
+    seen: dict[tuple[int, date, date], PoolCapacity] = {}
+    return [
+        LineCheck(line, refusal, ceiling, before, _roomiest(line, pools, seen))
+        for line, (before, refusal) in zip(lines, verdicts, strict=True)
+    ]
+
+
+def pool_capacity(pool: Pool, first: date, last: date) -> PoolCapacity:
+    """A pool from the beginning of one day to the end of another, in the agency's zone."""
+    start, end = window_of(first, last)
+    found = allocations.capacity(pool, max(start, timezone.now()), end)
+    return PoolCapacity(pool, devices=found.devices, free=found.free, promised=found.promised)
+
+
+def window_of(first: date, last: date) -> tuple[datetime, datetime]:
+    """The moments between which two days lie, both counted, in the agency's zone."""
+    zone = timezone.get_default_timezone()
+    return (
+        datetime.combine(first, time.min, tzinfo=zone),
+        datetime.combine(last + timedelta(days=1), time.min, tzinfo=zone),
+    )
+
+
+def gpu_classes_of(call: Call) -> QuerySet[GpuClass]:
+    """The GPU classes of the pools that a call offers."""
+    return GpuClass.objects.filter(pools__calls=call).distinct().order_by("name")
+
+
+def open_calls(queryset: QuerySet[Call]) -> QuerySet[Call]:
+    """Those that take proposals now."""
+    now = timezone.now()
+    return queryset.filter(Q(closes_at=None) | Q(closes_at__gt=now), published_at__lte=now)
+
+
+def listed(queryset: QuerySet[Proposal]) -> QuerySet[Proposal]:
+    """With what a list shows of each: organisation, agreement, call, `asked_gpus` and `asked_gpu_hours`."""
+    return queryset.select_related("organisation", "agreement", "call").annotate(
+        asked_gpus=Sum("lines__gpus"), asked_gpu_hours=Sum(F("lines__gpus") * F("lines__hours"))
+    )
+
+
+def _refusal(agreement: Agreement, line: AskLine, seconds: int, before: Committed) -> RuleBroken | None:
+    try:
+        check_ask(
+            agreement,
+            gpu_class_code=line.gpu_class,
+            gpus=line.gpus,
+            gpu_seconds=seconds,
+            window_from=line.window_from,
+            window_until=line.window_until,
+            committed=before,
+        )
+    except RuleBroken as refusal:
+        return refusal
+    return None
+
+
+def _peak(others: Iterable[AskLine], line: AskLine) -> int:
+    """Most GPUs that the other lines may run at once on a day of this line's window."""
+    overlapping = [o for o in others if o.window_from <= line.window_until and o.window_until >= line.window_from]
+    days = {max(o.window_from, line.window_from) for o in overlapping}
+    return max(
+        (sum(o.gpus for o in overlapping if o.window_from <= day <= o.window_until) for day in days), default=0
+    )
+
+
+def _roomiest(
+    line: AskLine, pools: list[Pool], seen: dict[tuple[int, date, date], PoolCapacity]
+) -> PoolCapacity | None:
+    found = []
+    for pool in pools:
+        if pool.gpu_class.code != line.gpu_class:
+            continue
+        key = (pool.pk, line.window_from, line.window_until)
+        if key not in seen:
+            seen[key] = pool_capacity(pool, line.window_from, line.window_until)
+        found.append(seen[key])
+    return max(found, key=lambda capacity: capacity.free, default=None)

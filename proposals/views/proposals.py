@@ -1,0 +1,151 @@
+"""Pages about proposals, for both sides."""
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts.rules import may_run_programme
+from common.form_pages import ObjectFormPage
+from common.gates import ObjectGate
+from common.tables import Column
+from common.templatetags.bitgoeul import moment, number
+from common.web import ListPage, ObjectPage, VerbView
+from partners.forms import ReasonForm
+from partners.rules import MANAGING, role_in
+from projects.models import Project
+from proposals.filters import ProposalFilter
+from proposals.lifecycle import PROPOSAL
+from proposals.models import Decision, Proposal
+from proposals.rules import may_answer
+from proposals.selectors import listed
+from proposals.services import decisions, drafting
+
+ASK_COLUMNS = (
+    Column("title", _("Title"), lambda p: p.title, link=lambda p: p.get_absolute_url(), sort="title"),
+    Column("organisation", _("Organisation"), lambda p: p.organisation.name, sort="organisation__name_ko"),
+    Column(
+        "asked_gpus",
+        _("Asked, GPUs"),
+        lambda p: p.asked_gpus or 0,
+        cell=lambda p: number(p.asked_gpus or 0),
+        sort="asked_gpus",
+        numeric=True,
+    ),
+    Column(
+        "asked_gpu_hours",
+        _("Asked, GPU-hours"),
+        lambda p: p.asked_gpu_hours or 0,
+        cell=lambda p: number(p.asked_gpu_hours or 0),
+        sort="asked_gpu_hours",
+        numeric=True,
+    ),
+    Column(
+        "submitted_at",
+        _("Submitted"),
+        lambda p: p.submitted_at.isoformat() if p.submitted_at else "",
+        cell=lambda p: moment(p.submitted_at),
+        sort="submitted_at",
+    ),
+    Column("state", _("State"), lambda p: p.state, sort="state", badge=True),
+)
+NUMBER_COLUMN = Column(
+    "number", _("Number"), lambda p: p.number or "–", link=lambda p: p.get_absolute_url(), sort="number"
+)
+
+
+class ProposalList(ListPage):
+    model = Proposal
+    filterset_class = ProposalFilter
+    default_order = "-created_at"
+    title = _("Proposals")
+    empty_text = _("No proposal yet. Open a call and write the first one.")
+    export_name = "proposals"
+    create_url_name = "proposals:calls"
+    create_label = _("To the calls")
+    columns = (NUMBER_COLUMN, *ASK_COLUMNS)
+
+    def get_queryset(self) -> Any:
+        return listed(super().get_queryset())
+
+    def may_create(self) -> bool:
+        return not self.request.user.is_agency  # type: ignore[union-attr]
+
+
+class ProposalPage(ObjectPage):
+    """Ask and award side by side, the history, and what happens next."""
+
+    model = Proposal
+    object_name = "proposal"
+    template_name = "proposals/proposal.html"
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("organisation", "agreement", "call", "created_by")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        user, proposal = self.request.user, self.object
+        role = role_in(user, proposal.organisation)
+        runs = may_run_programme.test(user, None)
+        history = list(proposal.decisions.select_related("decided_by").prefetch_related("lines__pool"))
+        award = next((row for row in history if row.kind == Decision.Kind.AWARD), None)
+        given = {line.request_id: line for line in award.lines.all()} if award else {}
+        lines = list(proposal.lines.select_related("gpu_class"))
+        events = PROPOSAL.events_from(proposal.state)
+        return super().get_context_data(
+            rows=[(line, given.get(line.pk)) for line in lines],
+            asked_gpu_seconds=sum(line.gpu_seconds for line in lines),
+            awarded_gpu_seconds=sum(line.gpu_seconds for line in given.values()),
+            asked_gpus=sum(line.gpus for line in lines),
+            awarded_gpus=sum(line.gpus for line in given.values()),
+            award=award,
+            history=history,
+            latest=history[0] if history else None,
+            versions=proposal.versions.select_related("submitted_by"),
+            project=Project.objects.filter(proposal_ref=proposal.public_id).first(),
+            partner_events=events if role in MANAGING else (),
+            officer_events=events if runs else (),
+            may_edit=role in MANAGING and proposal.state in drafting.EDITABLE,
+            **kwargs,
+        )
+
+
+class _PartnerVerb(VerbView):
+    model = Proposal
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("organisation")
+
+
+class ProposalWithdraw(_PartnerVerb):
+    success_message = _("The proposal is withdrawn.")
+
+    def perform(self) -> None:
+        drafting.withdraw(actor=self.request.user, proposal=self.object)
+
+
+class ProposalAccept(_PartnerVerb):
+    success_message = _("The award is accepted. This is the project; its GPUs can be booked from its allocations.")
+
+    def perform(self) -> Any:
+        return decisions.accept(actor=self.request.user, proposal=self.object)  # type: ignore[arg-type]
+
+
+class ProposalRefuse(ObjectGate, ObjectFormPage):
+    model = Proposal
+    object_name = "proposal"
+    gate = may_answer
+    form_class = ReasonForm
+    title = _("Refuse the award")
+    intro = _("Nothing is kept back for you then. The officer reads your reason.")
+    submit_label = _("Refuse the award")
+    danger = True
+    success_message = _("The award is refused.")
+
+    def gate_object(self, obj: Proposal) -> Any:
+        return obj.organisation
+
+    def perform(self, form: Any) -> Proposal:
+        return decisions.refuse(
+            actor=self.request.user,  # type: ignore[arg-type]
+            proposal=self.object,
+            reason=form.cleaned_data["reason"],
+        )

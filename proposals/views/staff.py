@@ -1,0 +1,168 @@
+"""The officers' queue and their decisions."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.rules import is_agency
+from cluster.models import Pool
+from common.errors import DomainError
+from common.form_pages import ObjectFormPage
+from common.gates import Gate, ObjectGate
+from common.tables import Column
+from common.web import ListPage, VerbView, staff_only
+from partners.figures import ceilings
+from partners.forms import ReasonForm
+from partners.policy import Committed
+from proposals.filters import QueueFilter
+from proposals.forms import AwardLineForm, AwardReasonForm
+from proposals.models import Proposal
+from proposals.rules import may_decide
+from proposals.selectors import PoolCapacity, committed, listed, pool_capacity
+from proposals.services import decisions
+from proposals.views.proposals import ASK_COLUMNS, NUMBER_COLUMN
+
+
+class Queue(Gate, ListPage):
+    gate = is_agency
+    model = Proposal
+    filterset_class = QueueFilter
+    default_order = "submitted_at"
+    title = _("Queue of proposals")
+    empty_text = _("Nothing waits here. New proposals appear as soon as a partner submits them.")
+    export_name = "proposal-queue"
+    columns = (
+        NUMBER_COLUMN,
+        *ASK_COLUMNS,
+        Column(
+            "waiting_days",
+            _("Waiting, days"),
+            lambda p: (timezone.now() - p.submitted_at).days if p.state in ("submitted", "in_review") else "",
+            numeric=True,
+        ),
+    )
+
+    def get_queryset(self) -> Any:
+        return listed(super().get_queryset().exclude(submitted_at=None))
+
+
+class _Staff:
+    """A page of the agency's about one proposal; it does not exist for partners."""
+
+    def fetch(self) -> Any:
+        staff_only(self.request.user)  # type: ignore[attr-defined]
+        return super().fetch()  # type: ignore[misc]
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("organisation", "agreement", "call")  # type: ignore[misc]
+
+
+class StartReview(_Staff, VerbView):
+    model = Proposal
+    success_message = _("You have taken the proposal into review. The partner knows.")
+
+    def perform(self) -> None:
+        decisions.start_review(actor=self.request.user, proposal=self.object)  # type: ignore[arg-type]
+
+
+class _Decision(_Staff, ObjectGate, ObjectFormPage):
+    model = Proposal
+    object_name = "proposal"
+    gate = may_decide
+    form_class = ReasonForm
+
+
+class Return(_Decision):
+    title = _("Return for changes")
+    intro = _("The partner can change the proposal and submit it again, under the same number.")
+    submit_label = _("Return")
+    success_message = _("The proposal is returned.")
+
+    def perform(self, form: Any) -> Proposal:
+        reason = form.cleaned_data["reason"]
+        return decisions.return_for_changes(actor=self.request.user, proposal=self.object, reason=reason)  # type: ignore[arg-type]
+
+
+class Decline(_Decision):
+    title = _("Decline the proposal")
+    intro = _("This ends the proposal. The partner may write a new one.")
+    submit_label = _("Decline")
+    danger = True
+    success_message = _("The proposal is declined.")
+
+    def perform(self, form: Any) -> Proposal:
+        reason = form.cleaned_data["reason"]
+        return decisions.decline(actor=self.request.user, proposal=self.object, reason=reason)  # type: ignore[arg-type]
+
+
+class Decide(_Decision):
+    """The award: one row a request line, prefilled with the ask, beside what is free and what the agreement leaves."""
+
+    template_name = "proposals/decide.html"
+    form_class = AwardReasonForm
+    title = _("Award")
+    submit_label = _("Award")
+    success_message = _("Awarded. The partner is asked to accept.")
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self.rows = self._rows(None)
+        return super().get(request, *args, **kwargs)
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self.rows = self._rows(request.POST)
+        form = self.get_form()
+        whole = [row.is_valid() for row in self.rows]
+        return self.form_valid(form) if form.is_valid() and all(whole) else self.form_invalid(form)
+
+    def perform(self, form: Any) -> Proposal:
+        given = [(row, row.ask) for row in self.rows if row.ask]
+        try:
+            return decisions.award(
+                actor=self.request.user,  # type: ignore[arg-type]
+                proposal=self.object,
+                lines=[ask for _row, ask in given],
+                reason=form.cleaned_data["reason"],
+            )
+        except DomainError as error:
+            raise self._placed(error, [row for row, _ask in given]) from None
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        agreement = self.object.agreement
+        used: Committed = committed(agreement, but=self.object)
+        seen: dict[Any, PoolCapacity] = {}
+        return super().get_context_data(
+            rows=[(row, [self._capacity(pool, row.line, seen) for pool in row.pools]) for row in self.rows],
+            agreement=agreement,
+            ceilings=ceilings(agreement),
+            gpus_left=max(0, agreement.ceiling_concurrent_gpus - used.concurrent_gpus),
+            gpu_seconds_left=max(0, agreement.ceiling_gpu_seconds - used.gpu_seconds),
+            **kwargs,
+        )
+
+    def _rows(self, data: Any) -> list[AwardLineForm]:
+        lines = list(self.object.lines.select_related("gpu_class"))
+        pools: dict[int, list[Pool]] = {}
+        wanted = Pool.objects.filter(gpu_class_id__in={line.gpu_class_id for line in lines})
+        for pool in wanted.select_related("gpu_class"):
+            pools.setdefault(pool.gpu_class_id, []).append(pool)
+        return [
+            AwardLineForm(data, prefix=f"lines-{place}", line=line, pools=pools.get(line.gpu_class_id, []))
+            for place, line in enumerate(lines)
+        ]
+
+    def _capacity(self, pool: Pool, line: Any, seen: dict[Any, PoolCapacity]) -> PoolCapacity:
+        key = (pool.pk, line.window_from, line.window_until)
+        if key not in seen:
+            seen[key] = pool_capacity(pool, line.window_from, line.window_until)
+        return seen[key]
+
+    def _placed(self, error: DomainError, rows: list[AwardLineForm]) -> DomainError:
+        parts = (error.field or "").split(".")
+        if parts[0] != "lines" or len(parts) != 3:
+            return error
+        name = {"hours": "gpu_hours"}.get(parts[2], parts[2])
+        row = rows[int(parts[1])]
+        row.add_error(name if name in row.fields else None, str(error))
+        return DomainError(_("This cannot be awarded. Please look at the marked line."), code=error.code)
