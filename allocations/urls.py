@@ -1,4 +1,23 @@
-"""Addresses of allocations."""
+"""Addresses of allocations and reservations."""
+
+from django.urls import path
+
+from allocations.views import allocations, booking, leases, verbs
 
 app_name = "allocations"
-urlpatterns: list = []
+urlpatterns = [
+    path("allocations/", allocations.AllocationList.as_view(), name="allocations"),
+    path("allocations/<slug:public_id>/", allocations.AllocationPage.as_view(), name="allocation"),
+    path("allocations/<slug:public_id>/ledger/", allocations.LedgerList.as_view(), name="ledger"),
+    path("allocations/<slug:public_id>/book/", booking.BookPage.as_view(), name="book"),
+    path("allocations/<slug:public_id>/book/check/", booking.BookCheck.as_view(), name="book-check"),
+    path("leases/", leases.LeaseList.as_view(), name="leases"),
+    path("leases/<slug:public_id>/", leases.LeasePage.as_view(), name="lease"),
+    path("leases/<slug:public_id>/live/", leases.LeaseLive.as_view(), name="lease-live"),
+    path("leases/<slug:public_id>/series.json", leases.LeaseSeries.as_view(), name="lease-series"),
+    path("leases/<slug:public_id>/handover/", leases.HandoverPage.as_view(), name="lease-handover"),
+    path("leases/<slug:public_id>/release/", verbs.ReleasePage.as_view(), name="lease-release"),
+    path("leases/<slug:public_id>/cancel/", verbs.CancelPage.as_view(), name="lease-cancel"),
+    path("leases/<slug:public_id>/extend/", verbs.ExtendPage.as_view(), name="lease-extend"),
+    path("leases/<slug:public_id>/certificate/", verbs.CertificateDownload.as_view(), name="lease-certificate"),
+]

@@ -10,11 +10,11 @@ from allocations.lifecycle import HELD
 from allocations.models import Lease, Placement
 from cluster.models import Device, Node
 from telemetry.models import DeviceMinute, Sample
+from telemetry.selectors import USED_ABOVE_PERCENT, latest, used_device_seconds
 
 ILL_HEALTH = (Device.Health.WARN, Device.Health.DRAIN, Device.Health.FAIL)
 ILL_STATES = ("offline", "quarantined", "rma")
 GONE_STATES = ("retired",)
-IDLE_PERCENT = 2.0
 IDLE_MINUTES = 10
 IDLE_LOOK_BACK = timedelta(hours=24)
 FRESH = timedelta(minutes=2)
@@ -119,7 +119,7 @@ def level_of(utilisation_percent: float | None) -> str:
     """The class of a cell: gap, idle, low, mid, high, full."""
     if utilisation_percent is None:
         return "gap"
-    for name, above in (("full", 90), ("high", 60), ("mid", 30), ("low", IDLE_PERCENT)):
+    for name, above in (("full", 90), ("high", 60), ("mid", 30), ("low", USED_ABOVE_PERCENT)):
         if utilisation_percent > above:
             return name
     return "idle"
@@ -127,12 +127,7 @@ def level_of(utilisation_percent: float | None) -> str:
 
 def latest_fresh(devices: list[Device], now: datetime) -> dict[int, Sample]:
     """The newest sample of each device that is fresh enough to speak of now."""
-    newest = (
-        Sample.objects.filter(device__in=[device.pk for device in devices], at__gt=now - FRESH)
-        .order_by("device_id", "-at")
-        .distinct("device_id")
-    )
-    return {sample.device_id: sample for sample in newest}
+    return {pk: sample for pk, sample in latest(devices).items() if sample.at > now - FRESH}
 
 
 def holders(devices: list[Device]) -> dict[int, Lease]:
@@ -161,14 +156,14 @@ def fleet(now: datetime) -> Fleet:
     return Fleet(
         at=now,
         counts=_counts(devices),
-        nodes=[_node_row(rows) for rows in by_node.values()],
+        nodes=[node_row(rows) for rows in by_node.values()],
         idle=idle_devices(cells, now),
         ill=[cell for cell in cells if is_ill(cell.device)][:ROWS_SHOWN],
         silent_nodes=list(Node.objects.exclude(state="ready").select_related("pool")[:ROWS_SHOWN]),
         upcoming=_upcoming(now),
         ending=_ending(now),
         held_seconds=held_seconds(since, now),
-        used_seconds=used_seconds(since, now),
+        used_seconds=used_device_seconds([device.pk for device in devices], since, now),
         samples_at=max((sample.at for sample in samples.values()), default=None),
         levels=dict(Counter(cell.level for cell in cells)),
     )
@@ -194,7 +189,7 @@ def idle_devices(cells: list[Cell], now: datetime) -> list[IdleDevice]:
         return []
     last_busy = dict(
         DeviceMinute.objects.filter(
-            device__in=list(quiet), minute__gt=now - IDLE_LOOK_BACK, utilisation_percent__gt=IDLE_PERCENT
+            device__in=list(quiet), minute__gt=now - IDLE_LOOK_BACK, utilisation_percent__gt=USED_ABOVE_PERCENT
         )
         .order_by()
         .values_list("device")
@@ -218,36 +213,29 @@ def _quiet_minutes(device_ids: list[int], since: datetime) -> dict[int, float]:
         .annotate(
             peak=Max("utilisation_percent"), mean=Avg("utilisation_percent"), measured=Count("utilisation_percent")
         )
-        .filter(peak__lte=IDLE_PERCENT, measured__gte=IDLE_MINUTES // 2)
+        .filter(peak__lte=USED_ABOVE_PERCENT, measured__gte=IDLE_MINUTES // 2)
     )
     return {row["device"]: row["mean"] for row in rows}
 
 
 def held_seconds(start: datetime, end: datetime) -> int:
-    """Device-seconds that leases had devices in use for between two moments."""
+    """Device-seconds that handed-over leases held between two moments, counted from their start as the ledger does."""
     leases = Lease.objects.filter(active_at__lt=end).filter(Q(drained_at=None) | Q(drained_at__gt=start))
     total = 0
-    for count, active_at, drained_at, ended_at in leases.values_list(
-        "device_count", "active_at", "drained_at", "ended_at"
+    for count, starts_at, drained_at, ended_at in leases.values_list(
+        "device_count", "starts_at", "drained_at", "ended_at"
     ):
         until = min(drained_at or ended_at or end, end)
-        total += count * max(0, int((until - max(active_at, start)).total_seconds()))
+        total += count * max(0, int((until - max(starts_at, start)).total_seconds()))
     return total
-
-
-def used_seconds(start: datetime, end: datetime) -> int:
-    """Device-seconds measured as used: each measured minute above the idle mark counts whole."""
-    minutes = DeviceMinute.objects.filter(
-        minute__gte=start, minute__lt=end, utilisation_percent__gt=IDLE_PERCENT
-    ).count()
-    return 60 * minutes
 
 
 def _cell(device: Device, sample: Sample | None, lease: Lease | None) -> Cell:
     return Cell(device, sample, lease, level_of(sample.utilisation_percent if sample else None))
 
 
-def _node_row(cells: list[Cell]) -> NodeRow:
+def node_row(cells: list[Cell]) -> NodeRow:
+    """One node's cells (at least one) with their mean."""
     measured = [cell.utilisation_percent for cell in cells if cell.utilisation_percent is not None]
     mean = sum(measured) / len(measured) if measured else None
     in_use = sum(cell.device.state == "in_use" for cell in cells)

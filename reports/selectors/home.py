@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from allocations.lifecycle import HELD
 from allocations.models import Allocation, Lease
+from allocations.selectors import committed
 from cluster.models import Device
 from notifications.models import Notification
 from partners.models import Agreement, Membership, organisation_ids_of
@@ -90,6 +92,7 @@ def partner_home(user: Any) -> PartnerHome | None:
         allocations=list(
             Allocation.objects.filter(project__organisation_id__in=mine, state__in=("active", "pending"))
             .select_related("project", "pool")
+            .annotate(left_seconds=Coalesce(Sum("ledger__device_seconds"), 0))
             .order_by("valid_until")[:ROWS_SHOWN]
         ),
         leases=list(
@@ -126,8 +129,6 @@ def staff_home(user: Any) -> StaffHome:
 
 def _rooms(agreements: list[Agreement]) -> list[AgreementRoom]:
     """Ceilings less what allocations already took (partners.policy counts the same way)."""
-    from allocations.selectors import committed
-
     rooms = []
     for agreement in agreements:
         used = committed(agreement)

@@ -1,0 +1,57 @@
+"""Filters that the pages and the API share."""
+
+from typing import ClassVar
+
+import django_filters
+from django.forms.widgets import DateInput
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from allocations.lifecycle import ALLOCATION, LEASE
+from allocations.models import Allocation, Lease, LedgerEntry
+from cluster.models import Pool
+
+
+def state_choices(states: tuple[str, ...]) -> list[tuple[str, object]]:
+    """(state, its translated name)."""
+    return [(state, pgettext_lazy("state", state.replace("_", " "))) for state in states]
+
+
+def _day() -> DateInput:
+    return DateInput(attrs={"type": "date"})
+
+
+class AllocationFilter(django_filters.FilterSet):
+    """Allocations by project, pool and state."""
+
+    project = django_filters.CharFilter(label=_("Project"), field_name="project__title", lookup_expr="icontains")
+    pool = django_filters.ModelChoiceFilter(label=_("Pool"), queryset=Pool.objects.all(), to_field_name="public_id")
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(ALLOCATION.states))
+
+    class Meta:
+        model = Allocation
+        fields: ClassVar[list[str]] = []
+
+
+class LeaseFilter(django_filters.FilterSet):
+    """Reservations by state, allocation, and the days that they touch (in the reader's zone)."""
+
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(LEASE.states))
+    allocation = django_filters.CharFilter(label=_("Allocation"), field_name="allocation__public_id")
+    since = django_filters.DateFilter(label=_("From"), field_name="ends_at", lookup_expr="date__gte", widget=_day())
+    until = django_filters.DateFilter(label=_("Until"), field_name="starts_at", lookup_expr="date__lte", widget=_day())
+
+    class Meta:
+        model = Lease
+        fields: ClassVar[list[str]] = []
+
+
+class LedgerFilter(django_filters.FilterSet):
+    """Lines of a statement by kind and reservation."""
+
+    kind = django_filters.ChoiceFilter(label=_("Kind"), choices=LedgerEntry.Kind.choices)
+    lease = django_filters.CharFilter(label=_("Reservation"), field_name="lease__public_id")
+
+    class Meta:
+        model = LedgerEntry
+        fields: ClassVar[list[str]] = []

@@ -1,0 +1,120 @@
+"""Forms of allocations: shape only; the rules are asked in the services."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import SshKey
+from allocations.models import Lease
+
+JUST_PAST = timedelta(minutes=2)
+"""A browser's minute that has begun still means now."""
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+NO_LENGTH = ""
+LENGTHS = [
+    ("3600", _("1 hour")),
+    ("14400", _("4 hours")),
+    ("28800", _("8 hours")),
+    ("86400", _("1 day")),
+    ("259200", _("3 days")),
+    ("604800", _("7 days")),
+    ("1209600", _("14 days")),
+    (NO_LENGTH, _("until the time below")),
+]
+
+
+class MomentField(forms.DateTimeField):
+    """A moment in the reader's zone, picked in a browser to the minute."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+            error_messages={"invalid": _("Please give a date and a time, like 2026-11-23 14:00.")},
+            **kwargs,
+        )
+
+    def to_python(self, value: Any) -> datetime | None:
+        """Refuses years that no reservation lies in, before they overflow anything."""
+        try:
+            moment: datetime | None = super().to_python(value)
+        except (OverflowError, ValueError):
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
+        if moment and not FIRST_YEAR <= moment.year <= LAST_YEAR:
+            raise forms.ValidationError(
+                _("Please give a year between %(first)d and %(last)d."),
+                params={"first": FIRST_YEAR, "last": LAST_YEAR},
+                code="year",
+            )
+        return moment
+
+
+class BookForm(forms.Form):
+    """How many GPUs, from when, for how long."""
+
+    device_count = forms.IntegerField(label=_("GPUs"), min_value=1, max_value=10_000)
+    starts_at = MomentField(label=_("Start"), required=False, help_text=_("Leave it empty to start now."))
+    length = forms.ChoiceField(label=_("Length"), choices=LENGTHS, required=False)
+    ends_at = MomentField(
+        label=_("End"), required=False, help_text=_("Counts only where the length says “until the time below”.")
+    )
+    note = forms.CharField(
+        label=_("What for"), max_length=200, required=False, help_text=_("For your team; you may leave it empty.")
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """`starts_at` and `ends_at` are always moments afterwards."""
+        cleaned = super().clean() or {}
+        now = timezone.now()
+        if "starts_at" not in self.errors:
+            starts_at = cleaned.get("starts_at") or now
+            if starts_at < now - JUST_PAST:
+                self.add_error("starts_at", _("This start has passed. Leave it empty to start now."))
+            cleaned["starts_at"] = max(starts_at, now)
+        length = cleaned.get("length")
+        if length and cleaned.get("starts_at"):
+            cleaned["ends_at"] = cleaned["starts_at"] + timedelta(seconds=int(length))
+        elif not length and "length" not in self.errors and "ends_at" not in self.errors:
+            self._check_end(cleaned)
+        return cleaned
+
+    def _check_end(self, cleaned: dict[str, Any]) -> None:
+        if not cleaned.get("ends_at"):
+            self.add_error("ends_at", _("Please choose a length, or say when the reservation ends."))
+        elif cleaned.get("starts_at") and cleaned["ends_at"] <= cleaned["starts_at"]:
+            self.add_error("ends_at", _("The end must be later than the start."))
+
+
+class ExtendForm(forms.Form):
+    """The new end."""
+
+    ends_at = MomentField(label=_("New end"))
+
+    def __init__(self, *args: Any, lease: Lease, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lease = lease
+
+    def clean_ends_at(self) -> datetime:
+        """Later than the present end."""
+        moment: datetime = self.cleaned_data["ends_at"]
+        if moment <= self.lease.ends_at:
+            raise forms.ValidationError(_("The new end must be later than the present one."))
+        return moment
+
+
+class ConfirmForm(forms.Form):
+    """Nothing to fill in: a button that means it."""
+
+
+class CertificateForm(forms.Form):
+    """Which of one's own keys."""
+
+    key = forms.ModelChoiceField(
+        label=_("SSH key"), queryset=SshKey.objects.none(), to_field_name="public_id", empty_label=None
+    )
+
+    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["key"].queryset = SshKey.objects.visible_to(user)  # type: ignore[attr-defined]

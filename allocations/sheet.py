@@ -1,0 +1,181 @@
+"""A reservation in plain words: where it stands, how to get in, what each GPU does. Reads only."""
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from allocations.models import Lease
+from cluster.models import Device, Grant, Handover
+from cluster.selectors import grants_of, handovers_of
+from telemetry import charts
+from telemetry.models import Sample
+from telemetry.selectors import latest
+
+OVER = ("ended", "cancelled", "failed")
+IN_USE = ("active",)
+FRESH = timedelta(minutes=2)
+"""A measurement older than this is shown as a gap."""
+STEP_OF = {
+    "scheduled": 0,
+    "cancelled": 0,
+    "preparing": 1,
+    "prepare_stuck": 1,
+    "failed": 1,
+    "active": 2,
+    "draining": 3,
+    "reclaiming": 3,
+    "reclaim_stuck": 3,
+    "ended": 4,
+}
+BROKEN_OFF = ("cancelled", "failed")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stop of the progress line; `place` is done, now, ahead or broken."""
+
+    name: str
+    place: str
+    at: datetime | None
+
+
+@dataclass(frozen=True)
+class Door:
+    """How to get in on one node."""
+
+    grant: Grant
+    command: str
+    fingerprint: str
+    known_hosts: str
+
+
+@dataclass(frozen=True)
+class DeviceRow:
+    """What one GPU of the reservation does; `sample` None: nothing fresh was measured."""
+
+    device: Device
+    sample: Sample | None
+    last_at: datetime | None
+
+    @property
+    def memory_percent(self) -> int | None:
+        """Memory used of what the GPU has."""
+        if self.sample is None or self.sample.memory_used_mib is None:
+            return None
+        return min(100, round(100 * self.sample.memory_used_mib / self.device.memory_mib))
+
+
+@dataclass(frozen=True)
+class HandoverRow:
+    """The evidence of one GPU: at the start, at the end; None where it was not taken yet."""
+
+    device: Device
+    start: Handover | None
+    end: Handover | None
+
+
+def steps(lease: Lease) -> list[Step]:
+    """The progress line."""
+    names = (_("scheduled"), _("preparing"), _("active"), _("returning"), _("ended"))
+    moments = (lease.created_at, None, lease.active_at, lease.drained_at, lease.ended_at)
+    now = STEP_OF[lease.state]
+    line = []
+    for number, (name, at) in enumerate(zip(names, moments, strict=True)):
+        if number == now:
+            place = "broken" if lease.state in BROKEN_OFF else "done" if lease.state == "ended" else "now"
+        else:
+            place = "done" if number < now else "ahead"
+        line.append(Step(name, place, at if number <= now else None))
+    return line
+
+
+def words(lease: Lease) -> str:
+    """What happens now, for somebody who does not know the machine room."""
+    return {
+        "scheduled": _("The GPUs are kept for you. Shortly before the start each one is checked."),
+        "preparing": _("Each GPU is being checked and your access is being set up. This page updates by itself."),
+        "prepare_stuck": _("Preparing takes longer than usual. The operators see this too; you need to do nothing."),
+        "active": _("The GPUs are yours. Access ends by itself at the end of the reservation."),
+        "draining": _("The reservation has ended. Your access is being taken away."),
+        "reclaiming": _("Your access is gone. The GPUs are being cleaned and checked."),
+        "reclaim_stuck": _("The return takes longer than usual. The operators see this too; you need to do nothing."),
+        "ended": _("The GPUs are returned and checked, and the hours are settled."),
+        "cancelled": _("This reservation was cancelled. The hours it held are back in the allocation."),
+        "failed": _("The GPUs could not be handed over. Nothing was charged; please book another window."),
+    }[lease.state]
+
+
+def doors(lease: Lease) -> list[Door]:
+    """How to get in, one entry a node; empty unless the reservation is active."""
+    if lease.state not in IN_USE:
+        return []
+    return [_door(grant) for grant in grants_of(lease.public_id) if grant.revoked_at is None]
+
+
+def _door(grant: Grant) -> Door:
+    port = "" if grant.port == 22 else f" -p {grant.port}"
+    command = f"ssh -i ~/.ssh/id_ed25519{port} {grant.login}@{grant.host}"
+    host = grant.host if grant.port == 22 else f"[{grant.host}]:{grant.port}"
+    return Door(grant, command, fingerprint(grant.host_key), f"{host} {grant.host_key}" if grant.host_key else "")
+
+
+def fingerprint(public_key: str) -> str:
+    """SHA-256 of an OpenSSH public key as `ssh-keygen -l` prints it; "" where there is no key."""
+    parts = public_key.split()
+    try:
+        blob = base64.b64decode(parts[1], validate=True)
+    except (IndexError, binascii.Error):
+        return ""
+    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+
+
+def device_rows(lease: Lease, now: datetime) -> list[DeviceRow]:
+    """The GPUs of the reservation, in order of node and index; measured figures only while it runs."""
+    devices = devices_of(lease)
+    samples: dict[int, Sample] = latest(devices) if lease.state in (*IN_USE, "draining") else {}
+    rows = []
+    for device in devices:
+        sample = samples.get(device.pk)
+        if sample and lease.active_at and sample.at < lease.active_at:
+            sample = None  # what was there before is nobody's business here
+        fresh = sample if sample and sample.at > now - FRESH else None
+        rows.append(DeviceRow(device, fresh, sample.at if sample else None))
+    return rows
+
+
+def devices_of(lease: Lease) -> list[Device]:
+    """The GPUs of the reservation, in order of node and index."""
+    placements = lease.placements.select_related("device__node", "device__gpu_class")
+    return [placement.device for placement in placements.order_by("device__node__name", "device__index")]
+
+
+def handover_rows(lease: Lease) -> list[HandoverRow]:
+    """The newest evidence of each GPU for the start and for the end."""
+    found: dict[tuple[int, str], Handover] = {}
+    for handover in handovers_of(lease.public_id):
+        known = found.get((handover.device_id, handover.moment))
+        if known is None or handover.generation > known.generation:
+            found[(handover.device_id, handover.moment)] = handover
+    return [
+        HandoverRow(device, found.get((device.pk, "start")), found.get((device.pk, "end")))
+        for device in devices_of(lease)
+    ]
+
+
+def team_of(lease: Lease) -> list[Any]:
+    """The project's people who may get in."""
+    return [member for member in lease.allocation.project.team.select_related("user") if member.user.is_active]
+
+
+def series(lease: Lease, now: datetime) -> dict[str, Any]:
+    """Utilisation of each GPU while the reservation had it: the last 24 hours of that."""
+    end = min(lease.drained_at or lease.ended_at or now, now)
+    begin = max(lease.active_at or end, end - timedelta(hours=24))
+    return charts.devices_series(
+        [(device.pk, device.node.name, device.index) for device in devices_of(lease)], begin, end
+    )

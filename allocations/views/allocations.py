@@ -1,0 +1,145 @@
+"""Awards: what was asked, what was given, what is left."""
+
+from typing import Any
+
+from django.db.models import Sum
+from django.db.models.functions import Coalesce
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext_lazy as _
+
+from allocations.filters import AllocationFilter, LedgerFilter
+from allocations.models import Allocation, LedgerEntry
+from allocations.rules import may_book
+from allocations.selectors import balance
+from common.permissions import allowed
+from common.quantities import seconds_to_hours
+from common.tables import Column
+from common.templatetags.bitgoeul import day, hours, moment
+from common.web import ListPage, ObjectMixin, ObjectPage
+
+LINES_SHOWN = 10
+BOOKABLE_STATES = ("active",)
+
+
+class AllocationList(ListPage):
+    """One's allocations."""
+
+    model = Allocation
+    filterset_class = AllocationFilter
+    title = _("Allocations")
+    empty_text = _("No allocation yet. An accepted award becomes an allocation: begin with a proposal.")
+    export_name = "allocations"
+    default_order = "-created_at"
+    columns = (
+        Column(
+            "project",
+            _("Project"),
+            lambda row: row.project.title,
+            link=lambda row: row.get_absolute_url(),
+            sort="project__title",
+        ),
+        Column("organisation", _("Organisation"), lambda row: row.project.organisation.name),
+        Column("pool", _("Pool"), lambda row: row.pool.name, sort="pool__name"),
+        Column("state", _("State"), lambda row: row.state, sort="state", badge=True),
+        Column("gpus", _("GPUs at once"), lambda row: row.concurrent_gpus, sort="concurrent_gpus", numeric=True),
+        Column(
+            "awarded",
+            _("Awarded, GPU-hours"),
+            lambda row: seconds_to_hours(row.awarded_gpu_seconds),
+            cell=lambda row: hours(row.awarded_gpu_seconds),
+            sort="awarded_gpu_seconds",
+            numeric=True,
+        ),
+        Column(
+            "left",
+            _("Left, GPU-hours"),
+            lambda row: seconds_to_hours(row.left_seconds),
+            cell=lambda row: hours(row.left_seconds),
+            sort="left_seconds",
+            numeric=True,
+        ),
+        Column(
+            "from",
+            _("From"),
+            lambda row: row.valid_from.isoformat(),
+            cell=lambda row: day(row.valid_from),
+            sort="valid_from",
+        ),
+        Column(
+            "until",
+            _("Until"),
+            lambda row: row.valid_until.isoformat(),
+            cell=lambda row: day(row.valid_until),
+            sort="valid_until",
+        ),
+    )
+
+    def get_queryset(self) -> Any:
+        return (
+            super()
+            .get_queryset()
+            .select_related("project__organisation", "pool")
+            .annotate(left_seconds=Coalesce(Sum("ledger__device_seconds"), 0))
+        )
+
+
+class AllocationPage(ObjectPage):
+    """One allocation: asked against awarded, the balance, its reservations."""
+
+    model = Allocation
+    object_name = "allocation"
+    template_name = "allocations/allocation.html"
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("project__organisation", "project__agreement", "pool__gpu_class")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        allocation = self.object
+        lines = list(allocation.ledger.select_related("lease").order_by("-id")[: LINES_SHOWN + 1])
+        return super().get_context_data(
+            balance=balance(allocation),
+            lines=lines[:LINES_SHOWN],
+            more_lines=len(lines) > LINES_SHOWN,
+            leases=allocation.leases.select_related("booked_by").order_by("-starts_at")[:LINES_SHOWN],
+            may_book=allocation.state in BOOKABLE_STATES and allowed(self.request.user, may_book, allocation),
+            **kwargs,
+        )
+
+
+class LedgerList(ObjectMixin, ListPage):
+    """The statement: every amount that moved."""
+
+    model = Allocation
+    object_name = "allocation"
+    filterset_class = LedgerFilter
+    title = _("Statement")
+    empty_text = _("Nothing has moved yet.")
+    export_name = "statement"
+    default_order = "-id"
+    columns = (
+        Column("at", _("Time"), lambda row: row.at.isoformat(), cell=lambda row: moment(row.at), sort="id"),
+        Column("kind", _("Kind"), lambda row: row.get_kind_display(), sort="kind"),
+        Column(
+            "hours",
+            _("GPU-hours"),
+            lambda row: seconds_to_hours(row.device_seconds),
+            cell=lambda row: hours(row.device_seconds),
+            sort="device_seconds",
+            numeric=True,
+        ),
+        Column(
+            "lease",
+            _("Reservation"),
+            lambda row: row.lease.public_id if row.lease else "",
+            link=lambda row: row.lease.get_absolute_url() if row.lease else None,
+        ),
+        Column("reason", _("Reason"), lambda row: row.reason),
+        Column("actor", _("By"), lambda row: row.actor_label),
+    )
+
+    def fetch(self) -> Allocation:
+        """The allocation of the address, or 404."""
+        return get_object_or_404(Allocation.objects.visible_to(self.request.user), public_id=self.kwargs["public_id"])
+
+    def get_queryset(self) -> Any:
+        return LedgerEntry.objects.filter(allocation=self.object).select_related("lease")

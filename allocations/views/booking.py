@@ -1,0 +1,144 @@
+"""Booking a window: see what is free, ask, and be offered the next window where the answer is no."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext_lazy as _
+from django.views.generic import TemplateView
+
+from allocations.forms import NO_LENGTH, BookForm
+from allocations.models import Allocation
+from allocations.rules import may_book
+from allocations.selectors import balance, capacity, next_free_window
+from allocations.services.booking import book
+from common.errors import DomainError
+from common.permissions import allowed
+from common.web import ObjectMixin, ObjectServicePage
+
+PREFILLED = ("device_count", "starts_at", "length", "ends_at", "note")
+DEFAULT_LENGTH = "14400"
+LOCAL_FORMAT = "%Y-%m-%dT%H:%M"
+
+
+def offer_of(allocation: Allocation, count: int, start: datetime, end: datetime, note: str = "") -> dict[str, Any]:
+    """A free window with the address of the form that asks for it. A browser's field holds whole minutes."""
+    length = end - start
+    start = _next_minute(start)
+    query = {
+        "device_count": count,
+        "starts_at": timezone.localtime(start).strftime(LOCAL_FORMAT),
+        "length": NO_LENGTH,
+        "ends_at": timezone.localtime(start + length).strftime(LOCAL_FORMAT),
+        "note": note,
+    }
+    url = reverse("allocations:book", args=[allocation.public_id])
+    return {"start": start, "end": start + length, "url": f"{url}?{urlencode(query)}"}
+
+
+def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
+    """What is free in the asked window, what it would hold, and where the next free window lies if it is not."""
+    count, start, end = asked["device_count"], asked["starts_at"], asked["ends_at"]
+    found: dict[str, Any] = {
+        "count": count,
+        "start": start,
+        "end": end,
+        "capacity": capacity(allocation.pool, start, end),
+        "hold_seconds": count * int((end - start).total_seconds()),
+        "left_seconds": balance(allocation).left,
+    }
+    if found["capacity"].free < count:
+        window = next_free_window(allocation.pool, count, end - start, start)
+        found["offer"] = offer_of(allocation, count, *window, asked.get("note", "")) if window else None
+    return found
+
+
+class BookPage(ObjectServicePage):
+    """The form. Checking and booking are two buttons of it, so that both work without a script."""
+
+    model = Allocation
+    object_name = "allocation"
+    template_name = "allocations/book.html"
+    form_class = BookForm
+    success_message = _("The GPUs are reserved for you.")
+    offer: dict[str, Any] | None = None
+    check: dict[str, Any] | None = None
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("project__organisation", "pool__gpu_class")
+
+    def get_initial(self) -> dict[str, Any]:
+        typed = {key: self.request.GET[key] for key in PREFILLED if key in self.request.GET}
+        return {"device_count": 1, "length": DEFAULT_LENGTH, **typed}
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if "device_count" in request.GET:
+            form = BookForm(request.GET)
+            if form.is_valid():
+                self.check = check_of(self.object, form.cleaned_data)
+        return super().get(request, *args, **kwargs)
+
+    def form_valid(self, form: BaseForm) -> HttpResponse:
+        if "check" in self.request.POST:
+            self.check = check_of(self.object, form.cleaned_data)
+            return self.render_to_response(self.get_context_data(form=form))
+        return super().form_valid(form)
+
+    def perform(self, form: BaseForm) -> Any:
+        asked = form.cleaned_data
+        try:
+            return book(
+                actor=self.request.user,
+                allocation=self.object,
+                device_count=asked["device_count"],
+                starts_at=asked["starts_at"],
+                ends_at=asked["ends_at"],
+                note=asked["note"],
+            )
+        except DomainError as error:
+            self.offer = _offer_in(self.object, error, asked)
+            raise
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        now = timezone.now()
+        return super().get_context_data(
+            balance=balance(self.object),
+            free_now=capacity(self.object.pool, now, now + timedelta(hours=1)),
+            may_book=allowed(self.request.user, may_book, self.object),
+            check=self.check,
+            offer=self.offer,
+            **kwargs,
+        )
+
+
+class BookCheck(ObjectMixin, TemplateView):
+    """The fragment that follows what is typed."""
+
+    model = Allocation
+    object_name = "allocation"
+    template_name = "allocations/_book_check.html"
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("pool")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        form = BookForm(self.request.GET)
+        check = check_of(self.object, form.cleaned_data) if form.is_valid() else None
+        return super().get_context_data(check=check, form=form, **kwargs)
+
+
+def _offer_in(allocation: Allocation, error: DomainError, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """The next free window that a refusal names, as a link."""
+    start = parse_datetime(error.facts.get("next_start") or "")
+    end = parse_datetime(error.facts.get("next_end") or "")
+    return offer_of(allocation, asked["device_count"], start, end, asked["note"]) if start and end else None
+
+
+def _next_minute(moment: datetime) -> datetime:
+    whole = moment.replace(second=0, microsecond=0)
+    return whole if whole == moment else whole + timedelta(minutes=1)

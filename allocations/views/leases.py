@@ -1,0 +1,148 @@
+"""Reservations: the list, the page, what refreshes itself, the evidence."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.views.generic import TemplateView, View
+
+from accounts.rules import may_read_audit
+from allocations import sheet
+from allocations.filters import LeaseFilter
+from allocations.forms import CertificateForm
+from allocations.lifecycle import LEASE
+from allocations.models import Lease
+from allocations.rules import may_end, may_enter, may_extend
+from allocations.selectors import lease_usage
+from allocations.services.extending import EXTENDABLE
+from common.permissions import allowed
+from common.tables import Column
+from common.templatetags.bitgoeul import moment
+from common.web import ListPage, ObjectMixin, ObjectPage
+
+
+class LeaseList(ListPage):
+    """One's reservations."""
+
+    model = Lease
+    filterset_class = LeaseFilter
+    title = _("Reservations")
+    empty_text = _("No reservation yet. Open an allocation and book a window.")
+    export_name = "reservations"
+    default_order = "-starts_at"
+    columns = (
+        Column("id", _("Number"), lambda row: row.public_id, link=lambda row: row.get_absolute_url(), sort="public_id"),
+        Column(
+            "project",
+            _("Project"),
+            lambda row: row.allocation.project.title,
+            link=lambda row: row.allocation.get_absolute_url(),
+            sort="allocation__project__title",
+        ),
+        Column("pool", _("Pool"), lambda row: row.allocation.pool.name, sort="allocation__pool__name"),
+        Column("state", _("State"), lambda row: row.state, sort="state", badge=True),
+        Column("gpus", _("GPUs"), lambda row: row.device_count, sort="device_count", numeric=True),
+        Column(
+            "from",
+            _("From"),
+            lambda row: row.starts_at.isoformat(),
+            cell=lambda row: moment(row.starts_at),
+            sort="starts_at",
+        ),
+        Column(
+            "until",
+            _("Until"),
+            lambda row: row.ends_at.isoformat(),
+            cell=lambda row: moment(row.ends_at),
+            sort="ends_at",
+        ),
+        Column("by", _("Booked by"), lambda row: str(row.booked_by), sort="booked_by__name"),
+    )
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("allocation__project", "allocation__pool", "booked_by")
+
+
+class _LeaseMixin(ObjectMixin):
+    """One reservation with everything that its page names."""
+
+    model = Lease
+    object_name = "lease"
+
+    def get_queryset(self) -> Any:
+        return (
+            super().get_queryset().select_related("allocation__project__organisation", "allocation__pool", "booked_by")
+        )
+
+
+def live_context(lease: Lease) -> dict[str, Any]:
+    """What the refreshing part of the page shows."""
+    now = timezone.now()
+    return {
+        "steps": sheet.steps(lease),
+        "words": sheet.words(lease),
+        "rows": sheet.device_rows(lease, now),
+        "usage": lease_usage(lease, now),
+        "over": lease.state in sheet.OVER,
+        "now": now,
+    }
+
+
+class LeasePage(_LeaseMixin, ObjectPage):
+    """Where it stands, how to get in, what each GPU does."""
+
+    template_name = "allocations/lease.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        lease, user = self.object, self.request.user
+        running = lease.state == "active"
+        may_finish = allowed(user, may_end, lease)
+        entering = running and allowed(user, may_enter, lease)
+        return super().get_context_data(
+            **live_context(lease),
+            doors=sheet.doors(lease),
+            keys=CertificateForm(user=user)["key"] if entering else None,
+            has_keys=entering and user.ssh_keys.exists(),
+            may_enter=entering,
+            team=sheet.team_of(lease),
+            ledger=lease.ledger.order_by("id"),
+            may_release=may_finish and LEASE.allows(lease.state, "release"),
+            may_cancel=may_finish and LEASE.allows(lease.state, "cancel"),
+            may_extend=lease.state in EXTENDABLE and allowed(user, may_extend, lease),
+            may_audit=allowed(user, may_read_audit),
+            **kwargs,
+        )
+
+
+class LeaseLive(_LeaseMixin, TemplateView):
+    """The part that refreshes itself every five seconds, until the reservation is over."""
+
+    template_name = "allocations/_lease_live.html"
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """A changed state changes the whole page (access, buttons), so the browser is told to load it again."""
+        if request.GET.get("state", self.object.state) != self.object.state:
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        return super().get(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**live_context(self.object), **kwargs)
+
+
+class HandoverPage(_LeaseMixin, ObjectPage):
+    """The handover sheet: each check of each GPU at the start and at the end, to be printed."""
+
+    template_name = "allocations/handover.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(rows=sheet.handover_rows(self.object), printed_at=timezone.now(), **kwargs)
+
+
+class LeaseSeries(ObjectMixin, View):
+    """The points of the utilisation chart."""
+
+    model = Lease
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        return JsonResponse(sheet.series(self.object, timezone.now()))

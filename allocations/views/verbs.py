@@ -1,0 +1,104 @@
+"""What one may do to a reservation: each a page that says what will happen, then one verb."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
+from django.utils.text import slugify
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+from django.views.generic import View
+
+from allocations.forms import CertificateForm, ConfirmForm, ExtendForm
+from allocations.models import Lease
+from allocations.selectors import balance
+from allocations.services.access import issue_certificate
+from allocations.services.ending import cancel, release
+from allocations.services.extending import extend
+from common.errors import DomainError
+from common.web import ObjectMixin, ObjectServicePage
+
+
+class _LeasePage(ObjectServicePage):
+    model = Lease
+    object_name = "lease"
+    form_class: Any = ConfirmForm
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("allocation__project__organisation", "allocation__pool")
+
+
+class ReleasePage(_LeasePage):
+    """Give the GPUs back early."""
+
+    template_name = "allocations/lease_release.html"
+    success_message = _("The GPUs are being returned. What you do not use comes back to the allocation.")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        lease, now = self.object, timezone.now()
+        seconds = max(0, int((lease.ends_at - max(now, lease.starts_at)).total_seconds())) * lease.device_count
+        return super().get_context_data(back_seconds=seconds, now=now, **kwargs)
+
+    def perform(self, form: forms.BaseForm) -> Any:
+        return release(actor=self.request.user, lease=self.object)
+
+
+class CancelPage(_LeasePage):
+    """Before the start."""
+
+    template_name = "allocations/lease_cancel.html"
+    success_message = _("The reservation is cancelled. Its hours are back in the allocation.")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        lease = self.object
+        seconds = int((lease.ends_at - lease.starts_at).total_seconds()) * lease.device_count
+        return super().get_context_data(back_seconds=seconds, **kwargs)
+
+    def perform(self, form: forms.BaseForm) -> Any:
+        return cancel(actor=self.request.user, lease=self.object)
+
+
+class ExtendPage(_LeasePage):
+    """A later end."""
+
+    template_name = "allocations/lease_extend.html"
+    form_class = ExtendForm
+    success_message = _("The longer reservation is asked for. It counts when every node has confirmed it.")
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "lease": self.object}
+
+    def get_initial(self) -> dict[str, Any]:
+        return {"ends_at": self.object.ends_at + timedelta(hours=4)}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(balance=balance(self.object.allocation), **kwargs)
+
+    def perform(self, form: forms.BaseForm) -> Any:
+        return extend(actor=self.request.user, lease=self.object, ends_at=form.cleaned_data["ends_at"])
+
+
+class CertificateDownload(ObjectMixin, View):
+    """A certificate for one of one's own keys; it ends with the reservation."""
+
+    model = Lease
+    http_method_names = ("post",)
+
+    def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        form = CertificateForm(request.POST, user=request.user)
+        if not form.is_valid():
+            messages.error(request, _now("Please choose one of your SSH keys."))
+            return HttpResponseRedirect(self.object.get_absolute_url())
+        key = form.cleaned_data["key"]
+        try:
+            issued = issue_certificate(actor=request.user, lease=self.object, ssh_key=key)
+        except DomainError as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(self.object.get_absolute_url())
+        response = HttpResponse(issued.certificate.rstrip() + "\n", content_type="text/plain; charset=utf-8")
+        name = slugify(key.name) or key.public_id
+        response["Content-Disposition"] = f'attachment; filename="{name}-cert.pub"'
+        return response

@@ -1,0 +1,93 @@
+"""One node or one device: what it is, what it was told, who had it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, Q, QuerySet
+
+from allocations.models import Lease, Placement
+from cluster.models import Device, DeviceEvent, Handover, Node, NodeCommand
+from reports.selectors.fleet import (
+    GONE_STATES,
+    ILL_HEALTH,
+    ILL_STATES,
+    Cell,
+    NodeRow,
+    holders,
+    latest_fresh,
+    level_of,
+    node_row,
+)
+
+ROWS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class NodeSheet:
+    """A node's page."""
+
+    cells: list[Cell]
+    commands: list[NodeCommand]
+    events: list[DeviceEvent]
+
+    @property
+    def rows(self) -> list[NodeRow]:
+        """The same devices as one row of the grid."""
+        return [node_row(self.cells)] if self.cells else []
+
+
+@dataclass(frozen=True)
+class DeviceSheet:
+    """A device's page."""
+
+    cell: Cell
+    history: list[Lease]
+    handovers: list[Handover]
+    events: list[DeviceEvent]
+
+
+def nodes_with_counts() -> QuerySet[Node]:
+    """Nodes with how many devices they have, how many are in use and how many are ill."""
+    return Node.objects.select_related("pool").annotate(
+        device_total=Count("devices", filter=~Q(devices__state__in=GONE_STATES)),
+        device_in_use=Count("devices", filter=Q(devices__state="in_use")),
+        device_ill=Count("devices", filter=Q(devices__health__in=ILL_HEALTH) | Q(devices__state__in=ILL_STATES)),
+    )
+
+
+def node_sheet(node: Node, now: datetime) -> NodeSheet:
+    """Devices with what they do now, the latest commands and events."""
+    devices = list(node.devices.select_related("gpu_class").order_by("index"))
+    for device in devices:
+        device.node = node
+    samples, held = latest_fresh(devices, now), holders(devices)
+    return NodeSheet(
+        cells=[
+            Cell(device, sample, held.get(device.pk), level_of(sample.utilisation_percent if sample else None))
+            for device in devices
+            for sample in [samples.get(device.pk)]
+        ],
+        commands=list(node.commands.order_by("-id")[:ROWS_SHOWN]),
+        events=list(node.events.select_related("device__node").order_by("-at")[:ROWS_SHOWN]),
+    )
+
+
+def device_sheet(device: Device, now: datetime) -> DeviceSheet:
+    """What it does now, who holds and held it, its evidence and its events."""
+    sample = latest_fresh([device], now).get(device.pk)
+    placements = (
+        Placement.objects.filter(device=device)
+        .select_related("lease__allocation__project__organisation")
+        .order_by("-lease__starts_at")[:ROWS_SHOWN]
+    )
+    return DeviceSheet(
+        cell=Cell(
+            device,
+            sample,
+            holders([device]).get(device.pk),
+            level_of(sample.utilisation_percent if sample else None),
+        ),
+        history=[placement.lease for placement in placements],
+        handovers=list(device.handovers.order_by("-taken_at")[:ROWS_SHOWN]),
+        events=list(device.events.order_by("-at")[:ROWS_SHOWN]),
+    )

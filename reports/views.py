@@ -1,0 +1,187 @@
+"""The agency's pages about the machines. They do not exist for anybody else (404)."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.views.generic import TemplateView, View
+
+from accounts.rules import may_read_audit, may_run_nodes
+from cluster.models import Device, Node
+from cluster.services import nodes
+from common.permissions import allowed
+from common.tables import Column
+from common.templatetags.bitgoeul import moment
+from common.web import ListPage, ObjectMixin, ObjectPage, ObjectServicePage, staff_only
+from reports.filters import NodeFilter
+from reports.forms import ReasonForm
+from reports.selectors import machines
+from reports.selectors.fleet import fleet
+from telemetry import charts
+
+
+class StaffMixin(LoginRequiredMixin):
+    """404 for people who are not of the agency."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if request.user.is_authenticated:
+            staff_only(request.user)
+        return super().dispatch(request, *args, **kwargs)
+
+
+def wanted_span(request: HttpRequest) -> charts.Span:
+    """The range of the query string; an unknown one gives the shortest."""
+    return charts.SPANS.get(request.GET.get("range", ""), charts.SPANS[charts.DEFAULT_SPAN])
+
+
+class FleetPage(StaffMixin, TemplateView):
+    """One screen: what every device is doing."""
+
+    template_name = "reports/fleet.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(
+            fleet=fleet(timezone.now()), span=wanted_span(self.request).key, spans=list(charts.SPANS), **kwargs
+        )
+
+
+class FleetLive(StaffMixin, TemplateView):
+    """The part of the screen that refreshes itself."""
+
+    template_name = "reports/_fleet_live.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(fleet=fleet(timezone.now()), **kwargs)
+
+
+class FleetSeries(StaffMixin, View):
+    """The chart's points."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return JsonResponse(charts.fleet_series(wanted_span(request), timezone.now()))
+
+
+class NodeList(StaffMixin, ListPage):
+    """Every node."""
+
+    model = Node
+    filterset_class = NodeFilter
+    title = _("Nodes")
+    empty_text = _("No node has been registered yet. Enrol one with the command “register_node”.")
+    export_name = "nodes"
+    default_order = "name"
+    columns = (
+        Column("name", _("Name"), lambda node: node.name, link=lambda node: node.get_absolute_url(), sort="name"),
+        Column("pool", _("Pool"), lambda node: node.pool.name, sort="pool__name"),
+        Column("state", _("State"), lambda node: node.state, sort="state", badge=True),
+        Column("devices", _("Devices"), lambda node: node.device_total, sort="device_total", numeric=True),
+        Column("in_use", _("In use"), lambda node: node.device_in_use, sort="device_in_use", numeric=True),
+        Column("ill", _("Ill"), lambda node: node.device_ill, sort="device_ill", numeric=True),
+        Column(
+            "last_seen",
+            _("Last heard"),
+            lambda node: node.last_seen_at.isoformat() if node.last_seen_at else "",
+            cell=lambda node: moment(node.last_seen_at),
+            sort="last_seen_at",
+        ),
+        Column("agent", _("Agent"), lambda node: node.agent_version, sort="agent_version"),
+    )
+
+    def get_queryset(self) -> Any:
+        return machines.nodes_with_counts()
+
+
+class NodePage(StaffMixin, ObjectPage):
+    """One node: its devices, what it was told, what happened."""
+
+    model = Node
+    object_name = "node"
+    template_name = "reports/node.html"
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("pool__gpu_class")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(
+            sheet=machines.node_sheet(self.object, timezone.now()),
+            may_run=allowed(self.request.user, may_run_nodes),
+            **kwargs,
+        )
+
+
+class _NodeVerb(StaffMixin, ObjectServicePage):
+    """A page that asks for the reason and calls one verb."""
+
+    model = Node
+    object_name = "node"
+    form_class = ReasonForm
+    template_name = "reports/node_verb.html"
+    title: Any = ""
+    text: Any = ""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(title=self.title, text=self.text, **kwargs)
+
+
+class DrainNode(_NodeVerb):
+    """No new reservations on this node."""
+
+    title = _("Drain this node")
+    text = _("No new reservation will be placed on this node. Reservations that run go on to their end.")
+    success_message = _("The node is being drained.")
+
+    def perform(self, form: forms.BaseForm) -> Any:
+        return nodes.drain(actor=self.request.user, node=self.object, reason=form.cleaned_data["reason"])
+
+
+class ResumeNode(_NodeVerb):
+    """Back to work."""
+
+    title = _("Return this node to service")
+    text = _("New reservations may be placed on this node again.")
+    success_message = _("The node is back in service.")
+
+    def perform(self, form: forms.BaseForm) -> Any:
+        return nodes.resume(actor=self.request.user, node=self.object, reason=form.cleaned_data["reason"])
+
+
+class DevicePage(StaffMixin, ObjectPage):
+    """One GPU: facts, what it does, who holds it, its history."""
+
+    model = Device
+    object_name = "device"
+    template_name = "reports/device.html"
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("node__pool", "gpu_class")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        url = reverse("reports:device-series", args=[self.object.public_id])
+        span = wanted_span(self.request).key
+        pictures = [
+            {"name": charts.metric_name(key), "unit": unit, "url": f"{url}?metric={key}&range={span}"}
+            for key, (_column, unit) in charts.METRICS.items()
+        ]
+        return super().get_context_data(
+            sheet=machines.device_sheet(self.object, timezone.now()),
+            charts=pictures,
+            span=span,
+            spans=list(charts.SPANS),
+            may_audit=allowed(self.request.user, may_read_audit),
+            **kwargs,
+        )
+
+
+class DeviceSeries(StaffMixin, ObjectMixin, View):
+    """The points of one chart of a device."""
+
+    model = Device
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        metric = request.GET.get("metric", "")
+        metric = metric if metric in charts.METRICS else charts.DEFAULT_METRIC
+        return JsonResponse(charts.device_series(self.object, metric, wanted_span(request), timezone.now()))
