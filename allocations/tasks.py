@@ -3,12 +3,14 @@
 from celery import shared_task
 
 from allocations.services import reconcile
+from common import heartbeat
 
 
 @shared_task(name="allocations.reconcile_tick")
 def reconcile_tick() -> None:
     """Everything that is due."""
     reconcile.tick()
+    heartbeat.beat(heartbeat.RECONCILER)  # after the tick: a tick that fails must not look alive
 
 
 @shared_task(name="allocations.reconcile_lease")
