@@ -27,7 +27,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS telemetry_incoming (
 ) ON COMMIT DELETE ROWS
 """  # one table a session, not one a batch: the catalogue does not grow
 _MOVE = (
-    f"WITH moved AS (DELETE FROM telemetry_incoming RETURNING {_FIELDS}) "  # noqa: S608 (constants only)
+    f"WITH moved AS (DELETE FROM telemetry_incoming RETURNING {_FIELDS}) "
     f"INSERT INTO telemetry_sample ({_FIELDS}) SELECT {_FIELDS} FROM moved ON CONFLICT DO NOTHING"
 )
 _ROLLED = (
@@ -48,7 +48,7 @@ WHERE at >= date_trunc('minute', %(since)s::timestamptz) AND at < %(until)s::tim
 GROUP BY 1, 2
 ON CONFLICT (device_id, minute) DO UPDATE SET {", ".join(f"{name} = EXCLUDED.{name}" for name in _ROLLED)}
 WHERE m.samples <> EXCLUDED.samples
-"""  # noqa: S608 (constants only)
+"""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def tidy(now: datetime) -> int:
         for _turn in range(TIDY_BATCHES):
             with connection.cursor() as cursor:
                 cursor.execute(
-                    f"DELETE FROM {table} WHERE ctid = ANY(ARRAY("  # noqa: S608 (constants only)
+                    f"DELETE FROM {table} WHERE ctid = ANY(ARRAY("
                     f"SELECT ctid FROM {table} WHERE {column} < %s LIMIT {TIDY_BATCH_ROWS}))",
                     [now - KEEP_RAW],
                 )

@@ -14,7 +14,7 @@ from django.contrib.auth.hashers import make_password
 
 from accounts.models import RoleGrant, SshKey, User
 
-PASSWORD = "a-long-password-of-tests-1"  # noqa: S105
+PASSWORD = "a-long-password-of-tests-1"
 
 
 @cache
