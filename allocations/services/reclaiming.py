@@ -108,9 +108,7 @@ def retry(*, actor: Any, lease: Lease) -> Lease:
     if lease.state != "reclaim_stuck":
         raise InvalidTransition("reservation", lease.state, "retry")
     placements = open_placements(lease)
-    devices.return_to_service(
-        actor=actor, devices=device_ids(placements, "quarantined", "offline"), reason=lease.public_id
-    )
+    devices.clean(actor=actor, devices=device_ids(placements, "quarantined", "offline"), reason=lease.public_id)
     lease.generation += 1
     lease.state_reason = ""
     lease.access_gone_at = lease.access_gone_at or timezone.now()
