@@ -41,7 +41,7 @@ class Known:
 
 @dataclass
 class Counts:
-    """What became of a batch: rows accepted, refused (`unknown_devices`, `bad_times`, `malformed`), values made null."""
+    """What became of a batch: rows accepted, rows refused (unknown device, bad time, malformed), values made null."""
 
     accepted: int = 0
     unknown_devices: int = 0

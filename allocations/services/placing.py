@@ -37,7 +37,7 @@ def choose(candidates: Sequence[Device], count: int) -> list[Device] | None:
 
 
 def lock(device_ids: Iterable[int]) -> list[Device]:
-    """The devices' rows, locked in id order: whoever wants some of the same ones waits here, in a queue and not in a knot."""
+    """The devices' rows, locked in id order: whoever wants some of the same ones waits in a queue, not in a knot."""
     return list(
         Device.objects.select_for_update(of=("self",))
         .select_related("gpu_class", "node")

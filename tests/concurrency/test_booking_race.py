@@ -35,7 +35,7 @@ def _race(attempt: Callable[[int], Any]) -> list[Any]:
         try:
             barrier.wait(30)
             results[writer] = attempt(writer)
-        except Exception as error:  # noqa: BLE001 (every outcome is looked at below)
+        except Exception as error:
             results[writer] = error
         finally:
             connections.close_all()

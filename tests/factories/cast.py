@@ -17,7 +17,7 @@ from tests.factories.partners import (
 
 @dataclass
 class Cast:
-    """Owner (and project lead), manager, teammate (member) and viewer belong to `organisation`; outsider to another one."""
+    """Owner (project lead), manager, teammate (member) and viewer belong to `organisation`; outsider to another."""
 
     organisation: Organisation
     agreement: Agreement
