@@ -67,7 +67,7 @@ class BookForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """`starts_at` and `ends_at` are always moments afterwards."""
         cleaned = super().clean() or {}
-        now = timezone.now()
+        now = timezone.now().replace(microsecond=0) + timedelta(seconds=1)  # so that what is held is whole hours
         if "starts_at" not in self.errors:
             starts_at = cleaned.get("starts_at") or now
             if starts_at < now - JUST_PAST:

@@ -9,17 +9,13 @@ from django.test.utils import CaptureQueriesContext
 MOST_A_PAGE = 15
 
 
-def count_queries(ask: Callable[[], Any]) -> int:
-    """Queries of the second call: the first one fills what lives as long as the process (content types, templates)."""
-    ask()
-    with CaptureQueriesContext(connection) as captured:
-        ask()
-    return len(captured)
-
-
 def queries_of(ask: Callable[[], Any]) -> list[str]:
-    """The statements themselves, for the message of a failed count."""
+    """The statements of the second call: the first one fills what lives as long as the process (content types).
+
+    Savepoints are left out: they stand where production has the transaction itself.
+    """
     ask()
     with CaptureQueriesContext(connection) as captured:
         ask()
-    return [query["sql"] for query in captured.captured_queries]
+    statements = [query["sql"] for query in captured.captured_queries]
+    return [sql for sql in statements if not sql.startswith(("SAVEPOINT", "RELEASE SAVEPOINT"))]

@@ -10,10 +10,9 @@ from django.views.generic import TemplateView, View
 from accounts.rules import may_read_audit
 from allocations import sheet
 from allocations.filters import LeaseFilter
-from allocations.forms import CertificateForm
 from allocations.lifecycle import LEASE
 from allocations.models import Lease
-from allocations.rules import may_end, may_enter, may_extend
+from allocations.rules import may_end, may_enter
 from allocations.selectors import lease_usage
 from allocations.services.extending import EXTENDABLE
 from common.permissions import allowed
@@ -97,19 +96,18 @@ class LeasePage(_LeaseMixin, ObjectPage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         lease, user = self.object, self.request.user
         running = lease.state == "active"
-        may_finish = allowed(user, may_end, lease)
+        may_finish = allowed(user, may_end, lease)  # the same rule as for extending; asked once
         entering = running and allowed(user, may_enter, lease)
         return super().get_context_data(
             **live_context(lease),
-            doors=sheet.doors(lease),
-            keys=CertificateForm(user=user)["key"] if entering else None,
-            has_keys=entering and user.ssh_keys.exists(),
+            doors=sheet.doors(lease) if entering else [],
+            keys=list(user.ssh_keys.all()) if entering else [],
             may_enter=entering,
             team=sheet.team_of(lease),
             ledger=lease.ledger.order_by("id"),
             may_release=may_finish and LEASE.allows(lease.state, "release"),
             may_cancel=may_finish and LEASE.allows(lease.state, "cancel"),
-            may_extend=lease.state in EXTENDABLE and allowed(user, may_extend, lease),
+            may_extend=may_finish and lease.state in EXTENDABLE,
             may_audit=allowed(user, may_read_audit),
             **kwargs,
         )

@@ -1,10 +1,12 @@
 """What the fleet is doing now: one screen's worth of figures, in a fixed number of queries."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Avg, Count, Max, Q
+from django.db.models import Avg, Count, Max, OuterRef, Q, Subquery
 
 from allocations.lifecycle import HELD
 from allocations.models import Lease, Placement
@@ -20,6 +22,8 @@ IDLE_LOOK_BACK = timedelta(hours=24)
 FRESH = timedelta(minutes=2)
 """A sample older than this says nothing about now: twelve missed ones."""
 ROWS_SHOWN = 50
+COMING_SHOWN = 8
+SOON = timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -159,9 +163,9 @@ def fleet(now: datetime) -> Fleet:
         nodes=[node_row(rows) for rows in by_node.values()],
         idle=idle_devices(cells, now),
         ill=[cell for cell in cells if is_ill(cell.device)][:ROWS_SHOWN],
-        silent_nodes=list(Node.objects.exclude(state="ready").select_related("pool")[:ROWS_SHOWN]),
+        silent_nodes=[rows[0].device.node for rows in by_node.values() if rows[0].device.node.state != "ready"],
         upcoming=_upcoming(now),
-        ending=_ending(now),
+        ending=_ending(held.values(), now),
         held_seconds=held_seconds(since, now),
         used_seconds=used_device_seconds([device.pk for device in devices], since, now),
         samples_at=max((sample.at for sample in samples.values()), default=None),
@@ -184,29 +188,22 @@ def idle_devices(cells: list[Cell], now: datetime) -> list[IdleDevice]:
     }
     if not candidates:
         return []
-    quiet = _quiet_minutes(list(candidates), started_before)
-    if not quiet:
-        return []
-    last_busy = dict(
-        DeviceMinute.objects.filter(
-            device__in=list(quiet), minute__gt=now - IDLE_LOOK_BACK, utilisation_percent__gt=USED_ABOVE_PERCENT
-        )
-        .order_by()
-        .values_list("device")
-        .annotate(Max("minute"))
-    )
     found = []
-    for pk, mean in quiet.items():
-        cell = candidates[pk]
+    for row in _quiet(list(candidates), started_before, now):
+        cell = candidates[row["device"]]
         assert cell.lease is not None and cell.lease.active_at is not None
-        since = max(cell.lease.active_at, last_busy.get(pk, now - IDLE_LOOK_BACK))
-        found.append(IdleDevice(cell.device, cell.lease, since, int((now - since).total_seconds()), mean))
+        since = max(cell.lease.active_at, row["last_busy"] or now - IDLE_LOOK_BACK)
+        idle_seconds = int((now - since).total_seconds())
+        found.append(IdleDevice(cell.device, cell.lease, since, idle_seconds, row["mean"]))
     return sorted(found, key=lambda row: row.since)
 
 
-def _quiet_minutes(device_ids: list[int], since: datetime) -> dict[int, float]:
-    """device id -> mean utilisation, of those quiet throughout with at least half of the minutes measured."""
-    rows = (
+def _quiet(device_ids: list[int], since: datetime, now: datetime) -> Any:
+    """Devices quiet throughout with at least half of the minutes measured, and when each last did something."""
+    busy = DeviceMinute.objects.filter(
+        device=OuterRef("device"), minute__gt=now - IDLE_LOOK_BACK, utilisation_percent__gt=USED_ABOVE_PERCENT
+    )
+    return (
         DeviceMinute.objects.filter(device__in=device_ids, minute__gte=since)
         .order_by()
         .values("device")
@@ -214,8 +211,8 @@ def _quiet_minutes(device_ids: list[int], since: datetime) -> dict[int, float]:
             peak=Max("utilisation_percent"), mean=Avg("utilisation_percent"), measured=Count("utilisation_percent")
         )
         .filter(peak__lte=USED_ABOVE_PERCENT, measured__gte=IDLE_MINUTES // 2)
+        .annotate(last_busy=Subquery(busy.order_by("-minute").values("minute")[:1]))
     )
-    return {row["device"]: row["mean"] for row in rows}
 
 
 def held_seconds(start: datetime, end: datetime) -> int:
@@ -258,16 +255,12 @@ def _counts(devices: list[Device]) -> DeviceCounts:
 
 def _upcoming(now: datetime) -> list[Lease]:
     return list(
-        Lease.objects.filter(state="scheduled", starts_at__lt=now + timedelta(days=2))
+        Lease.objects.filter(state="scheduled", starts_at__lt=now + SOON)
         .select_related("allocation__project__organisation", "allocation__pool")
-        .order_by("starts_at")[:8]
+        .order_by("starts_at")[:COMING_SHOWN]
     )
 
 
-def _ending(now: datetime) -> list[Lease]:
-    return list(
-        Lease.objects.filter(state__in=("active", "draining", "reclaiming", "reclaim_stuck"))
-        .filter(ends_at__lt=now + timedelta(days=2))
-        .select_related("allocation__project__organisation", "allocation__pool")
-        .order_by("ends_at")[:8]
-    )
+def _ending(held: Iterable[Lease], now: datetime) -> list[Lease]:
+    leases = {lease.pk: lease for lease in held if lease.ends_at < now + SOON}
+    return sorted(leases.values(), key=lambda lease: lease.ends_at)[:COMING_SHOWN]
