@@ -2,4 +2,8 @@
 
 from rest_framework.routers import SimpleRouter
 
+from partners.api import AgreementViewSet, OrganisationViewSet
+
 router = SimpleRouter()
+router.register("organisations", OrganisationViewSet, basename="organisation")
+router.register("agreements", AgreementViewSet, basename="agreement")
