@@ -28,7 +28,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS telemetry_incoming (
 """  # one table a session, not one a batch: the catalogue does not grow
 _MOVE = (
     f"WITH moved AS (DELETE FROM telemetry_incoming RETURNING {_FIELDS}) "
-    f"INSERT INTO telemetry_sample ({_FIELDS}) SELECT {_FIELDS} FROM moved ON CONFLICT DO NOTHING"
+    f"INSERT INTO telemetry_sample ({_FIELDS}) SELECT {_FIELDS} FROM moved ON CONFLICT DO NOTHING"  # noqa: S608 (constants only)
 )
 _ROLLED = (
     "samples",
@@ -48,7 +48,7 @@ WHERE at >= date_trunc('minute', %(since)s::timestamptz) AND at < %(until)s::tim
 GROUP BY 1, 2
 ON CONFLICT (device_id, minute) DO UPDATE SET {", ".join(f"{name} = EXCLUDED.{name}" for name in _ROLLED)}
 WHERE m.samples <> EXCLUDED.samples
-"""
+"""  # noqa: S608 (constants only)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def tidy(now: datetime) -> int:
             with connection.cursor() as cursor:
                 cursor.execute(
                     f"DELETE FROM {table} WHERE ctid = ANY(ARRAY("
-                    f"SELECT ctid FROM {table} WHERE {column} < %s LIMIT {TIDY_BATCH_ROWS}))",
+                    f"SELECT ctid FROM {table} WHERE {column} < %s LIMIT {TIDY_BATCH_ROWS}))",  # noqa: S608 (constants only)
                     [now - KEEP_RAW],
                 )
                 gone += cursor.rowcount

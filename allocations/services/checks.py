@@ -110,8 +110,8 @@ def concurrency(
     if device_count > left:
         raise RuleBroken(
             ngettext(
-                "The allocation allows %(ceiling)s GPU at once, and your other reservations hold %(used)s in this window.",
-                "The allocation allows %(ceiling)s GPUs at once, and your other reservations hold %(used)s in this window.",
+                "The allocation allows %(ceiling)s GPU at once; your other reservations hold %(used)s in this window.",
+                "The allocation allows %(ceiling)s GPUs at once; your other reservations hold %(used)s in this window.",
                 allocation.concurrent_gpus,
             )
             % {"ceiling": allocation.concurrent_gpus, "used": own},

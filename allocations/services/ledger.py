@@ -25,7 +25,7 @@ def enter(
 
 
 def charge_of(lease: Lease, held: int) -> int:
-    """Device-seconds to charge: from the start to the end of use, never more than was held; nothing if never handed over."""
+    """Device-seconds to charge: from the start to the end of use, at most what was held; 0 if never handed over."""
     if lease.active_at is None or lease.drained_at is None:
         return 0
     return max(0, min(held, lease.device_count * seconds_between(lease.starts_at, lease.drained_at)))

@@ -47,7 +47,7 @@ def lock(device_ids: Iterable[int]) -> list[Device]:
 
 
 def check_free(device_ids: Iterable[int], starts_at: datetime, ends_at: datetime, *, but: Lease | None = None) -> None:
-    """LostRace when a placement of another lease overlaps; a fresh statement after the lock sees what its holder wrote."""
+    """LostRace when another lease's placement overlaps; asked after the lock, it sees what the holder wrote."""
     taken = Placement.objects.filter(overlapping(starts_at, ends_at), device_id__in=list(device_ids))
     if but is not None:
         taken = taken.exclude(lease=but)

@@ -131,7 +131,8 @@ def test_control_look_first_and_insert_then_books_twice() -> None:
     def attempt(_writer: int) -> bool:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM naive_placement WHERE device_id = 1 AND \"window\" && tstzrange('2027-01-01', '2027-01-02')"
+                "SELECT count(*) FROM naive_placement WHERE device_id = 1 "
+                "AND \"window\" && tstzrange('2027-01-01', '2027-01-02')"
             )
             free = cursor.fetchone()[0] == 0
             between.wait(30)
