@@ -59,7 +59,8 @@ class Allocation(models.Model):
 class LeaseQuerySet(models.QuerySet["Lease"]):
     def visible_to(self, user: Any) -> "LeaseQuerySet":
         """Agency staff see all, others those of their organisations."""
-        return self if user.is_agency else self.filter(allocation__project__organisation_id__in=organisation_ids_of(user))
+        mine = organisation_ids_of(user)
+        return self if user.is_agency else self.filter(allocation__project__organisation_id__in=mine)
 
 
 class Lease(models.Model):
@@ -85,7 +86,9 @@ class Lease(models.Model):
     state_reason = models.CharField(max_length=300, blank=True)
     generation = models.PositiveIntegerField(default=1)
     attempts = models.PositiveSmallIntegerField(default=0, help_text="how often the present step was issued again")
-    retry_at = models.DateTimeField(null=True, blank=True, help_text="when a stuck step is tried again; empty: by people")
+    retry_at = models.DateTimeField(
+        null=True, blank=True, help_text="when a stuck step is tried again; empty: by people"
+    )
     verified_at = models.DateTimeField(null=True, blank=True)
     note = models.CharField(_("what for"), max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -27,8 +27,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS telemetry_incoming (
 ) ON COMMIT DELETE ROWS
 """  # one table a session, not one a batch: the catalogue does not grow
 _MOVE = (
-    f"WITH moved AS (DELETE FROM telemetry_incoming RETURNING {_FIELDS}) "
-    f"INSERT INTO telemetry_sample ({_FIELDS}) SELECT {_FIELDS} FROM moved ON CONFLICT DO NOTHING"  # noqa: S608 (constants only)
+    f"WITH moved AS (DELETE FROM telemetry_incoming RETURNING {_FIELDS}) "  # noqa: S608
+    f"INSERT INTO telemetry_sample ({_FIELDS}) SELECT {_FIELDS} FROM moved ON CONFLICT DO NOTHING"
 )
 _ROLLED = (
     "samples",
@@ -112,8 +112,8 @@ def tidy(now: datetime) -> int:
         for _turn in range(TIDY_BATCHES):
             with connection.cursor() as cursor:
                 cursor.execute(
-                    f"DELETE FROM {table} WHERE ctid = ANY(ARRAY("
-                    f"SELECT ctid FROM {table} WHERE {column} < %s LIMIT {TIDY_BATCH_ROWS}))",  # noqa: S608 (constants only)
+                    f"DELETE FROM {table} WHERE ctid = ANY(ARRAY("  # noqa: S608
+                    f"SELECT ctid FROM {table} WHERE {column} < %s LIMIT {TIDY_BATCH_ROWS}))",
                     [now - KEEP_RAW],
                 )
                 gone += cursor.rowcount
