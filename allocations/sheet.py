@@ -63,11 +63,9 @@ class DeviceRow:
     last_at: datetime | None
 
     @property
-    def memory_percent(self) -> int | None:
-        """Memory used of what the GPU has."""
-        if self.sample is None or self.sample.memory_used_mib is None:
-            return None
-        return min(100, round(100 * self.sample.memory_used_mib / self.device.memory_mib))
+    def figures(self) -> Sample:
+        """The measured figures; all None where nothing fresh was measured, so that a page shows gaps."""
+        return self.sample or Sample()
 
 
 @dataclass(frozen=True)

@@ -40,18 +40,6 @@ class DeviceCounts:
 
 
 @dataclass(frozen=True)
-class Holder:
-    """Who holds a device, and until when."""
-
-    lease: Lease
-
-    @property
-    def organisation(self) -> str:
-        """In the reader's language."""
-        return str(self.lease.allocation.project.organisation.name)
-
-
-@dataclass(frozen=True)
 class Cell:
     """One device on the grid. `utilisation_percent` None: nothing fresh was measured."""
 
@@ -59,6 +47,11 @@ class Cell:
     sample: Sample | None
     lease: Lease | None
     level: str
+
+    @property
+    def figures(self) -> Sample:
+        """The measured figures; all None where nothing fresh was measured, so that a page shows gaps."""
+        return self.sample or Sample()
 
     @property
     def utilisation_percent(self) -> int | None:

@@ -362,3 +362,8 @@ def test_pages_cost_the_same_with_one_row_and_with_fifty(cast: Cast, allocation:
     for url, few, many in zip(urls, before, after, strict=True):
         assert len(many) <= MOST_A_PAGE, f"{url}: {len(many)}\n" + "\n".join(many)
         assert len(few) == len(many), f"{url}: {len(few)} -> {len(many)}"
+
+
+def test_a_gap_on_the_page_is_a_dash(cast: Cast, allocation: Allocation) -> None:
+    page = sign_in(cast.owner).get(running(allocation, cast.owner).get_absolute_url()).content.decode()
+    assert '<td class="text-end">–</td>' in page and "– / 81,559" in page
