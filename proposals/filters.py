@@ -4,6 +4,7 @@ from typing import Any
 
 import django_filters
 from django.db.models import Q, QuerySet
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from partners.filters import state_choices
@@ -60,8 +61,8 @@ class QueueFilter(ProposalFilter):
     )
 
     def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
-        if data is not None and not data.get("state"):
-            data = data.copy()
+        data = data.copy() if data is not None else QueryDict(mutable=True)
+        if not data.get("state"):
             data["state"] = "waiting"
         super().__init__(data, *args, **kwargs)
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import connection
 
 from audit.models import AuditEvent
@@ -38,7 +39,7 @@ def test_numbers_follow_each_other(stage: Stage) -> None:
     assert int(second[-4:]) == int(first[-4:]) + 1
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, available_apps=[app.name for app in apps.get_app_configs()])
 def test_two_submissions_at_once_get_two_numbers() -> None:
     stage = make_stage()
     drafts = [stage.draft() for _turn in range(4)]

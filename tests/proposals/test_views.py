@@ -1,0 +1,286 @@
+"""The pages of proposals: what they show, what they keep, whom they let in."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from partners.models import Agreement
+from proposals.models import AwardLine, Proposal
+from tests.proposals.stage import HOUR, Stage, browser
+from tests.queries import MOST_A_PAGE, queries_of
+
+
+def new_url(stage: Stage) -> str:
+    return reverse("proposals:proposal-new", args=[stage.call.public_id])
+
+
+def url(name: str, proposal: Proposal) -> str:
+    return reverse(f"proposals:{name}", args=[proposal.public_id])
+
+
+def award_form(stage: Stage, proposal: Proposal, **changes: Any) -> dict[str, Any]:
+    line = proposal.lines.get()
+    return {
+        "lines-0-pool": stage.pool.public_id,
+        "lines-0-gpus": line.gpus,
+        "lines-0-gpu_hours": line.gpus * line.hours,
+        "lines-0-window_from": line.window_from.isoformat(),
+        "lines-0-window_until": line.window_until.isoformat(),
+        "reason": "",
+        **changes,
+    }
+
+
+def test_a_draft_is_saved_and_then_submitted(stage: Stage) -> None:
+    client = browser(stage.cast.manager)
+    assert client.get(new_url(stage)).status_code == 200
+    saved = client.post(new_url(stage), stage.form(stage.line()))
+    draft = Proposal.objects.get()
+    assert saved.url == url("proposal-edit", draft)
+    page = client.get(saved.url)
+    assert "Pretraining of the next Solar LLM" in page.content.decode()
+    sent = client.post(saved.url, stage.form(stage.line(gpus=8), action="submit"), follow=True)
+    draft.refresh_from_db()
+    assert (draft.state, draft.lines.get().gpus) == ("submitted", 8)
+    assert str(draft.number) in sent.content.decode()
+
+
+def test_a_form_sent_twice_makes_one_proposal(stage: Stage) -> None:
+    client = browser(stage.cast.owner)
+    form = stage.form(stage.line(), submission="3f0c2f9e-8c5d-4a58-9d2e-0d7c5d0e7a11")
+    client.post(new_url(stage), form)
+    client.post(new_url(stage), form)
+    assert Proposal.objects.count() == 1
+
+
+def test_past_the_ceiling_is_refused_on_the_line_and_everything_typed_stays(stage: Stage) -> None:
+    Agreement.objects.update(ceiling_gpu_seconds=300 * HOUR)
+    answer = browser(stage.cast.owner).post(new_url(stage), stage.form(stage.line(), action="submit", plan="Kept words."))
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert "allows 300.00 GPU-hours in all" in page
+    assert "At most 300.00 GPU-hours are left." in page
+    assert "Kept words." in page
+    assert not Proposal.objects.exists()
+
+
+def test_a_line_is_added_and_removed_without_losing_anything(stage: Stage) -> None:
+    client = browser(stage.cast.owner)
+    more = client.post(new_url(stage), stage.form(stage.line(hours=123), action="add_line", title="My title"))
+    page = more.content.decode()
+    assert more.status_code == 200
+    assert 'name="lines-1-gpus"' in page
+    assert 'value="123"' in page
+    assert 'value="My title"' in page
+    less = client.post(new_url(stage), stage.form(stage.line(hours=123), stage.line(hours=77), action="remove_line:0"))
+    assert 'value="77"' in less.content.decode()
+    assert 'value="123"' not in less.content.decode()
+
+
+def test_checking_says_for_each_line_whether_it_fits(stage: Stage) -> None:
+    Agreement.objects.update(ceiling_concurrent_gpus=20)
+    client = browser(stage.cast.owner)
+    form = stage.form(stage.line(), stage.line(gpus=18), action="check")
+    for address in (new_url(stage), reverse("proposals:proposal-check", args=[stage.call.public_id])):
+        page = client.post(address, form).content.decode()
+        assert 'data-check="allowed"' in page
+        assert 'data-check="refused"' in page
+        assert 'data-check="free"' in page
+        assert 'data-check="scarce"' in page
+    assert not Proposal.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"title": ""},
+        {"title": "x" * 201},
+        {"plan": "x" * 20_001},
+        {"purposes": ["world_domination"]},
+        {"agreement": "agr-nosuch"},
+        {"lines-0-gpu_class": "b300"},
+        {"lines-0-gpus": "0"},
+        {"lines-0-gpus": "-4"},
+        {"lines-0-gpus": "many"},
+        {"lines-0-gpus": "9" * 30},
+        {"lines-0-hours": ""},
+        {"lines-0-window_from": "2020-01-01"},
+        {"lines-0-window_until": "2026-13-45"},
+        {"lines-TOTAL_FORMS": "abc"},
+        {"lines-TOTAL_FORMS": "5000"},
+        {"lines-TOTAL_FORMS": ""},
+    ],
+)
+@pytest.mark.parametrize("action", ["save", "submit", "check"])
+def test_bad_input_is_answered_on_the_form(stage: Stage, changes: dict[str, Any], action: str) -> None:
+    form = stage.form(stage.line(), action=action, data="Still here.") | changes
+    answer = browser(stage.cast.owner).post(new_url(stage), form)
+    assert answer.status_code == 422
+    assert "Still here." in answer.content.decode()
+    assert not Proposal.objects.exists()
+
+
+@pytest.mark.parametrize("field", ["lines-TOTAL_FORMS", "action", "submission", "title"])
+def test_nonsense_in_the_plumbing_is_no_server_error(stage: Stage, field: str) -> None:
+    for value in ("", "add_line", "remove_line:x", "-1", "\u0000", "9" * 400):
+        for action in ("add_line", "save"):
+            form = stage.form(stage.line(), action=action) | {field: value}
+            assert browser(stage.cast.owner).post(new_url(stage), form).status_code in (200, 302, 422)
+
+
+def test_another_organisations_agreement_is_unknown_to_the_form(stage: Stage) -> None:
+    answer = browser(stage.cast.outsider).post(new_url(stage), stage.form(stage.line()))
+    assert answer.status_code == 403  # the outsider has no agreement at all
+    check = reverse("proposals:proposal-check", args=[stage.call.public_id])
+    assert browser(stage.cast.outsider).post(check, stage.form(stage.line())).status_code == 404
+
+
+def test_the_officer_awards_less_with_a_reason_and_the_partner_accepts(stage: Stage) -> None:
+    proposal, officer, owner = stage.submitted(), browser(stage.cast.officer), browser(stage.cast.owner)
+    form_page = officer.get(url("award", proposal)).content.decode()
+    assert 'value="400.00"' in form_page
+    assert "8 of 8 GPUs free throughout" in form_page
+    less = award_form(stage, proposal, **{"lines-0-gpus": 3, "lines-0-gpu_hours": "300"})
+    refused = officer.post(url("award", proposal), less)
+    assert refused.status_code == 422
+    assert "a reason is needed" in refused.content.decode()
+    assert officer.post(url("award", proposal), less | {"reason": "The pool is short."}).status_code == 302
+    for client in (officer, owner):
+        page = client.get(url("proposal", proposal)).content.decode()
+        assert "400.00" in page
+        assert "300.00" in page
+        assert "The pool is short." in page
+    accepted = owner.post(url("proposal-accept", proposal), follow=True)
+    assert "Pretraining of the next Solar LLM" in accepted.content.decode()
+    assert AwardLine.objects.get().allocation_ref
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"lines-0-gpus": 9}, "An award lies between 1 and the 4 GPUs"),
+        ({"lines-0-gpus": -1}, "greater than or equal to 0"),
+        ({"lines-0-gpus": 0}, "Nothing is awarded on any line."),
+        ({"lines-0-gpu_hours": "lots"}, "Enter a number"),
+        ({"lines-0-window_until": "2020-01-01"}, "The window ends before it begins."),
+        ({"lines-0-pool": "pool-nosuch"}, "Select a valid choice"),
+        ({"lines-0-gpu_hours": "9000"}, "within the 400.00 GPU-hours"),
+        ({"reason": "x" * 4_001}, "at most 4000 characters"),
+    ],
+)
+def test_an_award_that_cannot_be_is_answered_on_the_form(stage: Stage, changes: dict[str, Any], words: str) -> None:
+    proposal = stage.submitted()
+    form = award_form(stage, proposal, reason="Kept reason.") | changes
+    answer = browser(stage.cast.officer).post(url("award", proposal), form)
+    assert answer.status_code == 422
+    assert words in answer.content.decode()
+    proposal.refresh_from_db()
+    assert proposal.state == "submitted"
+
+
+def test_an_award_past_the_ceiling_names_it_in_the_form(stage: Stage) -> None:
+    proposal = stage.submitted()
+    Agreement.objects.update(ceiling_concurrent_gpus=2)
+    answer = browser(stage.cast.officer).post(url("award", proposal), award_form(stage, proposal))
+    assert answer.status_code == 422
+    assert "allows 2 GPUs at once" in answer.content.decode()
+
+
+def test_return_decline_and_refuse_need_their_reason(stage: Stage) -> None:
+    officer, owner = browser(stage.cast.officer), browser(stage.cast.owner)
+    for name in ("return", "decline"):
+        proposal = stage.submitted()
+        assert officer.get(url(name, proposal)).status_code == 200
+        assert officer.post(url(name, proposal), {"reason": " "}).status_code == 422
+        assert officer.post(url(name, proposal), {"reason": "Because."}).status_code == 302
+        assert "Because." in owner.get(url("proposal", proposal)).content.decode()
+    awarded = stage.awarded()
+    assert owner.post(url("proposal-refuse", awarded), {"reason": ""}).status_code == 422
+    assert owner.post(url("proposal-refuse", awarded), {"reason": "Late."}).status_code == 302
+
+
+def test_a_stale_decision_is_refused_clearly(stage: Stage) -> None:
+    proposal, officer = stage.awarded(), browser(stage.cast.officer)
+    answer = officer.post(url("decline", proposal), {"reason": "Too late."})
+    assert answer.status_code == 422
+    assert "This cannot be done now" in answer.content.decode()
+
+
+@pytest.mark.parametrize("name", ["proposal", "proposal-edit", "proposal-refuse"])
+@pytest.mark.parametrize("who", ["outsider", "reviewer"])
+def test_outsiders_find_nothing(stage: Stage, name: str, who: str) -> None:
+    assert browser(getattr(stage.cast, who)).get(url(name, stage.submitted())).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["award", "decline", "return"])
+def test_staff_pages_do_not_exist_for_partners_and_are_closed_to_operators(stage: Stage, name: str) -> None:
+    proposal = stage.submitted()
+    assert browser(stage.cast.owner).get(url(name, proposal)).status_code == 404
+    assert browser(stage.cast.operator).get(url(name, proposal)).status_code == 403
+    assert browser(stage.cast.owner).post(url("start-review", proposal)).status_code == 404
+
+
+def test_verbs_of_outsiders_are_404_and_of_viewers_refused(stage: Stage) -> None:
+    proposal = stage.awarded()
+    for name in ("proposal-accept", "proposal-withdraw"):
+        assert browser(stage.cast.outsider).post(url(name, proposal)).status_code == 404
+        page = browser(stage.cast.viewer).post(url(name, proposal), follow=True)
+        assert "Your role does not allow this." in page.content.decode()
+    proposal.refresh_from_db()
+    assert proposal.state == "awarded"
+
+
+def test_drafts_are_the_organisations_own(stage: Stage) -> None:
+    draft = stage.draft()
+    assert browser(stage.cast.officer).get(url("proposal", draft)).status_code == 404
+    assert browser(stage.cast.teammate).get(url("proposal", draft)).status_code == 200
+
+
+def test_the_queue_shows_what_waits_and_exports_it(stage: Stage) -> None:
+    waiting, done = stage.submitted(), stage.awarded()
+    queue, officer = reverse("proposals:queue"), browser(stage.cast.officer)
+    page = officer.get(queue).content.decode()
+    assert str(waiting.number) in page
+    assert str(done.number) not in page
+    assert str(done.number) in officer.get(queue, {"state": "all", "sort": "-asked_gpus"}).content.decode()
+    lines = b"".join(officer.get(queue, {"format": "csv", "state": "all"}).streaming_content).decode()
+    assert str(done.number) in lines
+    assert browser(stage.cast.owner).get(queue).status_code == 404
+    assert officer.get(queue, {"state": "nonsense", "page": "x", "sort": "__"}).status_code == 200
+
+
+def _copies(proposal: Proposal, count: int) -> None:
+    for number in range(count):
+        line = proposal.lines.get()
+        copy = Proposal.objects.get(pk=proposal.pk)
+        copy.pk, copy.public_id, copy.number = None, f"prop-copy{number:04d}", f"2020-{number:04d}"
+        copy.save(force_insert=True)
+        line.pk, line.proposal = None, copy
+        line.save(force_insert=True)
+
+
+def test_pages_cost_the_same_with_one_row_and_with_fifty(stage: Stage) -> None:
+    proposal = stage.submitted()
+    officer, owner = browser(stage.cast.officer), browser(stage.cast.owner)
+    pages = [(officer, reverse("proposals:queue")), (owner, reverse("proposals:proposals")), (owner, reverse("proposals:calls"))]
+    before = [len(queries_of(lambda c=client, a=address: c.get(a))) for client, address in pages]
+    _copies(proposal, 49)
+    after = [len(queries_of(lambda c=client, a=address: c.get(a))) for client, address in pages]
+    assert before == after
+    assert max(after) <= MOST_A_PAGE, after
+    for client in (officer, owner):
+        statements = queries_of(lambda c=client: c.get(url("proposal", proposal)))
+        assert len(statements) <= MOST_A_PAGE, "\n".join(statements)
+    statements = queries_of(lambda: owner.get(reverse("proposals:call", args=[stage.call.public_id])))
+    assert len(statements) <= MOST_A_PAGE, "\n".join(statements)
+
+
+def test_a_call_that_is_closed_says_so(stage: Stage) -> None:
+    stage.call.closes_at = stage.call.published_at + timedelta(minutes=1)
+    stage.call.save()
+    page = browser(stage.cast.owner).get(stage.call.get_absolute_url()).content.decode()
+    assert "This call no longer takes proposals." in page
+    answer = browser(stage.cast.owner).post(new_url(stage), stage.form(stage.line()))
+    assert answer.status_code == 422
