@@ -38,9 +38,7 @@ class OrganisationViewSet(ReadViewSet):
     )
     def create(self, request: Request) -> Response:
         """Register an organisation (officers)."""
-        made = register_organisation(
-            actor=request.user, **body_of(serializers.RegisterOrganisationSerializer, request)
-        )
+        made = register_organisation(actor=request.user, **body_of(serializers.RegisterOrganisationSerializer, request))
         return Response(serializers.OrganisationSerializer(made).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses=serializers.MemberSerializer(many=True))

@@ -158,7 +158,9 @@ class Agreement(models.Model):
     agency_signatory = models.CharField(_("signatory of the agency"), max_length=120)
     partner_signatory = models.CharField(_("signatory of the partner"), max_length=120)
     cooperation = ArrayField(
-        models.CharField(max_length=20, choices=Cooperation.choices), verbose_name=_("areas of cooperation"), default=list
+        models.CharField(max_length=20, choices=Cooperation.choices),
+        verbose_name=_("areas of cooperation"),
+        default=list,
     )
     ceiling_gpu_seconds = models.BigIntegerField(_("ceiling, GPU-hours"))
     ceiling_concurrent_gpus = models.PositiveIntegerField(_("ceiling, GPUs at once"))
@@ -174,7 +176,9 @@ class Agreement(models.Model):
     class Meta:
         ordering = ["-signed_on", "-pk"]
         constraints = [
-            models.CheckConstraint(condition=models.Q(valid_until__gte=models.F("valid_from")), name="agreement_term_in_order"),
+            models.CheckConstraint(
+                condition=models.Q(valid_until__gte=models.F("valid_from")), name="agreement_term_in_order"
+            ),
             models.CheckConstraint(condition=models.Q(ceiling_gpu_seconds__gt=0), name="agreement_hours_positive"),
             models.CheckConstraint(condition=models.Q(ceiling_concurrent_gpus__gt=0), name="agreement_gpus_positive"),
         ]

@@ -39,9 +39,9 @@ def managed_agreements(user: Any) -> QuerySet[Agreement]:
     """Agreements under which this person may propose: active, in term today, of organisations they manage."""
     today = timezone.localdate(timezone=timezone.get_default_timezone())
     managed = Membership.objects.filter(user_id=user.pk, role__in=MANAGING).values("organisation_id")
-    return Agreement.objects.filter(
-        organisation_id__in=managed, state="active", valid_until__gte=today
-    ).select_related("organisation")
+    return Agreement.objects.filter(organisation_id__in=managed, state="active", valid_until__gte=today).select_related(
+        "organisation"
+    )
 
 
 def with_counts(queryset: QuerySet[Organisation]) -> QuerySet[Organisation]:

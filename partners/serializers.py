@@ -91,6 +91,5 @@ class RegisterAgreementSerializer(serializers.Serializer):
     gpu_classes = serializers.ListField(child=serializers.CharField(max_length=40), min_length=1, max_length=50)
 
 
-
 class WrittenReasonSerializer(serializers.Serializer):
     reason = serializers.CharField(max_length=4_000)

@@ -25,7 +25,9 @@ class Project(models.Model):
     agreement = models.ForeignKey(Agreement, on_delete=models.PROTECT, related_name="projects")
     title = models.CharField(_("title"), max_length=200)
     summary = models.TextField(_("summary"), blank=True)
-    proposal_ref = models.CharField(max_length=40, unique=True, help_text=_("public id of the proposal that it came from"))
+    proposal_ref = models.CharField(
+        max_length=40, unique=True, help_text=_("public id of the proposal that it came from")
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = ProjectQuerySet.as_manager()

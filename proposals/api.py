@@ -107,9 +107,7 @@ class ProposalViewSet(ReadViewSet):
         proposal = self.get_object()
         ask = body_of(serializers.AwardSerializer, request)
         lines = [self._given(request, proposal, dict(line)) for line in ask["lines"]]
-        return self._shown(
-            decisions.award(actor=request.user, proposal=proposal, lines=lines, reason=ask["reason"])
-        )
+        return self._shown(decisions.award(actor=request.user, proposal=proposal, lines=lines, reason=ask["reason"]))
 
     def _given(self, request: Request, proposal: Proposal, line: dict[str, Any]) -> decisions.AwardAsk:
         asked = get_object_or_404(proposal.lines.all(), pk=line.pop("request_line"))

@@ -137,7 +137,9 @@ def typed_lines(data: QueryDict) -> list[dict[str, str]]:
 class AwardLineForm(forms.Form):
     """What is given on one request line; prefilled with the ask."""
 
-    pool = forms.ModelChoiceField(label=_("Pool"), queryset=Pool.objects.none(), to_field_name="public_id", empty_label=None)
+    pool = forms.ModelChoiceField(
+        label=_("Pool"), queryset=Pool.objects.none(), to_field_name="public_id", empty_label=None
+    )
     gpus = forms.IntegerField(
         label=_("GPUs at once"), min_value=0, max_value=MAX_GPUS, help_text=_("0: nothing on this line.")
     )

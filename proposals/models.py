@@ -88,7 +88,9 @@ class Proposal(models.Model):
     agreement = models.ForeignKey(Agreement, on_delete=models.PROTECT, related_name="proposals")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     title = models.CharField(_("title"), max_length=200)
-    purposes = ArrayField(models.CharField(max_length=20, choices=Purpose.choices), verbose_name=_("purpose"), default=list)
+    purposes = ArrayField(
+        models.CharField(max_length=20, choices=Purpose.choices), verbose_name=_("purpose"), default=list
+    )
     plan = models.TextField(_("plan"), max_length=20_000, blank=True)
     data = models.TextField(_("data"), max_length=5_000, blank=True)
     state = models.CharField(_("state"), max_length=20, choices=PROPOSAL.choices(), default=PROPOSAL.initial)

@@ -148,9 +148,7 @@ def _peak(others: Iterable[AskLine], line: AskLine) -> int:
     """Most GPUs that the other lines may run at once on a day of this line's window."""
     overlapping = [o for o in others if o.window_from <= line.window_until and o.window_until >= line.window_from]
     days = {max(o.window_from, line.window_from) for o in overlapping}
-    return max(
-        (sum(o.gpus for o in overlapping if o.window_from <= day <= o.window_until) for day in days), default=0
-    )
+    return max((sum(o.gpus for o in overlapping if o.window_from <= day <= o.window_until) for day in days), default=0)
 
 
 def _roomiest(

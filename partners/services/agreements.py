@@ -152,7 +152,10 @@ def _check_terms(terms: AgreementTerms, *, but: Agreement | None) -> None:
         raise RuleBroken(_("An agreement with this number already exists."), code="duplicate_number", field="number")
     if terms.valid_until < terms.valid_from:
         raise RuleBroken(
-            _("The term ends before it begins."), code="term_order", remedy=_("Please check both days."), field="valid_until"
+            _("The term ends before it begins."),
+            code="term_order",
+            remedy=_("Please check both days."),
+            field="valid_until",
         )
     for value, most, field in (
         (terms.ceiling_gpu_seconds, MAX_GPU_SECONDS, "ceiling_gpu_hours"),

@@ -44,7 +44,9 @@ def invite(*, actor: Any, organisation: Organisation, email: str, role: str) -> 
         )
     if waiting.count() >= MAX_OPEN:
         raise RuleBroken(
-            _("Fifty invitations are already open."), code="too_many_invitations", remedy=_("Revoke some of them first.")
+            _("Fifty invitations are already open."),
+            code="too_many_invitations",
+            remedy=_("Revoke some of them first."),
         )
     invitation = Invitation(organisation=organisation, email=email, role=role)
     invitation.invited_by = actor if isinstance(actor, User) else None

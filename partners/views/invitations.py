@@ -62,7 +62,8 @@ class InvitationPage(View):
         for key in (INVITED_EMAIL, ACCEPTED):
             self.request.session.pop(key, None)
         messages.success(
-            self.request, _("Welcome. You now belong to %(organisation)s.") % {"organisation": membership.organisation.name}
+            self.request,
+            _("Welcome. You now belong to %(organisation)s.") % {"organisation": membership.organisation.name},
         )
         return HttpResponseRedirect(membership.organisation.get_absolute_url())
 

@@ -174,5 +174,3 @@ class InvitationResend(_InvitationVerb):
 
     def perform(self) -> None:
         invitations.resend(actor=self.request.user, invitation=self.invitation())
-
-

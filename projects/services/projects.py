@@ -24,7 +24,11 @@ def create_project(
     """Make the project of an accepted proposal, with its lead in the team. Forbidden."""
     require(actor, may_manage | may_run_programme, agreement.organisation)
     project = Project.objects.create(
-        organisation=agreement.organisation, agreement=agreement, title=title, summary=summary, proposal_ref=proposal_ref
+        organisation=agreement.organisation,
+        agreement=agreement,
+        title=title,
+        summary=summary,
+        proposal_ref=proposal_ref,
     )
     ProjectMember.objects.create(project=project, user=lead, is_lead=True)
     changes = {"agreement": agreement.public_id, "proposal": proposal_ref, "lead": lead.public_id}

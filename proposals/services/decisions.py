@@ -106,7 +106,9 @@ def award(*, actor: User, proposal: Proposal, lines: list[AwardAsk], reason: str
             raise on_line(refusal, place)
     for place, ask in enumerate(lines):
         _check_pool(ask, place)
-    given = [{"line": a.request_line.pk, "pool": a.pool.name, "gpus": a.gpus, "gpu_seconds": a.gpu_seconds} for a in lines]
+    given = [
+        {"line": a.request_line.pk, "pool": a.pool.name, "gpus": a.gpus, "gpu_seconds": a.gpu_seconds} for a in lines
+    ]
     proposal = _move(actor, proposal, "award", {"reason": reason, "lines": given})
     decision = Decision.objects.create(proposal=proposal, kind=Decision.Kind.AWARD, reason=reason, decided_by=actor)
     AwardLine.objects.bulk_create(

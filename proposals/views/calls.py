@@ -22,7 +22,13 @@ class CallList(ListPage):
     export_name = "calls"
     columns = (
         Column("title", _("Title"), lambda c: c.title, link=lambda c: c.get_absolute_url(), sort="title_ko"),
-        Column("published_at", _("Published"), lambda c: c.published_at, cell=lambda c: moment(c.published_at), sort="published_at"),
+        Column(
+            "published_at",
+            _("Published"),
+            lambda c: c.published_at,
+            cell=lambda c: moment(c.published_at),
+            sort="published_at",
+        ),
         Column(
             "closes_at",
             _("Closes"),

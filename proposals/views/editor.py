@@ -106,7 +106,9 @@ class _Editor(ObjectServicePage):
             return error
         line_form = line_forms_[int(parts[1])]
         line_form.add_error(parts[2] if parts[2] in line_form.fields else None, str(error))
-        return DomainError(_("A request line cannot be asked for like this. Please look at the marked line."), code=error.code)
+        return DomainError(
+            _("A request line cannot be asked for like this. Please look at the marked line."), code=error.code
+        )
 
     def _reshape(self, action: str) -> HttpResponse:
         """One line more or less, with everything that was typed."""

@@ -125,5 +125,3 @@ def browser(user: Any) -> Client:
     client = Client()
     client.force_login(user)
     return client
-
-

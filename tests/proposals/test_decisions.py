@@ -39,9 +39,7 @@ def test_a_full_award_needs_no_reason(stage: Stage) -> None:
 
 
 def test_accepting_makes_the_project_and_the_allocation_together(stage: Stage) -> None:
-    project = decisions.accept(
-        actor=stage.cast.manager, proposal=stage.awarded(gpus=2, gpu_seconds=100 * HOUR)
-    )
+    project = decisions.accept(actor=stage.cast.manager, proposal=stage.awarded(gpus=2, gpu_seconds=100 * HOUR))
     allocation = Allocation.objects.get(project=project)
     assert (allocation.concurrent_gpus, allocation.asked_concurrent_gpus) == (2, 4)
     assert (allocation.awarded_gpu_seconds, allocation.asked_gpu_seconds) == (100 * HOUR, 400 * HOUR)

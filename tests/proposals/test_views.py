@@ -57,7 +57,9 @@ def test_a_form_sent_twice_makes_one_proposal(stage: Stage) -> None:
 
 def test_past_the_ceiling_is_refused_on_the_line_and_everything_typed_stays(stage: Stage) -> None:
     Agreement.objects.update(ceiling_gpu_seconds=300 * HOUR)
-    answer = browser(stage.cast.owner).post(new_url(stage), stage.form(stage.line(), action="submit", plan="Kept words."))
+    answer = browser(stage.cast.owner).post(
+        new_url(stage), stage.form(stage.line(), action="submit", plan="Kept words.")
+    )
     page = answer.content.decode()
     assert answer.status_code == 422
     assert "allows 300.00 GPU-hours in all" in page
@@ -264,7 +266,11 @@ def _copies(proposal: Proposal, count: int) -> None:
 def test_pages_cost_the_same_with_one_row_and_with_fifty(stage: Stage) -> None:
     proposal = stage.submitted()
     officer, owner = browser(stage.cast.officer), browser(stage.cast.owner)
-    pages = [(officer, reverse("proposals:queue")), (owner, reverse("proposals:proposals")), (owner, reverse("proposals:calls"))]
+    pages = [
+        (officer, reverse("proposals:queue")),
+        (owner, reverse("proposals:proposals")),
+        (owner, reverse("proposals:calls")),
+    ]
     before = [len(queries_of(lambda c=client, a=address: c.get(a))) for client, address in pages]
     _copies(proposal, 49)
     after = [len(queries_of(lambda c=client, a=address: c.get(a))) for client, address in pages]
