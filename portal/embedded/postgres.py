@@ -115,6 +115,7 @@ class Postgres:
         try:
             done = subprocess.run(
                 command,
+                check=False,
                 capture_output=True,
                 text=True,
                 cwd="/",

@@ -1,4 +1,4 @@
-"""A child process that never outlives us: parent-death signal, its own session, a record to find it by after a crash."""
+"""A child that never outlives us: parent-death signal, own session, a record to find it by after a crash."""
 
 import ctypes
 import json
@@ -89,7 +89,7 @@ class Child:
                 cwd=spec.working_folder,
                 env=dict(spec.environment) if spec.environment is not None else None,
                 start_new_session=True,  # the terminal's Ctrl-C reaches us alone; we stop children in order
-                preexec_fn=die_with_parent(spec.stop_signal),
+                preexec_fn=die_with_parent(spec.stop_signal),  # noqa: PLW1509 - calls prctl and nothing else
                 user=account.uid if account else None,
                 group=account.gid if account else None,
                 extra_groups=[] if account else None,
@@ -109,6 +109,14 @@ class Child:
     @property
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    @property
+    def exit_text(self) -> str:
+        """How it ended, in a word: `exit 3`, `SIGKILL`."""
+        code = self.process.returncode if self.process else None
+        if code is None:
+            return "running"
+        return signal.Signals(-code).name if code < 0 else f"exit {code}"
 
     def restart_due(self) -> bool:
         """Is it dead, and has its back-off passed? Ends what is left of its session on the way."""

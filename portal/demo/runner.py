@@ -1,0 +1,203 @@
+"""Start everything in order, keep it alive, stop it in order."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from types import FrameType, TracebackType
+from typing import Self
+
+from portal.demo import orphans, processes
+from portal.demo.options import DemoOptions, node_environment, portal_environment
+from portal.demo.readiness import ask_ready, greeting
+from portal.demo.secrets import keep_secrets
+from portal.embedded import EmbeddedError, EmbeddedServices
+from portal.embedded.lock import FolderLock
+from portal.embedded.ports import is_free
+from portal.embedded.process import Child, ChildSpec
+
+LOOK_SECONDS = 0.25
+STATE_FILE_SECONDS = 60.0
+SLOW_SECONDS = 60.0
+
+
+class Stopped(Exception):
+    """Somebody asked us to stop."""
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+class StopSignals(AbstractContextManager["StopSignals"]):
+    """SIGINT, SIGTERM and SIGHUP ask for an orderly stop; `check` raises Stopped at a safe place."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """The handlers stay: a second Ctrl-C must not cut the stop short."""
+
+    def _note(self, signal_number: int, frame: FrameType | None) -> None:
+        self.asked = True
+
+    def check(self) -> None:
+        if self.asked:
+            raise Stopped
+
+
+class Demo:
+    """The children of one demo, in the order of their start."""
+
+    def __init__(self, options: DemoOptions, services: EmbeddedServices, signals: StopSignals) -> None:
+        self.options = options
+        self.services = services
+        self.signals = signals
+        self.children: list[Child] = []
+
+    def run_once(self, spec: ChildSpec) -> None:
+        """A management command, to its end; EmbeddedError with its last words when it fails."""
+        child = Child(spec)
+        self.children.append(child)
+        child.start()
+        while child.alive:
+            self.look()
+        process = child.process
+        code = process.returncode if process else -1
+        self.children.remove(child)
+        child.stop()
+        if code != 0:
+            raise EmbeddedError(f"{spec.name} failed: {child.log_tail(2)} (log: {spec.log_path})")
+
+    def start(self, spec: ChildSpec) -> None:
+        child = Child(spec)
+        self.children.append(child)
+        child.start()
+
+    def look(self) -> None:
+        """One turn of the loop: restart what died, collect orphans, obey signals."""
+        time.sleep(LOOK_SECONDS)
+        self.signals.check()
+        for name in self.services.tend():
+            say(f"{name} died and was started again")
+        for child in self.children:
+            if child.spec.name in ("migrate", "seed_demo") or not child.restart_due():
+                continue
+            say(f"{child.spec.name} died ({child.exit_text}) and is started again; log: {child.spec.log_path}")
+            child.start()
+        orphans.reap_orphans({child.process.pid for child in self._with_services() if child.process})
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise EmbeddedError(f"{what} did not come within {seconds:.0f} s; logs: {self.options.folder}/logs")
+            self.look()
+
+    def stop(self) -> None:
+        """Agents first, while the portal can still hear them; then simulators, beat, worker, web."""
+        for kind in ("-agent", "-simulator", "beat", "worker", "web", ""):
+            group = [child for child in self.children if child.spec.name.endswith(kind)]
+            started = time.monotonic()
+            for child in group:
+                child.ask_to_stop()
+            for child in group:
+                child.finish(started + child.spec.stop_timeout_seconds)
+                self.children.remove(child)
+
+    def _with_services(self) -> list[Child]:
+        servers = [self.services.postgres, self.services.valkey]
+        return self.children + [server.child for server in servers if server and server.child]
+
+
+def prepare_folder(options: DemoOptions) -> None:
+    """Make the folders. The database's user passes through the top one and can enter nothing else."""
+    options.folder.mkdir(parents=True, exist_ok=True)
+    options.folder.chmod(0o711)
+    for name in ("logs", "run", "nodes", "mail", "media"):
+        (options.folder / name).mkdir(mode=0o700, exist_ok=True)
+    for node in options.node_names:
+        (options.node_folder(node) / "sandbox").mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def start_nodes(demo: Demo, redis_url: str) -> None:
+    """Simulators, then, when their state is there, agents."""
+    options, environment = demo.options, node_environment(redis_url=redis_url)
+    for node in options.node_names:
+        demo.start(processes.simulator_process(options, node, environment))
+    for node in options.node_names:
+        state = options.node_folder(node) / "nvml.state"
+        demo.wait_for(state.exists, STATE_FILE_SECONDS, f"the simulated GPUs of {node}")
+        demo.start(processes.agent_process(options, node, environment))
+
+
+def wait_until_ready(demo: Demo) -> None:
+    """Until /readyz answers 200; says what it waits for when that takes long."""
+    tell_at = time.monotonic() + SLOW_SECONDS
+    while True:
+        ready, words = ask_ready(demo.options.url)
+        if ready:
+            return
+        if time.monotonic() > tell_at:
+            say(f"still waiting: {' '.join(words.split())[:300]} (logs: {demo.options.folder / 'logs'})")
+            tell_at += SLOW_SECONDS
+        demo.look()
+
+
+def bring_up(demo: Demo, environment: Mapping[str, str]) -> None:
+    """Tables, story, portal, nodes."""
+    options = demo.options
+    say("migrate: the tables")
+    demo.run_once(processes.manage(options, environment, "migrate", "--noinput"))
+    say("seed_demo: the story and its accounts")
+    demo.run_once(processes.manage(options, environment, "seed_demo", "--dir", str(options.folder)))
+    say("web, worker, beat")
+    for spec in processes.portal_processes(options, environment):
+        demo.start(spec)
+    if options.node_names:
+        say(f"nodes: {', '.join(options.node_names)}")
+        start_nodes(demo, demo.services.redis_url)
+
+
+def run(options: DemoOptions) -> None:
+    """Everything, until a signal asks for the end. EmbeddedError: one line for a person."""
+    began = time.monotonic()
+    if os.environ.get("MAKELEVEL"):
+        orphans.stop_with_parent()  # a killed `make` takes the demo with it
+    orphans.adopt_orphans()
+    with StopSignals() as signals, FolderLock(options.folder / "demo.lock", what="a demo"):
+        if not is_free(options.port):
+            raise EmbeddedError(f"port {options.port} is in use: stop what listens there or choose another, PORT=8001")
+        prepare_folder(options)
+        secrets = keep_secrets(options.folder / "secrets.json")
+        say(f"PostgreSQL and Valkey in {options.folder}")
+        try:
+            with EmbeddedServices(options.folder) as services:
+                demo = Demo(options, services, signals)
+                environment = portal_environment(
+                    options, secrets, database_url=services.database_url, redis_url=services.redis_url
+                )
+                try:
+                    bring_up(demo, environment)
+                    wait_until_ready(demo)
+                    say(greeting(options, started_seconds=time.monotonic() - began))
+                    while True:
+                        demo.look()
+                except Stopped:
+                    say("stopping")
+                finally:
+                    demo.stop()
+        finally:
+            left = orphans.end_descendants(timeout_seconds=3.0)
+            if left:
+                print(f"ended what was left: {', '.join(left)}", file=sys.stderr)
+    say("stopped")
