@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView, View
 
+from accounts.models import SshKey
 from accounts.rules import may_read_audit
 from allocations import sheet
 from allocations.filters import LeaseFilter
@@ -101,7 +102,7 @@ class LeasePage(_LeaseMixin, ObjectPage):
         return super().get_context_data(
             **live_context(lease),
             doors=sheet.doors(lease) if entering else [],
-            keys=list(user.ssh_keys.all()) if entering else [],
+            keys=list(SshKey.objects.visible_to(user)) if entering else [],
             may_enter=entering,
             team=sheet.team_of(lease),
             ledger=lease.ledger.order_by("id"),
