@@ -8,7 +8,7 @@ from common.web import ObjectServicePage, ServicePage
 class FormTexts:
     """Title, introduction and button of a form page; the texts may name parts of the page's context."""
 
-    template_name = "common/form_page.html"
+    template_name: Any = "common/form_page.html"
     title: Any = ""
     intro: Any = ""
     submit_label: Any = ""

@@ -129,8 +129,8 @@ def _check_hours(agreement: Any, asked: int, used: int) -> None:
         return
     raise RuleBroken(
         _(
-            "The agreement %(number)s allows %(ceiling)s GPU-hours in all. %(used)s are already committed and this asks "
-            "for %(asked)s."
+            "The agreement %(number)s allows %(ceiling)s GPU-hours in all. %(used)s are already committed and this "
+            "asks for %(asked)s."
         )
         % {"number": agreement.number, "ceiling": _hours(ceiling), "used": _hours(used), "asked": _hours(asked)},
         code="ceiling_gpu_hours",

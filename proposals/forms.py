@@ -41,7 +41,7 @@ class ProposalForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 8}),
         help_text=_("What will be done in which steps, and why so many GPUs for so long. Needed to submit."),
     )
-    data = forms.CharField(
+    data = forms.CharField(  # type: ignore[assignment]
         label=_("Data"),
         max_length=5_000,
         required=False,

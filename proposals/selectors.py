@@ -28,7 +28,7 @@ class PoolCapacity:
 
 @dataclass(frozen=True)
 class LineCheck:
-    """Whether one line fits: `refusal` is the rule it breaks, `used` what counted before it, `pool` the roomiest one."""
+    """Whether a line fits: `refusal` is the rule it breaks, `used` what counted before it, `pool` the roomiest one."""
 
     line: AskLine
     refusal: RuleBroken | None

@@ -11,7 +11,7 @@ from proposals.models import AwardLine, Call, Decision, Proposal, RequestLine
 
 class CallSerializer(serializers.ModelSerializer):
     id = serializers.CharField(source="public_id", read_only=True)
-    pools = serializers.SlugRelatedField(slug_field="public_id", many=True, read_only=True)
+    pools: Any = serializers.SlugRelatedField(slug_field="public_id", many=True, read_only=True)
     is_open = serializers.BooleanField(read_only=True)
 
     class Meta:
@@ -113,8 +113,8 @@ class ContentSerializer(serializers.Serializer):
         child=serializers.ChoiceField(choices=Proposal.Purpose.choices), max_length=5, default=list
     )
     plan = serializers.CharField(max_length=20_000, allow_blank=True, default="")
-    data = serializers.CharField(max_length=5_000, allow_blank=True, default="")
-    lines = AskLineSerializer(many=True, max_length=MAX_LINES, default=list)
+    data = serializers.CharField(max_length=5_000, allow_blank=True, default="")  # type: ignore[assignment]
+    lines = AskLineSerializer(many=True, max_length=MAX_LINES, default=list)  # type: ignore[call-arg]
 
 
 class NewProposalSerializer(ContentSerializer):
@@ -135,7 +135,7 @@ class GivenLineSerializer(serializers.Serializer):
 class AwardSerializer(serializers.Serializer):
     """A line that is not named gets nothing."""
 
-    lines = GivenLineSerializer(many=True, max_length=MAX_LINES)
+    lines = GivenLineSerializer(many=True, max_length=MAX_LINES)  # type: ignore[call-arg]
     reason = serializers.CharField(max_length=4_000, allow_blank=True, default="")
 
 

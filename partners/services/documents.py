@@ -32,7 +32,7 @@ def check_document(upload: UploadedFile) -> CheckedDocument:
     """Look at the size and at the first bytes, never at the name or the type that was claimed. RuleBroken."""
     if (upload.size or 0) > settings.MAX_UPLOAD_BYTES:
         raise RuleBroken(
-            _("This file is too large: %(size)s.") % {"size": filesizeformat(upload.size)},
+            _("This file is too large: %(size)s.") % {"size": filesizeformat(upload.size or 0)},
             code="file_too_large",
             remedy=_("At most %(size)s can be uploaded.") % {"size": filesizeformat(settings.MAX_UPLOAD_BYTES)},
             field="document",

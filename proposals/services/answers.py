@@ -25,7 +25,7 @@ from proposals.services.drafting import told
 
 
 @transaction.atomic
-def accept(*, actor: User, proposal: Proposal) -> Project:
+def accept(*, actor: Any, proposal: Proposal) -> Project:
     """Accept the award: the project and one allocation an award line, or nothing at all.
 
     Forbidden; InvalidTransition; RuleBroken where the agreement is no longer active or a window is over.
@@ -58,7 +58,7 @@ def accept(*, actor: User, proposal: Proposal) -> Project:
 
 
 @transaction.atomic
-def refuse(*, actor: User, proposal: Proposal, reason: str) -> Proposal:
+def refuse(*, actor: Any, proposal: Proposal, reason: str) -> Proposal:
     """Do not take the award. Forbidden, InvalidTransition, RuleBroken without a reason."""
     require(actor, may_answer, proposal.organisation)
     if not reason.strip():
@@ -87,7 +87,7 @@ def _lock(proposal: Proposal) -> Proposal:
     )
 
 
-def _lead(proposal: Proposal, actor: User) -> User:
+def _lead(proposal: Proposal, actor: Any) -> User:
     """Whoever wrote the proposal, while they still belong to the organisation; else whoever accepts."""
     still_there = proposal.organisation.memberships.filter(user=proposal.created_by).exists()
     return proposal.created_by if still_there else actor
@@ -102,7 +102,7 @@ def _check_windows(lines: list[AwardLine]) -> None:
         )
 
 
-def _allocate(actor: User, project: Project, line: AwardLine) -> None:
+def _allocate(actor: Any, project: Project, line: AwardLine) -> None:
     allocation = create_allocation(
         actor=actor,
         project=project,

@@ -9,7 +9,6 @@ from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
-from accounts.models import User
 from allocations.selectors import capacity
 from audit.services import record
 from cluster.models import Pool
@@ -56,7 +55,7 @@ class AwardAsk:
 
 
 @transaction.atomic
-def start_review(*, actor: User, proposal: Proposal) -> Proposal:
+def start_review(*, actor: Any, proposal: Proposal) -> Proposal:
     """Take it from the queue to look at it. Forbidden, InvalidTransition."""
     require(actor, may_decide)
     proposal = _move(actor, proposal, "start_review", {})
@@ -65,7 +64,7 @@ def start_review(*, actor: User, proposal: Proposal) -> Proposal:
 
 
 @transaction.atomic
-def return_for_changes(*, actor: User, proposal: Proposal, reason: str) -> Proposal:
+def return_for_changes(*, actor: Any, proposal: Proposal, reason: str) -> Proposal:
     """Send it back to be changed and submitted again. Forbidden, InvalidTransition, RuleBroken without a reason."""
     require(actor, may_decide)
     reason = needed(reason)
@@ -76,7 +75,7 @@ def return_for_changes(*, actor: User, proposal: Proposal, reason: str) -> Propo
 
 
 @transaction.atomic
-def decline(*, actor: User, proposal: Proposal, reason: str) -> Proposal:
+def decline(*, actor: Any, proposal: Proposal, reason: str) -> Proposal:
     """Refuse it. Forbidden, InvalidTransition, RuleBroken without a reason."""
     require(actor, may_decide)
     reason = needed(reason)
@@ -87,7 +86,7 @@ def decline(*, actor: User, proposal: Proposal, reason: str) -> Proposal:
 
 
 @transaction.atomic
-def award(*, actor: User, proposal: Proposal, lines: list[AwardAsk], reason: str = "") -> Proposal:
+def award(*, actor: Any, proposal: Proposal, lines: list[AwardAsk], reason: str = "") -> Proposal:
     """Award some or all of what was asked; a line that is not in `lines` gets nothing.
 
     Forbidden; InvalidTransition; RuleBroken (field `lines.N.<field>`) past the ask, the pool, the window or a ceiling

@@ -126,7 +126,7 @@ class ProposalAccept(_PartnerVerb):
     success_message = _("The award is accepted. This is the project; its GPUs can be booked from its allocations.")
 
     def perform(self) -> Any:
-        return decisions.accept(actor=self.request.user, proposal=self.object)  # type: ignore[arg-type]
+        return decisions.accept(actor=self.request.user, proposal=self.object)
 
 
 class ProposalRefuse(ObjectGate, ObjectFormPage):
@@ -145,7 +145,7 @@ class ProposalRefuse(ObjectGate, ObjectFormPage):
 
     def perform(self, form: Any) -> Proposal:
         return decisions.refuse(
-            actor=self.request.user,  # type: ignore[arg-type]
+            actor=self.request.user,
             proposal=self.object,
             reason=form.cleaned_data["reason"],
         )

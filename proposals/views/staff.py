@@ -64,14 +64,14 @@ class StartReview(_Staff, VerbView):
     success_message = _("You have taken the proposal into review. The partner knows.")
 
     def perform(self) -> None:
-        decisions.start_review(actor=self.request.user, proposal=self.object)  # type: ignore[arg-type]
+        decisions.start_review(actor=self.request.user, proposal=self.object)
 
 
 class _Decision(_Staff, ObjectGate, ObjectFormPage):
     model = Proposal
     object_name = "proposal"
     gate = may_decide
-    form_class = ReasonForm
+    form_class: Any = ReasonForm
 
 
 class Return(_Decision):
@@ -82,7 +82,7 @@ class Return(_Decision):
 
     def perform(self, form: Any) -> Proposal:
         reason = form.cleaned_data["reason"]
-        return decisions.return_for_changes(actor=self.request.user, proposal=self.object, reason=reason)  # type: ignore[arg-type]
+        return decisions.return_for_changes(actor=self.request.user, proposal=self.object, reason=reason)
 
 
 class Decline(_Decision):
@@ -94,7 +94,7 @@ class Decline(_Decision):
 
     def perform(self, form: Any) -> Proposal:
         reason = form.cleaned_data["reason"]
-        return decisions.decline(actor=self.request.user, proposal=self.object, reason=reason)  # type: ignore[arg-type]
+        return decisions.decline(actor=self.request.user, proposal=self.object, reason=reason)
 
 
 class Decide(_Decision):
@@ -120,7 +120,7 @@ class Decide(_Decision):
         given = [(row, row.ask) for row in self.rows if row.ask]
         try:
             return decisions.award(
-                actor=self.request.user,  # type: ignore[arg-type]
+                actor=self.request.user,
                 proposal=self.object,
                 lines=[ask for _row, ask in given],
                 reason=form.cleaned_data["reason"],
