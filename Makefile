@@ -5,6 +5,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 APPS := accounts allocations audit cluster common notifications partners portal projects proposals reports telemetry
 CHECKING := DJANGO_SETTINGS_MODULE=tests.checking
+UV := $(shell command -v uv 2>/dev/null || echo $(PY) -m uv)
 ARGS ?=
 EMAIL ?=
 .DEFAULT_GOAL := help
@@ -52,8 +53,9 @@ bench: $(STAMP) ## the benchmarks, one JSON object a line; results in bench/resu
 	@$(PY) -m bench $(ARGS)
 
 lock: $(STAMP) ## resolve requirements*.in anew
-	$(PY) -m uv pip compile -q --generate-hashes --no-emit-index-url -p 3.11 -o requirements.txt requirements.in
-	$(PY) -m uv pip compile -q --generate-hashes --no-emit-index-url -p 3.11 -o requirements-dev.txt requirements-dev.in
+	@$(UV) --version >/dev/null 2>&1 || { echo "bitgoeul: make lock needs uv: pip install uv" >&2; exit 1; }
+	$(UV) pip compile -q --generate-hashes --no-emit-index-url -p 3.11 -o requirements.txt requirements.in
+	$(UV) pip compile -q --generate-hashes --no-emit-index-url -p 3.11 -o requirements-dev.txt requirements-dev.in
 
 fmt: $(STAMP) ## format the code
 	$(VENV)/bin/ruff check --fix .
