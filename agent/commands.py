@@ -1,0 +1,74 @@
+"""Signed commands: taken apart, checked, never trusted before."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+VERBS = ("verify", "grant", "extend", "revoke", "reclaim")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+_LOGIN = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+
+
+class CommandRefused(Exception):
+    """The envelope is not a command from our portal for us; nothing in it may be believed."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command whose signature was good. Times are epoch seconds."""
+
+    id: str
+    node: str
+    verb: str
+    lease: str
+    generation: int
+    deadline_at: float
+    device_uuids: tuple[str, ...]
+    login: str
+    hard_end: float
+
+
+def open_envelope(envelope: dict[str, Any], signing_key: str | None) -> Command:
+    """The command inside, after its signature was checked over its very bytes. CommandRefused otherwise."""
+    if signing_key is None:
+        raise CommandRefused("no signing key is pinned yet")
+    try:
+        text, signature = str(envelope["command"]), base64.b64decode(envelope["signature"], validate=True)
+        Ed25519PublicKey.from_public_bytes(base64.b64decode(signing_key)).verify(signature, text.encode())
+    except (InvalidSignature, KeyError, TypeError, binascii.Error, ValueError) as error:
+        raise CommandRefused(f"bad signature ({type(error).__name__})") from error
+    try:
+        return _command(json.loads(text))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CommandRefused(f"bad shape ({error})") from error
+
+
+def _command(body: dict[str, Any]) -> Command:
+    payload = body["payload"]
+    command = Command(
+        id=body["id"],
+        node=body["node"],
+        verb=body["verb"],
+        lease=body["lease"],
+        generation=int(body["generation"]),
+        deadline_at=datetime.fromisoformat(body["deadline_at"]).timestamp(),
+        device_uuids=tuple(str(uuid) for uuid in payload["device_uuids"]),
+        login=payload["login"],
+        hard_end=datetime.fromisoformat(payload["hard_end"]).timestamp(),
+    )
+    # These become file names and words of a process's environment.
+    for word, pattern in ((command.id, _NAME), (command.lease, _NAME), (command.login, _LOGIN)):
+        if not pattern.fullmatch(word):
+            raise ValueError(f"not a name: {word!r}")
+    if command.verb not in VERBS:
+        raise ValueError(f"not a verb: {command.verb!r}")
+    return command

@@ -1,0 +1,66 @@
+"""What the agent is told on its command line and by its environment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+AGENT_VERSION = "1"
+PARTS = ("worker", "sampler", "keeper")
+
+
+@dataclass(frozen=True)
+class AgentOptions:
+    """One agent. Seconds are the pace of the heartbeat and of the samples; `spool_batches` bounds what waits on disk."""
+
+    portal: str
+    token_file: Path
+    sandbox: Path
+    nvml_library: str | None
+    redis_url: str
+    heartbeat_seconds: float
+    sample_seconds: float
+    spool_batches: int
+    part: str | None = None
+
+    @property
+    def state(self) -> Path:
+        """The folder of everything that a restart must not forget."""
+        return self.sandbox / "state"
+
+    def arguments(self, part: str) -> list[str]:
+        """The command line of one part."""
+        words = ["--portal", self.portal, "--token-file", str(self.token_file), "--sandbox", str(self.sandbox)]
+        words += ["--nvml-library", self.nvml_library] if self.nvml_library else []
+        return [*words, "--part", part]
+
+
+def parse(words: list[str]) -> AgentOptions:
+    """Options from a command line; exits with one line where something is missing."""
+    parser = argparse.ArgumentParser(prog="python -m agent", description="The agent of a GPU node.")
+    parser.add_argument("--portal", required=True, metavar="URL")
+    parser.add_argument("--token-file", required=True, type=Path, metavar="F", help="one line: the node's token")
+    parser.add_argument("--sandbox", type=Path, metavar="DIR", help="work as the current user under this folder")
+    parser.add_argument("--nvml-library", metavar="PATH", help="the libnvidia-ml.so.1 to load")
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    given = parser.parse_args(words)
+    if given.sandbox is None:
+        raise SystemExit("The Linux adapter comes with the next release; for now --sandbox DIR is required.")
+    return AgentOptions(
+        portal=given.portal.rstrip("/"),
+        token_file=given.token_file.resolve(),
+        sandbox=given.sandbox.resolve(),
+        nvml_library=given.nvml_library,
+        redis_url=os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
+        heartbeat_seconds=float(os.environ.get("AGENT_HEARTBEAT_SECONDS", "5")),
+        sample_seconds=float(os.environ.get("AGENT_SAMPLE_SECONDS", "10")),
+        spool_batches=int(os.environ.get("AGENT_SPOOL_BATCHES", "720")),
+        part=given.part,
+    )
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot: a restarted agent keeps it. AGENT_BOOT_ID overrides it in tests."""
+    return os.environ.get("AGENT_BOOT_ID") or Path("/proc/sys/kernel/random/boot_id").read_text().strip()

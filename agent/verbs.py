@@ -1,0 +1,169 @@
+"""The five verbs of a command, and the dead-man's revocation. Each may be done again after a crash in its middle."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from agent import nvml
+from agent.commands import Command
+from agent.device_records import DeviceCheck, DeviceReading
+from agent.host.base import Host, HostError
+from agent.journal import Journal, LocalLease
+
+SETTLE_TURNS, SETTLE_SECONDS = 6, 0.5  # a driver takes a moment to give back the memory of a process that died
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back to the portal."""
+
+    outcome: str
+    result: dict[str, Any]
+
+
+def done(**result: Any) -> Answer:
+    """It worked."""
+    return Answer("done", result)
+
+
+def failed(code: str, **result: Any) -> Answer:
+    """It did not; `code` says why."""
+    return Answer("failed", {"error": code, **result})
+
+
+def plain(checks: Iterable[DeviceCheck]) -> list[dict[str, Any]]:
+    """Checks as they go over the wire."""
+    return [
+        {"uuid": each.uuid, "passed": each.passed, "checks": [asdict(check) for check in each.checks]}
+        for each in checks
+    ]
+
+
+class Verbs:
+    """The verbs over one journal and one host. The caller holds the lease's lock."""
+
+    def __init__(self, journal: Journal, host: Host) -> None:
+        self._journal = journal
+        self._host = host
+
+    def perform(self, command: Command) -> Answer:
+        """Do what the command says."""
+        try:
+            answer: Answer = getattr(self, f"_{command.verb}")(command)
+        except HostError as error:
+            return failed(error.code)
+        return answer
+
+    def _verify(self, command: Command) -> Answer:
+        reports = nvml.check_ready(command.device_uuids)
+        held = self._held_by_others(command.lease)
+        checks = plain(reports)
+        for check in checks:
+            if check["uuid"] in held:
+                check["passed"] = False
+                seen = {"observed": held[check["uuid"]], "expected": "none"}
+                check["checks"].append({"code": "other_lease", "passed": False, **seen})
+        readings = {r.uuid: asdict(r.reading) for r in reports if r.reading is not None}
+        self._journal.change_lease(command.lease, baseline=json.dumps(readings, default=str))
+        return Answer("done" if all(check["passed"] for check in checks) else "failed", {"checks": checks})
+
+    def _grant(self, command: Command) -> Answer:
+        known = self._journal.lease(command.lease)
+        if known and known.phase == "closing":
+            return failed("access_is_ending")
+        if command.hard_end <= time.time():
+            return failed("hard_end_passed")
+        held = self._held_by_others(command.lease)
+        if any(uuid in held for uuid in command.device_uuids):
+            return failed("device_held_by_another_lease")
+        door = self._host.door()
+        granted_at = known.granted_at if known and known.phase == "granted" else None
+        # The hard end stands on disk before anybody can get in.
+        self._journal.change_lease(
+            command.lease,
+            phase="granted" if granted_at else "opening",
+            login=command.login,
+            device_uuids=command.device_uuids,
+            hard_end=command.hard_end,
+            ended_at=None,
+            killed=0,
+            told=1,
+        )
+        lease = self._journal.lease(command.lease)
+        assert lease is not None
+        self._host.open_access(lease)
+        granted_at = granted_at or time.time()
+        self._journal.change_lease(command.lease, phase="granted", granted_at=granted_at)
+        return done(login=lease.login, granted_at=granted_at, **asdict(door))
+
+    def _extend(self, command: Command) -> Answer:
+        known = self._journal.lease(command.lease)
+        if known is None or known.phase != "granted":
+            return failed("not_granted")
+        if command.hard_end <= time.time():
+            return failed("hard_end_passed")
+        self._journal.change_lease(command.lease, hard_end=command.hard_end)
+        return done(hard_end=datetime.fromtimestamp(command.hard_end, UTC).isoformat())
+
+    def _revoke(self, command: Command) -> Answer:
+        known = self._journal.lease(command.lease)
+        assert known is not None  # begun, so it has a row
+        if known.phase == "revoked":
+            return done(access_gone_at=known.ended_at, killed=known.killed, remaining=[])
+        lease = self.end_access(known, fallback=command.device_uuids)
+        if isinstance(lease, Answer):
+            return lease
+        return done(access_gone_at=lease.ended_at, killed=lease.killed, remaining=[])
+
+    def end_access(
+        self, lease: LocalLease, *, fallback: tuple[str, ...] = (), told: bool = True
+    ) -> LocalLease | Answer:
+        """Block logins, end everything of the lease, note when it was over; a failed Answer where something stays.
+
+        `told=False`: the portal did not ask for it and has to hear of it.
+        """
+        self._journal.change_lease(lease.lease, phase="closing")
+        held = self._held_by_others(lease.lease)
+        uuids = tuple(uuid for uuid in lease.device_uuids or fallback if uuid not in held)
+        ended = self._host.end_access(lease, uuids)
+        killed = lease.killed + ended.killed
+        if ended.remaining:
+            self._journal.change_lease(lease.lease, killed=killed)
+            return failed("processes_remain", killed=killed, remaining=list(ended.remaining))
+        self._journal.change_lease(lease.lease, phase="revoked", ended_at=time.time(), killed=killed, told=int(told))
+        now = self._journal.lease(lease.lease)
+        assert now is not None
+        return now
+
+    def _reclaim(self, command: Command) -> Answer:
+        known = self._journal.lease(command.lease)
+        if known and known.phase in ("opening", "granted", "closing"):
+            return failed("still_granted", clean=False)
+        uuids = command.device_uuids
+        held = self._held_by_others(command.lease)
+        if known is not None:
+            self._host.end_access(known, tuple(uuid for uuid in uuids if uuid not in held))
+        baseline = {uuid: _reading(raw) for uuid, raw in self._journal.baseline(command.lease).items()}
+        for _turn in range(SETTLE_TURNS):
+            reports = nvml.check_empty(uuids, baseline=baseline)
+            if all(report.passed for report in reports):
+                break
+            time.sleep(SETTLE_SECONDS)
+        clean = all(report.passed for report in reports)
+        return Answer("done" if clean else "failed", {"clean": clean, "checks": plain(reports)})
+
+    def _held_by_others(self, lease: str) -> dict[str, str]:
+        """Device UUIDs to the other lease that holds them here."""
+        others = [other for other in self._journal.open_leases() if other.lease != lease]
+        return {uuid: other.lease for other in others for uuid in other.device_uuids}
+
+
+def _reading(raw: dict[str, Any]) -> DeviceReading:
+    return DeviceReading(
+        **{**raw, "at": datetime.fromisoformat(raw["at"]), "processes": (), "nvlinks_down": tuple(raw["nvlinks_down"])}
+    )
