@@ -89,14 +89,18 @@ class Postgres:
         if first_closed_folder(found / "bin" / "postgres", self._account) is None:
             return found
         copy = self._folder / "postgres-binaries"
-        if not (copy / "bin" / "postgres").exists():
-            shutil.rmtree(copy, ignore_errors=True)
+        if not copy.exists():
             part = copy.with_name("postgres-binaries.part")
             shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(found, part, symlinks=True)
+            package = found.parent
+            shutil.copytree(found, part / package.name / found.name, symlinks=True)
+            libraries = package.with_name(f"{package.name}.libs")  # where the wheel's run path points, beside it
+            if libraries.is_dir():
+                shutil.copytree(libraries, part / libraries.name, symlinks=True)
             part.chmod(0o755)
+            (part / package.name).chmod(0o755)
             part.rename(copy)
-        return copy
+        return copy / found.parent.name / found.name
 
     def _make_cluster(self) -> None:
         """initdb beside the final place, then rename: a half-made cluster is never taken for a whole one."""
