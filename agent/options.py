@@ -13,7 +13,7 @@ PARTS = ("worker", "sampler", "keeper")
 
 @dataclass(frozen=True)
 class AgentOptions:
-    """One agent. Seconds are the pace of the heartbeat and of the samples; `spool_batches` bounds what waits on disk."""
+    """One agent. Seconds are the pace of heartbeats and samples; `spool_batches` bounds what waits on disk."""
 
     portal: str
     token_file: Path

@@ -6,7 +6,8 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from agent.host.base import Ended
 
@@ -22,17 +23,17 @@ class Seen:
     """A living process of the current user; `started` (clock ticks since boot) tells it from a later one of its PID."""
 
     pid: int
-    parent: int
+    parent: int = field(compare=False)  # changes when the parent dies
     started: int
 
 
 def look(pid: int) -> Seen | None:
     """The process, where it lives (a zombie does not) and is the current user's."""
     try:
-        if os.stat(f"/proc/{pid}").st_uid != os.getuid():
+        folder = Path(f"/proc/{pid}")
+        if folder.stat().st_uid != os.getuid():
             return None
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            words = file.read().rpartition(b")")[2].split()
+        words = (folder / "stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return None
     if words[0] in (b"Z", b"X"):
@@ -42,14 +43,13 @@ def look(pid: int) -> Seen | None:
 
 def all_of_user() -> list[Seen]:
     """Every living process of the current user."""
-    found = (look(int(name)) for name in os.listdir("/proc") if name.isdigit())
+    found = (look(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit())
     return [seen for seen in found if seen is not None]
 
 
 def _file(pid: int, name: str) -> bytes:
     try:
-        with open(f"/proc/{pid}/{name}", "rb") as file:
-            return file.read()
+        return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:
         return b""
 
@@ -103,7 +103,7 @@ def _send(seen: Seen, number: int) -> bool:
     except OSError:
         return False
     try:
-        if look(seen.pid) != seen and (now := look(seen.pid)) and now.started != seen.started:
+        if look(seen.pid) != seen:
             return False
         signal.pidfd_send_signal(descriptor, number)
         return True

@@ -1,0 +1,76 @@
+"""The dead-man timer: access ends at its hard end by this node's own clock, whether a portal is there or not."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from agent.executor import Executor
+from agent.journal import Journal, LocalLease
+from agent.portal_client import PortalClient, PortalError
+from agent.verbs import Answer
+
+log = logging.getLogger(__name__)
+TICK_SECONDS = 0.5
+TELL_SECONDS = 5.0
+
+
+class DeadMan:
+    """A thread over the hard ends in the journal; the portal is told by another, so that it can delay nothing."""
+
+    def __init__(self, journal: Journal, executor: Executor, portal: PortalClient) -> None:
+        self._journal = journal
+        self._executor = executor
+        self._portal = portal
+
+    def watch(self, stop: threading.Event) -> None:
+        """End what is over, until stopped."""
+        while not stop.is_set():
+            try:
+                self.end_overdue()
+            except Exception:
+                log.exception("the dead-man timer stumbled and goes on")
+            stop.wait(TICK_SECONDS)
+
+    def tell(self, stop: threading.Event) -> None:
+        """Report what was ended, and answers that did not get through, until stopped."""
+        while not stop.wait(TELL_SECONDS / 5):
+            try:
+                self.report()
+                self._executor.tell_again()
+            except Exception:
+                log.exception("telling the portal failed")
+                stop.wait(TELL_SECONDS)
+
+    def end_overdue(self) -> None:
+        """Revoke every lease whose hard end has passed."""
+        for lease in self._journal.open_leases():
+            if _is_over(lease):
+                self._end(lease.lease)
+
+    def _end(self, name: str) -> None:
+        with self._executor.locked(name):
+            lease = self._journal.lease(name)  # it may have been extended or revoked while we waited for the lock
+            if lease is None or not _is_over(lease) or lease.phase == "revoked":
+                return
+            log.warning("the hard end of %s has passed: ending access", name)
+            answer = self._executor.verbs.end_access(lease, told=False)
+            if isinstance(answer, Answer):
+                log.error("%s: processes remain: %s", name, answer.result["remaining"])
+
+    def report(self) -> None:
+        """Tell the portal of every lease that ended without it."""
+        for lease in self._journal.ended_leases(since=None):
+            body = {"kind": "revoked", "lease": lease.lease, "generation": lease.generation, "at": lease.ended_at}
+            try:
+                self._portal.report({**body, "killed": lease.killed, "remaining": []})
+            except PortalError as error:
+                if not error.final:
+                    return
+                log.warning("the portal does not take the report on %s: %s", lease.lease, error)
+            self._journal.change_lease(lease.lease, told=1)
+
+
+def _is_over(lease: LocalLease) -> bool:
+    return lease.hard_end is not None and lease.hard_end <= time.time()

@@ -1,0 +1,60 @@
+"""Heartbeat, dead-man timer and, in the sandbox, the SSH door: needs no broker, and no portal to end access."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+
+from agent.dead_man import DeadMan
+from agent.executor import Executor
+from agent.host.sandbox import SandboxHost
+from agent.host.ssh_door import SshDoor
+from agent.journal import Journal
+from agent.options import AgentOptions
+from agent.portal_client import PortalClient
+from agent.pulse import Pulse
+
+log = logging.getLogger(__name__)
+THREAD_STOP_SECONDS = 3.0
+
+
+def run(options: AgentOptions) -> int:
+    """Until SIGTERM; then the door closes and what tenants run is ended."""
+    return asyncio.run(_keep(options))
+
+
+async def _keep(options: AgentOptions) -> int:
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    journal = Journal(options.state)
+    host = SandboxHost(options.sandbox, journal)
+    portal = PortalClient(options.portal, options.token_file)
+    executor = Executor(journal, host, portal)
+    dead_man = DeadMan(journal, executor, portal)
+    pulse = Pulse(journal, host, portal, executor, options.heartbeat_seconds)
+    door = SshDoor(journal, host)
+    stop = threading.Event()
+    # First of all, and before the door opens: what became overdue while no agent ran is ended.
+    threads = [threading.Thread(target=dead_man.watch, args=(stop,), name="dead-man", daemon=True)]
+    threads[0].start()
+    await door.start()
+    watch = asyncio.create_task(door.watch())
+    threads += [
+        threading.Thread(target=dead_man.tell, args=(stop,), name="tell", daemon=True),
+        threading.Thread(target=pulse.beat, args=(stop,), name="pulse", daemon=True),
+    ]
+    for thread in threads[1:]:
+        thread.start()
+    await asked.wait()
+    stop.set()
+    watch.cancel()
+    await door.stop()
+    ended = await asyncio.to_thread(host.end_everything)
+    log.info("stopping: ended %s processes, remaining %s", ended.killed, list(ended.remaining))
+    for thread in threads:
+        await asyncio.to_thread(thread.join, THREAD_STOP_SECONDS)
+    portal.close()
+    return 0

@@ -1,0 +1,154 @@
+"""Hello and heartbeat: what the node says of itself, and the commands that come back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import asdict
+from typing import Any
+
+from agent import nvml
+from agent.commands import CommandRefused
+from agent.device_records import Inventory, NvmlError
+from agent.executor import Executor
+from agent.host.base import Host
+from agent.journal import Journal
+from agent.options import AGENT_VERSION, boot_id
+from agent.portal_client import PortalClient, PortalError
+from agent.verbs import plain
+
+log = logging.getLogger(__name__)
+HELLO_AGAIN_SECONDS = 600.0
+HEALTH_PATIENCE_SECONDS = 3.0  # a driver that hangs must not silence the node
+REMEMBER_ENDED_SECONDS = 86_400.0
+DEVICE_FIELDS = ("uuid", "index", "name", "serial", "pci_bus_id", "memory_mib", "power_limit_watts")
+COMMAND_THREADS = 4
+
+
+class Pulse:
+    """The keeper's thread towards the portal."""
+
+    def __init__(self, journal: Journal, host: Host, portal: PortalClient, executor: Executor, seconds: float) -> None:
+        self._journal, self._host, self._portal, self._executor = journal, host, portal, executor
+        self._seconds = seconds
+        self._runners = ThreadPoolExecutor(COMMAND_THREADS, thread_name_prefix="command")
+        self._driver = ThreadPoolExecutor(1, thread_name_prefix="nvml")
+        self._asked: Future[list[dict[str, Any]]] | None = None
+        self._running: set[str] = set()
+        self._refused: set[str] = set()
+        self._to_check: list[str] = []
+        self._said_hello_at: float | None = None
+
+    def beat(self, stop: threading.Event) -> None:
+        """Until stopped."""
+        while not stop.is_set():
+            started = time.monotonic()
+            try:
+                if self._said_hello_at is None or started - self._said_hello_at > HELLO_AGAIN_SECONDS:
+                    self.hello()
+                    self._said_hello_at = started
+                    self._journal.tidy()
+                self.heartbeat()
+            except (PortalError, NvmlError) as error:
+                log.warning("%s", error)
+            except Exception:
+                log.exception("a heartbeat failed")
+            stop.wait(max(0.1, self._seconds - (time.monotonic() - started)))
+        self._runners.shutdown(wait=False, cancel_futures=True)
+        self._driver.shutdown(wait=False, cancel_futures=True)
+
+    def hello(self) -> None:
+        """Say who we are; pin the portal's keys the first time. NvmlError where the driver does not answer at all."""
+        inventory = nvml.inventory()
+        answer = self._portal.hello(
+            {
+                "boot_id": boot_id(),
+                "agent_version": AGENT_VERSION,
+                "driver_version": inventory.node.driver_version,
+                "sent_at": time.time(),
+                "ssh": asdict(self._host.door()),
+                "devices": _devices(inventory),
+                "checks": self._checks([device.uuid for device in inventory.devices]),
+                "leases": self._leases(since=time.time() - REMEMBER_ENDED_SECONDS),
+            }
+        )
+        for name in ("signing_key", "ssh_ca", "node"):
+            if not self._journal.pin(name, answer[name]):
+                log.error("the portal now says another %s: refused, the first one stays", name)
+                self._event(None, f"{name}_changed", {})
+        self._journal.remember("devices", ",".join(device.uuid for device in inventory.devices))
+
+    def heartbeat(self) -> None:
+        """A sign of life; run what comes back."""
+        body = {
+            "boot_id": boot_id(),
+            "sent_at": time.time(),
+            "devices": self._health(),
+            "leases": self._leases(since=None),
+            "checks": self._checks(self._to_check),
+        }
+        answer = self._portal.heartbeat(body)
+        self._to_check = [str(uuid) for uuid in answer.get("check", [])]
+        for envelope in answer["commands"]:
+            self._start(envelope)
+
+    def _start(self, envelope: dict[str, Any]) -> None:
+        key = str(envelope.get("signature"))
+        if key not in self._running and key not in self._refused:
+            self._running.add(key)
+            self._runners.submit(self._run, key, envelope)
+
+    def _run(self, key: str, envelope: dict[str, Any]) -> None:
+        try:
+            self._executor.run(envelope)
+        except CommandRefused as error:
+            log.error("a command was refused: %s", error)
+            self._refused.add(key)
+            self._event(None, "command_refused", {"why": str(error)})
+        except Exception:
+            log.exception("a command failed; it will come again")
+        finally:
+            self._running.discard(key)
+
+    def _event(self, uuid: str | None, kind: str, detail: dict[str, Any]) -> None:
+        self._journal.add_event({"uuid": uuid, "kind": kind, "detail": detail, "at": time.time()})
+
+    def _leases(self, since: float | None) -> list[dict[str, Any]]:
+        held = [("granted", lease) for lease in self._journal.open_leases()]
+        ended = [("revoked", lease) for lease in self._journal.ended_leases(since=since)]
+        return [
+            {
+                **{"lease": lease.lease, "generation": lease.generation, "state": state},
+                **{"hard_end": lease.hard_end, "at": lease.ended_at},
+            }
+            for state, lease in (*held, *ended)
+        ]
+
+    def _checks(self, uuids: list[str]) -> list[dict[str, Any]]:
+        """Whether the devices that no lease of ours holds are empty and healthy."""
+        held = {uuid for lease in self._journal.open_leases() for uuid in lease.device_uuids}
+        return plain(nvml.check_empty([uuid for uuid in uuids if uuid not in held]))
+
+    def _health(self) -> list[dict[str, Any]]:
+        if self._asked is None:
+            uuids = (self._journal.fact("devices") or "").split(",")
+            self._asked = self._driver.submit(_health_of, [uuid for uuid in uuids if uuid])
+        try:
+            found = self._asked.result(timeout=HEALTH_PATIENCE_SECONDS)
+        except FutureTimeout:
+            log.warning("the driver does not answer in time")
+            return []  # the next beat looks again for the same question's answer
+        self._asked = None
+        return found
+
+
+def _health_of(uuids: list[str]) -> list[dict[str, Any]]:
+    judged = [nvml.health(uuid) for uuid in uuids]
+    return [{"uuid": each.uuid, "health": each.level, "reasons": list(each.reasons)} for each in judged]
+
+
+def _devices(inventory: Inventory) -> list[dict[str, Any]]:
+    return [{name: getattr(device, name) for name in DEVICE_FIELDS} for device in inventory.devices]
