@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import asdict
@@ -14,7 +15,7 @@ from agent import nvml
 from agent.commands import CommandRefused
 from agent.device_records import Inventory, NvmlError
 from agent.executor import Executor
-from agent.host.base import Host
+from agent.host.base import Host, HostError
 from agent.journal import Journal
 from agent.options import AGENT_VERSION, boot_id
 from agent.portal_client import PortalClient, PortalError
@@ -46,19 +47,22 @@ class Pulse:
         """Until stopped."""
         while not stop.is_set():
             started = time.monotonic()
-            try:
-                if self._said_hello_at is None or started - self._said_hello_at > HELLO_AGAIN_SECONDS:
-                    self.hello()
-                    self._said_hello_at = started
-                    self._journal.tidy()
-                self.heartbeat()
-            except (PortalError, NvmlError) as error:
-                log.warning("%s", error)
-            except Exception:
-                log.exception("a heartbeat failed")
+            if self._said_hello_at is None or started - self._said_hello_at > HELLO_AGAIN_SECONDS:
+                self._try(self.hello)
+            if self._journal.fact("node"):
+                self._try(self.heartbeat)
             stop.wait(max(0.1, self._seconds - (time.monotonic() - started)))
         self._runners.shutdown(wait=False, cancel_futures=True)
         self._driver.shutdown(wait=False, cancel_futures=True)
+
+    def _try(self, call: Callable[[], None]) -> None:
+        """One call; what goes wrong is logged and tried again with the next beat."""
+        try:
+            call()
+        except (PortalError, NvmlError, HostError) as error:
+            log.warning("%s", error)
+        except Exception:
+            log.exception("a call to the portal failed")
 
     def hello(self) -> None:
         """Say who we are; pin the portal's keys the first time. NvmlError where the driver does not answer at all."""
@@ -80,6 +84,8 @@ class Pulse:
                 log.error("the portal now says another %s: refused, the first one stays", name)
                 self._event(None, f"{name}_changed", {})
         self._journal.remember("devices", ",".join(device.uuid for device in inventory.devices))
+        self._journal.tidy()
+        self._said_hello_at = time.monotonic()
 
     def heartbeat(self) -> None:
         """A sign of life; run what comes back."""
@@ -121,8 +127,11 @@ class Pulse:
         ended = [("revoked", lease) for lease in self._journal.ended_leases(since=since)]
         return [
             {
-                **{"lease": lease.lease, "generation": lease.generation, "state": state},
-                **{"hard_end": lease.hard_end, "at": lease.ended_at},
+                "lease": lease.lease,
+                "generation": lease.generation,
+                "state": state,
+                "hard_end": lease.hard_end,
+                "at": lease.ended_at,
             }
             for state, lease in (*held, *ended)
         ]
