@@ -1,12 +1,15 @@
 """Shapes of the forms about one's own account."""
 
+from typing import Any
+from zoneinfo import available_timezones
+
 from allauth.account.forms import SignupForm as AllauthSignupForm
 from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from accounts.adapter import INVITED_EMAIL
-from accounts.models import check_time_zone
+from accounts.models import AgencyRole, User, check_time_zone
 
 
 class SignupForm(AllauthSignupForm):
@@ -41,9 +44,38 @@ class ApiTokenForm(forms.Form):
     days = forms.IntegerField(label=_("Valid for (days)"), min_value=1, max_value=365, initial=90)
 
 
+def time_zones() -> list[tuple[str, str]]:
+    """Every zone of the IANA database, Seoul first."""
+    return [(name, name) for name in sorted(available_timezones(), key=lambda name: (name != "Asia/Seoul", name))]
+
+
 class ProfileForm(forms.Form):
     """How the portal speaks to this person."""
 
     name = forms.CharField(label=_("Name"), max_length=80)
     language = forms.ChoiceField(label=_("Language"), choices=settings.LANGUAGES)
-    time_zone = forms.CharField(label=_("Time zone"), max_length=60, validators=[check_time_zone])
+    time_zone = forms.ChoiceField(label=_("Time zone"), choices=time_zones, validators=[check_time_zone])
+
+
+class RoleGrantForm(forms.Form):
+    """Which account gets which role; `email` is cleaned to the User."""
+
+    email = forms.EmailField(label=_("E-mail address"), max_length=254)
+    role = forms.ChoiceField(label=_("Role"), choices=AgencyRole.choices)
+
+    def clean_email(self) -> User:
+        person = User.objects.filter(email=self.cleaned_data["email"].lower(), is_active=True).first()
+        if person is None:
+            raise forms.ValidationError(_("Nobody has an account with this address."), code="unknown_person")
+        return person
+
+
+class RoleRevokeForm(forms.Form):
+    """Which of a person's roles goes."""
+
+    role = forms.ChoiceField(label=_("Role"))
+
+    def __init__(self, *args: Any, person: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        held = set(person.role_grants.values_list("role", flat=True))
+        self.fields["role"].choices = [choice for choice in AgencyRole.choices if choice[0] in held]  # type: ignore[attr-defined]

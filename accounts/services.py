@@ -6,9 +6,10 @@ from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_ssh_public_key, ssh_key_fingerprint
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key, ssh_key_fingerprint
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import AgencyRole, ApiToken, RoleGrant, SshKey, User
@@ -19,6 +20,7 @@ from common.permissions import require
 
 MIN_RSA_BITS = 3072
 MAX_SSH_KEYS = 10
+MAX_API_TOKENS = 20
 
 
 def parse_public_key(text: str) -> tuple[str, str]:
@@ -84,6 +86,9 @@ def create_api_token(*, actor: User, name: str, days: int) -> tuple[ApiToken, st
     """(row, secret): the secret is shown once and kept only as a hash. `days` 1 to 365."""
     if not 1 <= days <= 365:
         raise RuleBroken(_("A token may live for 1 to 365 days."), field="days", code="token_lifetime")
+    User.objects.select_for_update().get(pk=actor.pk)
+    if ApiToken.objects.filter(user=actor, expiry__gt=timezone.now()).count() >= MAX_API_TOKENS:
+        raise RuleBroken(_("You already have twenty tokens."), remedy=_("Revoke one first."), code="too_many_tokens")
     token, secret = ApiToken.objects.create(user=actor, expiry=timedelta(days=days), name=name)
     record(actor=actor, verb="api_token.create", target=token, changes={"name": name, "days": days})
     return token, secret

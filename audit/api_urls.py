@@ -2,4 +2,7 @@
 
 from rest_framework.routers import SimpleRouter
 
+from audit.api import AuditEventViewSet
+
 router = SimpleRouter()
+router.register("audit", AuditEventViewSet, basename="audit-event")

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models, transaction
+from django.utils.translation import gettext as _
 
 from audit.models import AuditEvent, AuditSeal
 
@@ -78,13 +79,14 @@ class Verdict:
 
 def verify() -> Verdict:
     """Recompute the whole chain; reads, never writes."""
-    previous, expected, checked = GENESIS, 0, 0
-    for row in AuditSeal.objects.select_related("event").order_by("position").iterator(chunk_size=2_000):
-        expected += 1
+    previous, checked = GENESIS, 0
+    rows = AuditSeal.objects.select_related("event").order_by("position").iterator(chunk_size=2_000)
+    for expected, row in enumerate(rows, start=1):
         if row.position != expected:
-            return Verdict(checked, 0, f"seal {expected} is missing")
+            return Verdict(checked, 0, _("seal %(position)d is missing") % {"position": expected})
         previous_digest = digest(previous, row.event)
         if row.digest != previous_digest:
-            return Verdict(checked, 0, f"event {row.event_id} at position {row.position} was altered")
+            where = {"event": row.event_id, "position": row.position}
+            return Verdict(checked, 0, _("event %(event)d at position %(position)d was altered") % where)
         previous, checked = row.digest, checked + 1
     return Verdict(checked, AuditEvent.objects.filter(seal=None).count(), None)

@@ -1,4 +1,11 @@
 """Addresses of audit."""
 
+from django.urls import path
+
+from audit import views
+
 app_name = "audit"
-urlpatterns: list = []
+urlpatterns = [
+    path("staff/audit/", views.Events.as_view(), name="events"),
+    path("staff/audit/verify/", views.VerifyChain.as_view(), name="verify"),
+]

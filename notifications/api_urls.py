@@ -2,4 +2,7 @@
 
 from rest_framework.routers import SimpleRouter
 
+from notifications.api import NotificationViewSet
+
 router = SimpleRouter()
+router.register("notifications", NotificationViewSet, basename="notification")

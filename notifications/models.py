@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from common.ids import PublicIdField
@@ -35,6 +36,10 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return self.subject
+
+    def get_absolute_url(self) -> str:
+        """Opening it marks it as read."""
+        return reverse("notifications:open", args=[self.public_id])
 
 
 class Mail(models.Model):

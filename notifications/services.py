@@ -63,7 +63,12 @@ def send_pending(limit: int = 100) -> int:
 def mark_read(*, actor: User, notifications: Iterable[Notification]) -> None:
     """The actor has read these of their own notifications."""
     ids = [note.pk for note in notifications]
-    Notification.objects.visible_to(actor).filter(pk__in=ids, read_at=None).update(read_at=timezone.now())
+    Notification.objects.all().visible_to(actor).filter(pk__in=ids, read_at=None).update(read_at=timezone.now())
+
+
+def mark_all_read(*, actor: User) -> int:
+    """The actor has read everything; the number that was unread."""
+    return Notification.objects.all().visible_to(actor).filter(read_at=None).update(read_at=timezone.now())
 
 
 def _send(mail: Mail) -> int:

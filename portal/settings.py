@@ -32,7 +32,7 @@ METRICS_ALLOW = env.words("METRICS_ALLOW", "127.0.0.1,::1")
 
 # --- apps -------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "portal.admin_config.PortalAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

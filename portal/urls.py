@@ -7,7 +7,20 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-API_APPS = ("partners", "proposals", "projects", "allocations", "cluster", "telemetry", "reports", "notifications", "accounts", "audit")
+from accounts.views.own import set_language
+
+API_APPS = (
+    "partners",
+    "proposals",
+    "projects",
+    "allocations",
+    "cluster",
+    "telemetry",
+    "reports",
+    "notifications",
+    "accounts",
+    "audit",
+)
 
 
 def _api_routes() -> list:
@@ -21,7 +34,7 @@ def _api_routes() -> list:
 urlpatterns = [
     path("", include("portal.site_urls")),
     path("accounts/", include("allauth.urls")),
-    path("account/", include("accounts.urls")),
+    path("", include("accounts.urls")),
     path("", include("partners.urls")),
     path("", include("proposals.urls")),
     path("", include("projects.urls")),
@@ -29,7 +42,7 @@ urlpatterns = [
     path("", include("notifications.urls")),
     path("", include("audit.urls")),
     path("", include("reports.urls")),
-    path("i18n/", include("django.conf.urls.i18n")),
+    path("i18n/setlang/", set_language, name="set_language"),
     path("admin/", admin.site.urls),
     path("api/v1/", include(_api_routes())),
     path("api/node/v1/", include("cluster.node_urls")),
