@@ -16,7 +16,7 @@ def die_with_parent(parent: int) -> None:
     """Ask for SIGTERM when process `parent` goes; ends at once where it has gone already."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:
-        sys.exit(0)
+        os._exit(0)  # between fork and exec nothing else is safe
 
 
 def log_to_stderr(part: str) -> None:

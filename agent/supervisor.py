@@ -38,7 +38,7 @@ class Part:
         self.started_at = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "agent", *options.arguments(self.name)],
-            preexec_fn=lambda: die_with_parent(parent),
+            preexec_fn=lambda: die_with_parent(parent),  # noqa: PLW1509  # this process has one thread
         )
 
     def restart_due(self, options: AgentOptions) -> None:

@@ -41,7 +41,7 @@ def build_app(options: AgentOptions) -> Celery:
         timezone="UTC",
     )
 
-    @app.task(name=TASK)
+    @app.task(name=TASK)  # type: ignore[untyped-decorator, unused-ignore]
     def run_command(command_id: str) -> None:
         """Fetch a command by its public id and run it. What fails here comes again with the heartbeat."""
         journal = Journal(options.state)

@@ -1,4 +1,4 @@
-"""A session behind the SSH door: a shell or a command as a real process in the login's folder, with a terminal if asked."""
+"""A session behind the SSH door: a shell or a command as a real process in the login's folder."""
 
 from __future__ import annotations
 
@@ -145,7 +145,10 @@ async def _start_with_terminal(ssh: Ssh, command: list[str], variables: dict[str
     os.set_blocking(ours, False)
     output: asyncio.Queue[bytes] = asyncio.Queue()
     asyncio.get_running_loop().add_reader(ours, _read_terminal, ours, output)
-    pumps = [asyncio.ensure_future(_type(ssh, child, ours)), asyncio.ensure_future(_show(ssh, output, ours))]
+    pumps: list[asyncio.Future[None]] = [
+        asyncio.ensure_future(_type(ssh, child, ours)),
+        asyncio.ensure_future(_show(ssh, output, ours)),
+    ]
     # Only when neither uses it any more: the number of a closed descriptor is given to somebody else.
     asyncio.gather(*pumps, return_exceptions=True).add_done_callback(lambda _: os.close(ours))
     return child, pumps
