@@ -1,0 +1,188 @@
+"""The executor with no portal in reach: what it refuses, what it remembers, and a kill -9 in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent.commands import CommandRefused
+from agent.dead_man import DeadMan
+from agent.executor import Executor
+from agent.host.sandbox import SandboxHost
+from agent.journal import Journal
+from agent.portal_client import PortalClient
+from tests.agent.envelopes import NODE, body, public, seal
+from tests.agent.running import is_alive, wait_until_gone
+from tests.simulator.nodes import ROOT, wait_until
+
+NOBODY = "http://127.0.0.1:9"  # the discard port: refused at once
+STUBBORN = (
+    "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)"
+)
+RUN_ONE = """
+import json, sys
+from pathlib import Path
+from tests.agent.test_executor import make_executor
+folder, envelope = Path(sys.argv[1]), json.loads(sys.argv[2])
+print(make_executor(folder).run(envelope).outcome)
+"""
+
+
+def make_executor(folder: Path) -> Executor:
+    """An executor over a folder, whose portal never answers."""
+    journal = Journal(folder / "state")
+    return Executor(journal, SandboxHost(folder, journal), PortalClient(NOBODY, folder / "token"))
+
+
+class Bench:
+    """A node that has said hello once, and the portal's key."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "token").write_text("secret\n")
+        self.key = Ed25519PrivateKey.generate()
+        self.executor = make_executor(folder)
+        self.journal = Journal(folder / "state")
+        self.journal.pin("node", NODE)
+        self.journal.pin("signing_key", public(self.key))
+        self.journal.remember("door", json.dumps({"host": "127.0.0.1", "port": 2222, "host_key": "ssh-ed25519 AAAA"}))
+
+    def run(self, verb: str, **changes: Any) -> tuple[str, dict[str, Any]]:
+        """Run a well signed command."""
+        answer = self.executor.run(seal(self.key, body(verb, **changes)))
+        return answer.outcome, answer.result
+
+    def tenant(self, code: str = "import time; print('up', flush=True); time.sleep(600)", **marks: str) -> Any:
+        """A tenant's process with the lease's marker."""
+        marks = marks or {"BITGOEUL_LEASE": "L-1"}
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], env={**os.environ, **marks}, stdout=subprocess.PIPE, start_new_session=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        return process
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_a_signature_is_checked_over_the_very_bytes(bench: Bench) -> None:
+    good = seal(bench.key, body("grant"))
+    others = seal(Ed25519PrivateKey.generate(), body("grant"))
+    changed = {**good, "command": good["command"].replace("bg-test", "bg-evil")}
+    respelt = {**good, "command": good["command"] + " "}
+    for envelope in (others, changed, respelt, {"command": good["command"]}, {**good, "signature": "!"}):
+        with pytest.raises(CommandRefused):
+            bench.executor.run(envelope)
+    assert bench.journal.open_leases() == []
+    assert bench.executor.run(good).outcome == "done"
+
+
+def test_a_later_key_does_not_replace_the_pinned_one(bench: Bench) -> None:
+    assert bench.journal.pin("signing_key", public(bench.key))
+    assert not bench.journal.pin("signing_key", public(Ed25519PrivateKey.generate()))
+    assert bench.journal.fact("signing_key") == public(bench.key)
+
+
+def test_commands_for_others_and_names_that_are_paths_are_refused(bench: Bench) -> None:
+    for changes in ({"node": "gpu-02"}, {"lease": "../L-1"}, {"login": "../root"}, {"verb": "perform"}):
+        with pytest.raises(CommandRefused):
+            bench.run(**{"verb": "grant", **changes})
+
+
+def test_a_late_command_and_a_lower_generation_fail(bench: Bench) -> None:
+    assert bench.run("grant", deadline_at=time.time() - 1) == ("failed", {"error": "deadline_passed"})
+    assert bench.run("grant", id="CMD-5", generation=5)[0] == "done"
+    outcome, result = bench.run("revoke", generation=4)
+    assert (outcome, result["error"]) == ("failed", "stale_generation")
+    assert [lease.phase for lease in bench.journal.open_leases()] == ["granted"]
+
+
+def test_a_repeat_is_answered_from_the_record(bench: Bench) -> None:
+    envelope = seal(bench.key, body("grant"))
+    first = bench.executor.run(envelope)
+    bench.journal.remember("door", json.dumps({"host": "elsewhere", "port": 1, "host_key": "k"}))
+    assert bench.executor.run(envelope) == first
+    assert [record.id for record in bench.journal.unreported()] == ["CMD-grant-1"]
+
+
+def test_a_lease_is_granted_extended_and_revoked(bench: Bench) -> None:
+    outcome, granted = bench.run("grant")
+    assert (outcome, granted["login"], granted["port"]) == ("done", "bg-test", 2222)
+    assert (bench.folder / "homes/bg-test").stat().st_mode & 0o777 == 0o700
+    later = time.time() + 7200
+    assert bench.run("extend", generation=2, hard_end=later)[0] == "done"
+    assert bench.journal.open_leases()[0].hard_end == pytest.approx(later, abs=1)
+    tenant, neighbour = bench.tenant(), bench.tenant(BITGOEUL_LEASE="L-2")
+    elsewhere = bench.tenant(BITGOEUL_LEASE="L-1", BITGOEUL_NODE="gpu-02")
+    try:
+        outcome, revoked = bench.run("revoke", generation=3)
+        assert (outcome, revoked["killed"], revoked["remaining"]) == ("done", 1, [])
+        assert tenant.wait(10) == -signal.SIGTERM
+        assert neighbour.poll() is None, "another lease's process"
+        assert elsewhere.poll() is None, "the same lease on another node of this machine"
+    finally:
+        for process in (tenant, neighbour, elsewhere):
+            process.kill()
+            process.wait()
+    assert bench.run("grant", id="late", generation=3)[1] == {"error": "access_has_ended"}
+    assert bench.run("extend", id="later", generation=3)[1] == {"error": "access_has_ended"}
+
+
+def test_a_device_is_not_granted_twice(bench: Bench) -> None:
+    assert bench.run("grant", device_uuids=["GPU-a"])[0] == "done"
+    second = bench.run("grant", id="CMD-other", lease="L-2", device_uuids=["GPU-a"])
+    assert second == ("failed", {"error": "device_held_by_another_lease"})
+
+
+def test_a_kill_in_the_middle_of_a_revocation_is_made_good(bench: Bench) -> None:
+    bench.run("grant")
+    tenant = bench.tenant(STUBBORN)
+    envelope = seal(bench.key, body("revoke", generation=2))
+    first = subprocess.Popen([sys.executable, "-c", RUN_ONE, str(bench.folder), json.dumps(envelope)], cwd=ROOT)
+    wait_until(lambda: [lease.phase for lease in bench.journal.open_leases()] == ["closing"])
+    first.kill()
+    first.wait()
+    assert is_alive(tenant.pid), "it ignores SIGTERM, and the grace was not over"
+    record = bench.journal.command("CMD-revoke-2")
+    assert record is not None
+    assert record.outcome is None
+    answer = bench.executor.run(envelope)
+    assert (answer.outcome, answer.result["remaining"]) == ("done", [])
+    assert tenant.wait(10) == -signal.SIGKILL
+    assert bench.journal.open_leases() == []
+
+
+def test_descendants_that_shed_the_marker_end_too(bench: Bench) -> None:
+    bench.run("grant")
+    code = (
+        "import subprocess\nc = subprocess.Popen(['env', '-i', 'sleep', '600'], start_new_session=True)\n"
+        "print('up', flush=True)\nprint(c.pid, flush=True)\nc.wait()"
+    )
+    tenant = bench.tenant(code)
+    child = int(tenant.stdout.readline())
+    assert bench.run("revoke")[0] == "done"
+    wait_until_gone(child)
+    tenant.wait(10)
+
+
+def test_the_dead_man_ends_access_with_no_portal_and_remembers_to_tell(bench: Bench) -> None:
+    bench.run("grant", hard_end=time.time() + 1)
+    tenant = bench.tenant()
+    portal = PortalClient(NOBODY, bench.folder / "token")
+    again = DeadMan(bench.journal, make_executor(bench.folder), portal)  # as after a restart: only the disk knows
+    wait_until(lambda: again.end_overdue() or not bench.journal.open_leases())
+    assert tenant.wait(10) == -signal.SIGTERM
+    again.report()
+    assert [lease.killed for lease in bench.journal.ended_leases(since=None)] == [1], "not told: it stays to be told"
