@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 def change_lines(changes: dict[str, Any]) -> SafeString:
     """`name: old → new` for a pair, `name: value` for the rest; everything escaped."""
     if not changes:
-        return format_html("–")
+        return SafeString("–")
     rows = ((name.replace("_", " "), _shown(value)) for name, value in sorted(changes.items()))
     return format_html_join("", '<div class="text-break"><span class="text-secondary">{}</span>: {}</div>', rows)
 

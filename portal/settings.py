@@ -113,7 +113,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.redis("REDIS_URL")
 CACHES = {
     "default": {
-        "BACKEND": "django_redis.cache.RedisCache",
+        "BACKEND": "common.cache.PatientCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "bitgoeul",
         # A dead cache costs rate limits for as long as it is dead, never a page.
