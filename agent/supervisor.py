@@ -18,7 +18,8 @@ from agent.parent import die_with_parent
 log = logging.getLogger(__name__)
 FIRST_DELAY_SECONDS, LAST_DELAY_SECONDS = 0.5, 30.0
 STEADY_SECONDS = 20.0  # a part that lived this long starts again without delay
-STOP_SECONDS = 8.0
+STOP_SECONDS = {"worker": 2.0}  # with no broker it hangs in its reconnecting; a command cut short is done again
+LONGEST_STOP_SECONDS = 8.0
 TURN_SECONDS = 0.25
 
 
@@ -76,14 +77,16 @@ def run(options: AgentOptions) -> int:
 
 
 def _stop(parts: list[Part]) -> None:
-    running = [part.process for part in parts if part.process is not None]
-    for process in running:
+    running = [(part.name, part.process) for part in parts if part.process is not None]
+    for _, process in running:
         if process.poll() is None:
             process.terminate()
-    until = time.monotonic() + STOP_SECONDS
-    for process in running:
+    started = time.monotonic()
+    for name, process in sorted(running, key=lambda pair: STOP_SECONDS.get(pair[0], LONGEST_STOP_SECONDS)):
+        until = started + STOP_SECONDS.get(name, LONGEST_STOP_SECONDS)
         try:
             process.wait(max(0.1, until - time.monotonic()))
         except subprocess.TimeoutExpired:
+            log.warning("%s did not stop in time and was killed", name)
             process.kill()
             process.wait()
