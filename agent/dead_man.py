@@ -13,7 +13,7 @@ from agent.verbs import Answer
 
 log = logging.getLogger(__name__)
 TICK_SECONDS = 0.5
-TELL_SECONDS = 5.0
+LISTEN_SECONDS, TELL_SECONDS = 1.0, 5.0  # between looks; after the portal was away
 
 
 class DeadMan:
@@ -35,10 +35,10 @@ class DeadMan:
 
     def tell(self, stop: threading.Event) -> None:
         """Report what was ended, and answers that did not get through, until stopped."""
-        while not stop.wait(TELL_SECONDS / 5):
+        while not stop.wait(LISTEN_SECONDS):
             try:
-                self.report()
-                self._executor.tell_again()
+                if not (self.report() and self._executor.tell_again()):
+                    stop.wait(TELL_SECONDS)
             except Exception:
                 log.exception("telling the portal failed")
                 stop.wait(TELL_SECONDS)
@@ -59,17 +59,18 @@ class DeadMan:
             if isinstance(answer, Answer):
                 log.error("%s: processes remain: %s", name, answer.result["remaining"])
 
-    def report(self) -> None:
-        """Tell the portal of every lease that ended without it."""
+    def report(self) -> bool:
+        """Tell the portal of every lease that ended without it; False where it is away."""
         for lease in self._journal.ended_leases(since=None):
             body = {"kind": "revoked", "lease": lease.lease, "generation": lease.generation, "at": lease.ended_at}
             try:
                 self._portal.report({**body, "killed": lease.killed, "remaining": []})
             except PortalError as error:
                 if not error.final:
-                    return
+                    return False
                 log.warning("the portal does not take the report on %s: %s", lease.lease, error)
             self._journal.change_lease(lease.lease, told=1)
+        return True
 
 
 def _is_over(lease: LocalLease) -> bool:

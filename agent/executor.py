@@ -72,22 +72,22 @@ class Executor:
             return failed("access_has_ended")
         return None
 
-    def _tell(self, command_id: str, generation: int, answer: Answer) -> None:
+    def _tell(self, command_id: str, generation: int, answer: Answer) -> bool:
         try:
             body = {"generation": generation, "outcome": answer.outcome, "result": answer.result}
             self._portal.result(command_id, body)
         except PortalError as error:
             log.warning("the answer to %s was not taken: %s", command_id, error)
             if not error.final:
-                return
+                return False
         self._journal.reported(command_id)
+        return True
 
-    def tell_again(self) -> None:
-        """Answers that did not get through, once more."""
+    def tell_again(self) -> bool:
+        """Answers that did not get through, once more; False as soon as the portal is found to be away."""
         records: list[CommandRecord] = self._journal.unreported()
-        for record in records:
-            assert record.outcome is not None
-            self._tell(record.id, record.generation, Answer(record.outcome, record.result))
+        answers = ((each, Answer(each.outcome or "failed", each.result)) for each in records)
+        return all(self._tell(each.id, each.generation, answer) for each, answer in answers)
 
     @contextmanager
     def locked(self, lease: str) -> Iterator[None]:

@@ -1,0 +1,34 @@
+"""The spool: what waits for the portal, in which order, and what is given up."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from agent.journal import Journal
+from agent.portal_client import PortalClient, PortalError
+from agent.sampler import Spool
+
+NOBODY = "http://127.0.0.1:9"
+
+
+def test_batches_wait_in_order_and_the_oldest_give_way(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret")
+    journal = Journal(tmp_path / "state")
+    spool = Spool(tmp_path / "spool", journal, limit=3)
+    portal = PortalClient(NOBODY, tmp_path / "token")
+    assert [spool.put([{"uuid": "GPU-a"}]) for _ in range(5)] == [1, 2, 3, 4, 5]
+    with pytest.raises(PortalError):
+        spool.flush(portal)
+    waiting = [json.loads(gzip.decompress(path.read_bytes())) for path in spool.waiting()]
+    assert [batch["sequence"] for batch in waiting] == [3, 4, 5]
+    assert journal.fact("samples_dropped") == "2"
+
+
+def test_the_sequence_goes_on_after_a_restart(tmp_path: Path) -> None:
+    for expected in (1, 2):
+        journal = Journal(tmp_path / "state")
+        assert Spool(tmp_path / "spool", journal, limit=3).put([]) == expected
