@@ -1,12 +1,15 @@
 """The record of everything, for auditors and administrators; for others the pages do not exist."""
 
 import json
+from urllib.parse import quote
 
 from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import View
@@ -28,6 +31,11 @@ def seal_position(event: AuditEvent) -> int | None:
     return seal.position if seal else None
 
 
+def shown_time(event: AuditEvent) -> SafeString:
+    """To the second, on one line."""
+    return format_html('<span class="text-nowrap">{}</span>', moment(event.at, "seconds"))
+
+
 class Events(Gate, ListPage):
     """Every change, newest first."""
 
@@ -40,10 +48,16 @@ class Events(Gate, ListPage):
     empty_text = _("Nothing has happened yet.")
     export_name = "audit"
     columns = (
-        Column("at", _("Time"), lambda e: e.at.isoformat(), cell=lambda e: moment(e.at, "seconds"), sort="at"),
+        Column("at", _("Time"), lambda e: e.at.isoformat(), cell=shown_time, sort="at"),
         Column("actor", _("Actor"), lambda e: e.actor_label, sort="actor_label"),
         Column("verb", _("What happened"), lambda e: e.verb, sort="verb"),
-        Column("target", _("Object"), lambda e: e.target_id, sort="target_id"),
+        Column(
+            "target",
+            _("Object"),
+            lambda e: e.target_id,
+            link=lambda e: f"?target={quote(e.target_id)}",
+            sort="target_id",
+        ),
         Column(
             "changes",
             _("Changes"),

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.forms import BaseForm
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _now
@@ -119,5 +119,5 @@ def set_language(request: HttpRequest) -> HttpResponse:
     user, language = request.user, request.POST.get("language", "")
     if user.is_authenticated and language in dict(settings.LANGUAGES):
         services.update_profile(actor=user, name=user.name, language=language, time_zone=user.time_zone)
-    response: HttpResponseRedirect = i18n.set_language(request)
+    response: HttpResponse = i18n.set_language(request)
     return response
