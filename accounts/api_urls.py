@@ -3,6 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from accounts import schema  # noqa: F401 - registers the ways to sign in
 from accounts.api import ApiTokenViewSet, MeView, PersonViewSet, SshKeyViewSet
 
 router = SimpleRouter()
