@@ -156,7 +156,7 @@ class ListPage(LoginRequiredMixin, FilterView):
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         filterset = self.get_filterset(self.get_filterset_class())
         self.filterset = filterset
-        rows = filterset.qs if filterset.is_valid() else filterset.queryset.none()
+        rows = filterset.qs if not filterset.is_bound or filterset.is_valid() else filterset.queryset.none()
         self.object_list = order(rows, self.columns, request.GET.get("sort", ""), self.default_order)
         if request.GET.get("format") == "csv":
             response = StreamingHttpResponse(csv_lines(self.object_list, self.columns), content_type="text/csv")

@@ -111,7 +111,12 @@ def percent(part: int | float | None, whole: int | float | None) -> str:
 def icon(name: str) -> str:
     """A Tabler icon out of the vendored sprite; says nothing to a screen reader."""
     sprite = static("vendor/tabler-icons/sprite.svg")
-    return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>', sprite, name)
+    return format_html(
+        '<svg class="icon" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" '
+        'stroke-linejoin="round" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
+        sprite,
+        name,
+    )
 
 
 @register.filter

@@ -71,9 +71,13 @@ class StartWorkload(LoginRequiredMixin, View):
     def post(self, request: HttpRequest) -> HttpResponse:
         form = WorkloadForm(request.POST)
         if not form.is_valid():
-            messages.error(request, _("Please choose a reservation, a kind of work, 1 to 64 GPUs and 1 to 240 minutes."))
+            messages.error(
+                request, _("Please choose a reservation, a kind of work, 1 to 64 GPUs and 1 to 240 minutes.")
+            )
             return HttpResponseRedirect(reverse("demo"))
-        lease = Lease.objects.visible_to(request.user).filter(public_id=form.cleaned_data["lease"], state="active").first()
+        lease = (
+            Lease.objects.visible_to(request.user).filter(public_id=form.cleaned_data["lease"], state="active").first()
+        )
         if lease is None:
             raise Http404
         placements = lease.placements.select_related("device__node").order_by("device__node__name", "device__index")
