@@ -31,4 +31,4 @@ def _walk(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[Rou
             yield from _walk(entry.url_patterns, inner)
         else:
             name = f"{prefix}{entry.name}" if entry.name else f"?{prefix}{entry.pattern}"
-            yield Route(name, frozenset(entry.pattern.converters or getattr(entry.pattern, "regex").groupindex))
+            yield Route(name, frozenset(entry.pattern.converters or entry.pattern.regex.groupindex))

@@ -1,0 +1,73 @@
+"""Who may open which address. A route that stands in no line fails the suite.
+
+OPEN       anybody, signed in or not
+MEMBER     anybody who is signed in (lists show each only what is theirs)
+OBJECT     an object of an organisation: its people and the agency; nobody else learns that it is there (404)
+STAFF      the agency (not reviewers); everybody else gets 404 or 403
+AUDIT      auditors and administrators
+ADMIN      administrators
+NODE       agents with a node token; no person, whatever the role
+"""
+
+OPEN = """
+demo demo-mail demo-mail-message healthz metrics partners:invitation readyz
+"""
+MEMBER = """
+accounts:key-remove accounts:keys accounts:profile accounts:token-revoke accounts:tokens agreement-list
+allocation-list allocations:allocations allocations:leases availability-list call-detail call-list demo-workload
+device-list home lease-list me node-list notification-detail notification-list notification-mark-all-read
+notification-mark-read notifications:inbox notifications:mark-all-read notifications:open organisation-list
+partners:agreements partners:organisations pool-detail pool-list project-list projects:projects proposal-list
+proposals:call proposals:calls proposals:proposal-check proposals:proposal-new proposals:proposals ssh-key-detail
+ssh-key-list token-detail token-list
+"""
+OWN = """
+audit-event-detail audit-event-list person-grant-role person-list
+"""
+"""Everybody reads themselves and what they did; tests/audit and tests/accounts look closer."""
+OBJECT = """
+agreement-detail allocation-balance allocation-detail allocation-ledger allocations:allocation allocations:book
+allocations:book-check allocations:lease allocations:lease-cancel allocations:lease-certificate
+allocations:lease-extend allocations:lease-handover allocations:lease-live allocations:lease-release
+allocations:lease-series allocations:ledger lease-cancel lease-certificate lease-detail lease-devices lease-extend
+lease-release lease-usage organisation-detail organisation-invite organisation-members partners:agreement
+partners:agreement-document partners:invitation-resend partners:invitation-revoke partners:member-invite
+partners:member-remove partners:member-role partners:organisation partners:transfer project-add-member
+project-detail project-remove-member project-team projects:project projects:team-add projects:team-remove
+proposal-accept proposal-detail proposal-refuse proposal-submit proposal-withdraw proposals:proposal
+proposals:proposal-accept proposals:proposal-edit proposals:proposal-refuse proposals:proposal-withdraw
+"""
+KNOCK = """
+partners:agreement-resume proposal-award proposal-decline proposal-return-for-changes proposal-start-review
+agreement-suspend agreement-terminate lease-reclaim partners:agreement-activate
+"""
+"""Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
+STAFF = """
+agreement-activate agreement-resume device-clean device-detail device-quarantine fleet lease-retry node-detail
+node-drain node-resume partners:agreement-edit partners:agreement-new partners:agreement-suspend partners:agreement-terminate partners:organisation-new proposals:award proposals:decline proposals:queue proposals:return
+proposals:start-review reports:device reports:device-series reports:fleet reports:fleet-live reports:fleet-series
+reports:node reports:node-drain reports:node-resume reports:nodes sample-detail
+"""
+AUDIT = """
+audit:events audit:verify
+"""
+ADMIN = """
+accounts:people accounts:role-grant accounts:role-revoke person-detail person-revoke-role
+"""
+NODE = """
+node-command node-events node-heartbeat node-hello node-report node-result node-samples
+"""
+
+MATRIX: dict[str, str] = {
+    name: kind
+    for kind, names in (
+        ("open", OPEN),
+        ("member", MEMBER + OWN),
+        ("object", OBJECT + KNOCK),
+        ("staff", STAFF),
+        ("audit", AUDIT),
+        ("admin", ADMIN),
+        ("node", NODE),
+    )
+    for name in names.split()
+}
