@@ -23,6 +23,7 @@ class DeadMan:
         self._journal = journal
         self._executor = executor
         self._portal = portal
+        self._ending: dict[str, threading.Thread] = {}
 
     def watch(self, stop: threading.Event) -> None:
         """End what is over, until stopped."""
@@ -44,10 +45,19 @@ class DeadMan:
                 stop.wait(TELL_SECONDS)
 
     def end_overdue(self) -> None:
-        """Revoke every lease whose hard end has passed."""
+        """Revoke every lease whose hard end has passed, each in its own thread: a stubborn one holds up no other."""
+        self._ending = {name: thread for name, thread in self._ending.items() if thread.is_alive()}
         for lease in self._journal.open_leases():
-            if _is_over(lease):
-                self._end(lease.lease)
+            if _is_over(lease) and lease.lease not in self._ending:
+                thread = threading.Thread(target=self._try_to_end, args=(lease.lease,), daemon=True)
+                self._ending[lease.lease] = thread
+                thread.start()
+
+    def _try_to_end(self, name: str) -> None:
+        try:
+            self._end(name)
+        except Exception:
+            log.exception("ending %s stumbled; it is tried again", name)
 
     def _end(self, name: str) -> None:
         with self._executor.locked(name):

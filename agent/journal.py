@@ -188,7 +188,8 @@ class Journal:
 
     def granted_login(self, login: str) -> LocalLease | None:
         """The lease that a login is let in for now, if any."""
-        rows = self._rows("SELECT * FROM leases WHERE phase = 'granted' AND login = ?", login)
+        sql = "SELECT * FROM leases WHERE phase = 'granted' AND login = ? AND hard_end > ?"
+        rows = self._rows(sql, login, time.time())
         return _lease(rows[0]) if rows else None
 
     def add_event(self, event: dict[str, Any]) -> None:

@@ -148,6 +148,8 @@ class Verbs:
         held = self._held_by_others(command.lease)
         if known is not None:
             self._host.end_access(known, tuple(uuid for uuid in uuids if uuid not in held))
+            if known.login:
+                self._host.clean_up(known)
         baseline = {uuid: _reading(raw) for uuid, raw in self._journal.baseline(command.lease).items()}
         for _turn in range(SETTLE_TURNS):
             reports = nvml.check_empty(uuids, baseline=baseline)

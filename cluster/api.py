@@ -68,10 +68,19 @@ class DeviceViewSet(ReadViewSet):
 
     @extend_schema(request=ReasonSerializer, responses=DeviceSerializer)
     @action(detail=True, methods=["post"])
+    def quarantine(self, request: Request, public_id: str) -> Response:
+        """Take a device out of service."""
+        return self._move(devices.quarantine)
+
+    @extend_schema(request=ReasonSerializer, responses=DeviceSerializer)
+    @action(detail=True, methods=["post"])
     def clean(self, request: Request, public_id: str) -> Response:
         """Bring a quarantined or lost device back: it is checked, and available once the node proves it clean."""
+        return self._move(devices.clean)
+
+    def _move(self, verb) -> Response:  # type: ignore[no-untyped-def]
         device = self.get_object()
-        said = ReasonSerializer(data=request.data)
+        said = ReasonSerializer(data=self.request.data)
         said.is_valid(raise_exception=True)
-        devices.clean(actor=request.user, devices=[device.pk], reason=said.validated_data["reason"])
+        verb(actor=self.request.user, devices=[device.pk], reason=said.validated_data["reason"])
         return Response(DeviceSerializer(self.get_object()).data)

@@ -33,9 +33,12 @@ NODE = Lifecycle(
         ("ready", "miss"): "suspect",
         ("draining", "miss"): "suspect",
         ("suspect", "hear"): "ready",
+        ("suspect", "hear_drained"): "draining",
         ("suspect", "give_up"): "unreachable",
         ("unreachable", "hear"): "fenced",
         ("fenced", "confirm_clean"): "ready",
+        ("fenced", "confirm_clean_drained"): "draining",
+        ("fenced", "give_up"): "unreachable",
     },
 )
 

@@ -67,6 +67,7 @@ class Node(models.Model):
     name = models.SlugField(_("name"), max_length=60, unique=True)
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="nodes")
     state = models.CharField(_("state"), max_length=20, choices=NODE.choices(), default=NODE.initial)
+    drained = models.BooleanField(default=False, help_text="an operator's wish, which outlives a silence")
     token_hash = models.CharField(max_length=64, unique=True)
     boot_id = models.CharField(max_length=64, blank=True)
     agent_version = models.CharField(max_length=40, blank=True)

@@ -9,7 +9,6 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import APIException
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -27,6 +26,7 @@ from cluster.serializers import (
     ResultSerializer,
 )
 from cluster.services import certificates, commands, inventory, nodes, signing
+from cluster.wire_fields import BoundedJsonParser
 
 MAX_BODY_BYTES = 1024 * 1024
 HEARTBEAT_SECONDS = 5
@@ -47,7 +47,7 @@ class NodeView(APIView):
     authentication_classes = (NodeTokenAuthentication,)
     permission_classes = (IsNode,)
     throttle_classes = (NodeThrottle,) if settings.RATELIMIT_ENABLE else ()
-    parser_classes = (JSONParser,)
+    parser_classes = (BoundedJsonParser,)
     max_body_bytes = MAX_BODY_BYTES
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -38,5 +38,9 @@ def bookable_devices(pool: Pool) -> QuerySet[Device]:
 
 
 def devices_to_check(node: Node) -> list[str]:
-    """UUIDs of the devices of a node that wait in `cleaning` for proof that they are empty and healthy."""
-    return [str(uuid) for uuid in Device.objects.filter(node=node, state="cleaning").values_list("uuid", flat=True)]
+    """UUIDs of the devices of a node that need proof that they are empty and healthy.
+
+    Those in `cleaning`; on a node that was unreachable the free ones too, before anything is promised there again.
+    """
+    states = ("cleaning", "available") if node.state == "fenced" else ("cleaning",)
+    return [str(uuid) for uuid in Device.objects.filter(node=node, state__in=states).values_list("uuid", flat=True)]

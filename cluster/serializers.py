@@ -5,6 +5,16 @@ from typing import Any
 from rest_framework import serializers
 
 from cluster.models import Device, DeviceEvent, Node, Pool
+from cluster.wire_fields import EpochField, FiniteField, ShortTextField, plain_json
+
+
+class CheckItemSerializer(serializers.Serializer[Any]):
+    """One check of one device."""
+
+    code = serializers.CharField(max_length=60)
+    passed = serializers.BooleanField()
+    observed = ShortTextField(required=False, allow_null=True)
+    expected = ShortTextField(required=False, allow_null=True)
 
 
 class CheckSerializer(serializers.Serializer[Any]):
@@ -12,7 +22,7 @@ class CheckSerializer(serializers.Serializer[Any]):
 
     uuid = serializers.CharField(max_length=80)
     passed = serializers.BooleanField()
-    checks = serializers.ListField(child=serializers.DictField(), max_length=100)
+    checks = CheckItemSerializer(many=True, max_length=100)
 
 
 class InventoryDeviceSerializer(serializers.Serializer[Any]):
@@ -24,7 +34,7 @@ class InventoryDeviceSerializer(serializers.Serializer[Any]):
     serial = serializers.CharField(max_length=60, allow_null=True, allow_blank=True, required=False)
     pci_bus_id = serializers.CharField(max_length=40, allow_null=True, allow_blank=True, required=False)
     memory_mib = serializers.IntegerField(min_value=1, max_value=10_000_000)
-    power_limit_watts = serializers.FloatField(allow_null=True, required=False, min_value=0, max_value=100_000)
+    power_limit_watts = FiniteField(allow_null=True, required=False, min_value=0, max_value=100_000)
 
 
 class SshDoorSerializer(serializers.Serializer[Any]):
@@ -41,8 +51,8 @@ class LeaseReportSerializer(serializers.Serializer[Any]):
     lease = serializers.CharField(max_length=40)
     generation = serializers.IntegerField(min_value=0)
     state = serializers.ChoiceField(choices=["granted", "revoked"])
-    hard_end = serializers.FloatField(allow_null=True, required=False)
-    at = serializers.FloatField(allow_null=True, required=False)
+    hard_end = EpochField(allow_null=True, required=False)
+    at = EpochField(allow_null=True, required=False)
 
 
 class HelloSerializer(serializers.Serializer[Any]):
@@ -51,11 +61,17 @@ class HelloSerializer(serializers.Serializer[Any]):
     boot_id = serializers.CharField(max_length=64)
     agent_version = serializers.CharField(max_length=40)
     driver_version = serializers.CharField(max_length=40, allow_blank=True)
-    sent_at = serializers.FloatField()
+    sent_at = EpochField()
     ssh = SshDoorSerializer()
     devices = InventoryDeviceSerializer(many=True, max_length=64)
     checks = CheckSerializer(many=True, required=False, default=list, max_length=64)
     leases = LeaseReportSerializer(many=True, required=False, default=list, max_length=1_000)
+
+    def validate_devices(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Each UUID once."""
+        if len({device["uuid"] for device in value}) < len(value):
+            raise serializers.ValidationError("A UUID occurs twice.")
+        return value
 
 
 class DeviceHealthSerializer(serializers.Serializer[Any]):
@@ -70,7 +86,7 @@ class HeartbeatSerializer(serializers.Serializer[Any]):
     """heartbeat/"""
 
     boot_id = serializers.CharField(max_length=64)
-    sent_at = serializers.FloatField()
+    sent_at = EpochField()
     devices = DeviceHealthSerializer(many=True, required=False, default=list, max_length=64)
     leases = LeaseReportSerializer(many=True, required=False, default=list, max_length=1_000)
     checks = CheckSerializer(many=True, required=False, default=list, max_length=64)
@@ -81,10 +97,12 @@ class ResultSerializer(serializers.Serializer[Any]):
 
     generation = serializers.IntegerField(min_value=0)
     outcome = serializers.ChoiceField(choices=["done", "failed"])
-    result = serializers.DictField()
+    result = serializers.DictField(validators=[plain_json])
 
     def validate_result(self, value: dict[str, Any]) -> dict[str, Any]:
-        """Evidence inside a result has the shape of checks."""
+        """Evidence inside a result has the shape of checks, a moment that of a moment."""
+        if value.get("access_gone_at") is not None:
+            value = {**value, "access_gone_at": EpochField().run_validation(value["access_gone_at"])}
         if "checks" in value:
             checks = CheckSerializer(data=value["checks"], many=True)
             checks.is_valid(raise_exception=True)
@@ -102,7 +120,7 @@ class DeadManSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=["revoked"])
     lease = serializers.CharField(max_length=40)
     generation = serializers.IntegerField(min_value=0)
-    at = serializers.FloatField(min_value=0, max_value=32_503_680_000)
+    at = EpochField()
     killed = serializers.IntegerField(min_value=0, default=0)
     remaining = serializers.ListField(child=serializers.IntegerField(), default=list)
 
@@ -112,8 +130,8 @@ class EventSerializer(serializers.Serializer[Any]):
 
     uuid = serializers.CharField(max_length=80, allow_null=True, required=False)
     kind = serializers.CharField(max_length=40)
-    detail = serializers.DictField(default=dict)
-    at = serializers.FloatField(min_value=0, max_value=32_503_680_000)
+    detail = serializers.DictField(default=dict, validators=[plain_json])
+    at = EpochField()
 
 
 class EventsSerializer(serializers.Serializer[Any]):

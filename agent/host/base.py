@@ -44,3 +44,6 @@ class Host(Protocol):
 
     def end_access(self, lease: LocalLease, device_uuids: tuple[str, ...]) -> Ended:
         """End every process of the lease, and every process on these devices. Logins are blocked already."""
+
+    def clean_up(self, lease: LocalLease) -> None:
+        """Remove what the lease's people left behind; HostError where something stays."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import shutil
+import threading
 from pathlib import Path
 
 from agent import nvml
@@ -11,6 +14,9 @@ from agent.host import processes
 from agent.host.base import Door, Ended, HostError
 from agent.host.processes import Seen
 from agent.journal import Journal, LocalLease
+
+log = logging.getLogger(__name__)
+DRIVER_PATIENCE_SECONDS = 5.0  # the first call of a process may have to start the driver
 
 
 class SandboxHost:
@@ -43,14 +49,52 @@ class SandboxHost:
             raise HostError("no_home") from error
 
     def end_access(self, lease: LocalLease, device_uuids: tuple[str, ...]) -> Ended:
-        """See Host. The door closes the sessions itself as soon as the journal no longer says `granted`."""
+        """See Host. The door closes the sessions itself as soon as the journal no longer says `granted`.
+
+        What carries the lease's marker goes first, without asking the driver: a driver that hangs saves nobody.
+        """
         node = self._journal.fact("node") or ""
-        return processes.end(lambda: processes.of_lease(lease.lease, node) | _on_devices(device_uuids))
+        marked = processes.end(lambda: processes.of_lease(lease.lease, node))
+        driver = _Driver(device_uuids)
+        rest = processes.end(lambda: processes.of_lease(lease.lease, node) | driver.processes())
+        return Ended(marked.killed + rest.killed, rest.remaining)
+
+    def clean_up(self, lease: LocalLease) -> None:
+        """See Host. Out of the way first, so that a crash in the middle leaves no half home behind for a login."""
+        home, going = self._homes / lease.login, self._homes / f".going-{lease.login}"
+        try:
+            for folder in (going, home):
+                if folder.is_dir():
+                    shutil.rmtree(folder if folder == going else folder.rename(going))
+        except OSError as error:
+            raise HostError("home_remains") from error
 
     def end_everything(self) -> Ended:
         """End the processes of every lease of this node: the agent is going."""
         node = self._journal.fact("node") or ""
         return processes.end(lambda: processes.of_lease(None, node))
+
+
+class _Driver:
+    """Asks NVML who is on the devices; once it has not answered in time it is not asked again."""
+
+    def __init__(self, device_uuids: tuple[str, ...]) -> None:
+        self._uuids = device_uuids
+        self._hangs = not device_uuids
+
+    def processes(self) -> set[Seen]:
+        """The processes on the devices, as far as the driver tells. The check in `reclaim` has the last word."""
+        if self._hangs:
+            return set()
+        found: list[set[Seen]] = []
+        asking = threading.Thread(target=lambda: found.append(_on_devices(self._uuids)), daemon=True)
+        asking.start()
+        asking.join(DRIVER_PATIENCE_SECONDS)
+        if not found:
+            log.error("the driver does not say who is on the devices of the lease")
+            self._hangs = True
+            return set()
+        return found[0]
 
 
 def _on_devices(device_uuids: tuple[str, ...]) -> set[Seen]:

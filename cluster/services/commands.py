@@ -38,6 +38,8 @@ def finish(*, node: Node, command: NodeCommand, generation: int, outcome: str, r
         raise WrongState("This answer is for another generation of the command.", code="wrong_generation")
     if command.state != COMMAND.initial:
         return command
+    if outcome == "done" and not _is_proved(command, result):
+        outcome, result = "failed", {**result, "error": "evidence_missing"}
     command.state = COMMAND.next(command.state, "succeed" if outcome == "done" else "fail")
     command.result = result
     command.finished_at = timezone.now()
@@ -78,8 +80,12 @@ def expire_late(now: datetime) -> int:
 
 @transaction.atomic
 def take_dead_man(*, node: Node, lease_ref: str, generation: int, at: datetime, killed: int) -> None:
-    """The node's own clock ended a lease: note when access was gone. A repeat changes nothing."""
-    grants = Grant.objects.select_for_update().filter(lease_ref=lease_ref, node=node, revoked_at=None)
+    """The node's own clock ended a lease: note when access was gone. A repeat, or an older story, changes nothing."""
+    grants = list(
+        Grant.objects.select_for_update().filter(
+            lease_ref=lease_ref, node=node, revoked_at=None, generation__lte=generation
+        )
+    )
     for grant in grants:
         grant.revoked_at = at
         grant.save(update_fields=["revoked_at"])
@@ -89,18 +95,28 @@ def take_dead_man(*, node: Node, lease_ref: str, generation: int, at: datetime, 
             target=grant,
             changes={"lease": lease_ref, "generation": generation, "at": at, "killed": killed},
         )
-    _tell(lease_ref)
+    if grants:
+        _tell(lease_ref)
 
 
 def _tell(lease_ref: str) -> None:
     transaction.on_commit(partial(nudge, settings.COMMAND_FINISHED_TASK, lease_ref))
 
 
+def _is_proved(command: NodeCommand, result: dict[str, Any]) -> bool:
+    """Whether a verb that ends in evidence brings it: every device of the command, and each has passed."""
+    if command.verb not in EVIDENCE:
+        return True
+    passed = {check["uuid"] for check in result.get("checks", []) if check["passed"]}
+    return passed >= set(command.payload["device_uuids"])
+
+
 def _keep_evidence(command: NodeCommand) -> None:
     moment = EVIDENCE.get(command.verb)
     if moment is None:
         return
-    devices = {device.uuid: device for device in Device.objects.filter(node=command.node)}
+    asked = command.payload["device_uuids"]
+    devices = {device.uuid: device for device in Device.objects.filter(node=command.node, uuid__in=asked)}
     Handover.objects.bulk_create(
         (
             Handover(

@@ -11,6 +11,9 @@ from cluster.lifecycle import DEVICE
 from cluster.models import Device
 from common.permissions import require
 
+XID_MARK = "xid_"
+"""How a reason of health begins that came from an XID: NVML does not show it again, so it stays until forgiven."""
+
 
 def prepare(*, actor: Any, devices: Iterable[int], reason: str = "") -> list[Device]:
     """available -> preparing, for a lease that is about to start."""
@@ -33,7 +36,8 @@ def confirm_clean(*, actor: Any, devices: Iterable[int], reason: str = "") -> li
 
 
 def quarantine(*, actor: Any, devices: Iterable[int], reason: str) -> list[Device]:
-    """Any live state -> quarantined; only an operator brings it back."""
+    """Any live state -> quarantined; only an operator brings it back. By hand: operators only."""
+    require(actor, may_run_nodes)
     return _move(actor, devices, "quarantine", reason)
 
 
@@ -43,9 +47,23 @@ def lose(*, actor: Any, devices: Iterable[int], reason: str) -> list[Device]:
 
 
 def clean(*, actor: Any, devices: Iterable[int], reason: str) -> list[Device]:
-    """offline or quarantined -> cleaning; the next clean report of the node makes it available. Operators only."""
+    """offline or quarantined -> cleaning; the next clean report of the node makes it available. Operators only.
+
+    What is held against a device because of an XID is forgiven; what NVML still shows comes with the next heartbeat.
+    """
     require(actor, may_run_nodes)
-    return _move(actor, devices, "clean", reason)
+    rows = _move(actor, devices, "clean", reason)
+    forgive_xids(rows)
+    return rows
+
+
+def forgive_xids(rows: Iterable[Device]) -> None:
+    """Drop the marks that XIDs left; for an operator's decision or a fresh boot."""
+    for device in rows:
+        if any(reason.startswith(XID_MARK) for reason in device.health_reasons):
+            device.health = Device.Health.OK
+            device.health_reasons = [r for r in device.health_reasons if not r.startswith(XID_MARK)]
+            device.save(update_fields=["health", "health_reasons"])
 
 
 @transaction.atomic

@@ -9,12 +9,15 @@ from django.utils import timezone
 from audit.services import record
 from cluster.lifecycle import NODE
 from cluster.models import Device, DeviceEvent, GpuClass, Node, NodeCommand
+from cluster.selectors import GONE
 from cluster.services import devices as device_verbs
+from cluster.services.devices import XID_MARK
 from cluster.services.nodes import Hello, devices_of, hear
 from common.actors import SystemActor
 
 MAX_EVENTS = 200
-HEALTH = {choice.value for choice in Device.Health}
+LEVELS = [choice.value for choice in Device.Health]  # from well to broken
+HEALTH = set(LEVELS)
 FATAL_XIDS = {48: "drain", 64: "drain", 79: "fail", 95: "drain"}
 """XIDs after which a device takes no new work (NVIDIA's XID catalogue: reset or restart needed)."""
 
@@ -44,21 +47,37 @@ def confirm_idle(*, node: Node, checks: list[dict[str, Any]]) -> None:
     if ids:
         device_verbs.confirm_clean(actor=actor, devices=ids, reason="clean report")
     node = Node.objects.select_for_update().get(pk=node.pk)
-    if node.state == "fenced" and not node.devices.filter(state="cleaning").exists():
-        node.state = NODE.next(node.state, "confirm_clean")
+    if node.state == "fenced":
+        _try_to_trust_again(node, {check["uuid"]: check["passed"] for check in checks})
+
+
+def _try_to_trust_again(node: Node, passed: dict[str, bool]) -> None:
+    """Once unreachable, a node takes leases again when nothing waits for cleaning and the free devices are proved."""
+    actor = SystemActor(f"node {node.name}")
+    free = dict(node.devices.filter(state="available").values_list("uuid", "pk"))
+    bad = [pk for uuid, pk in free.items() if passed.get(uuid) is False]
+    if bad:
+        device_verbs.quarantine(actor=actor, devices=bad, reason="not clean after the node was unreachable")
+    if free.keys() <= passed.keys() and not node.devices.filter(state="cleaning").exists():
+        node.state = NODE.next(node.state, "confirm_clean_drained" if node.drained else "confirm_clean")
         node.save(update_fields=["state"])
         record(actor=actor, verb="node.confirm_clean", target=node, changes={"state": ["fenced", node.state]})
 
 
 @transaction.atomic
 def take_health(*, node: Node, reports: list[dict[str, Any]]) -> None:
-    """Keep what the agent says of each device's health; unknown UUIDs and words are left out."""
+    """Keep what the agent says of each device's health; unknown UUIDs and words are left out.
+
+    What an XID has shown stays on top of what NVML says now, until a fresh boot or an operator forgives it.
+    """
     known = devices_of(node)
     changed = []
     for report in reports:
         device = known.get(str(report.get("uuid")))
-        health, reasons = report.get("health"), [str(reason)[:60] for reason in report.get("reasons", [])][:20]
-        if device is None or health not in HEALTH or (device.health, device.health_reasons) == (health, reasons):
+        if device is None or report.get("health") not in HEALTH:
+            continue
+        health, reasons = _with_xids(device, report)
+        if (device.health, device.health_reasons) == (health, reasons):
             continue
         if device.health != health:
             record(
@@ -67,7 +86,7 @@ def take_health(*, node: Node, reports: list[dict[str, Any]]) -> None:
                 target=device,
                 changes={"health": [device.health, health], "reasons": reasons},
             )
-        device.health, device.health_reasons = str(health), reasons
+        device.health, device.health_reasons = health, reasons
         changed.append(device)
     Device.objects.bulk_update(changed, ["health", "health_reasons"])
 
@@ -82,6 +101,7 @@ def take_events(*, node: Node, events: list[dict[str, Any]]) -> int:
         if event.get("uuid") and device is None:
             continue
         detail = event.get("detail") or {}
+        xid = detail.get("xid")
         rows.append(
             DeviceEvent(
                 node=node,
@@ -91,20 +111,22 @@ def take_events(*, node: Node, events: list[dict[str, Any]]) -> int:
                 at=datetime.fromtimestamp(float(event["at"]), UTC),
             )
         )
-        health = FATAL_XIDS.get(detail.get("xid")) if event["kind"] == "xid" else None
+        health = FATAL_XIDS.get(xid) if event["kind"] == "xid" and isinstance(xid, int) else None
         if device and health:
-            take_health(
-                node=node, reports=[{"uuid": device.uuid, "health": health, "reasons": [f"xid_{detail['xid']}"]}]
-            )
+            take_health(node=node, reports=[{"uuid": device.uuid, "health": health, "reasons": [f"{XID_MARK}{xid}"]}])
     DeviceEvent.objects.bulk_create(rows)
     return len(rows)
 
 
+def _with_xids(device: Device, report: dict[str, Any]) -> tuple[str, list[str]]:
+    marks = [reason for reason in device.health_reasons if reason.startswith(XID_MARK)]
+    levels = [str(report["health"]), *(FATAL_XIDS.get(int(mark.removeprefix(XID_MARK)), "ok") for mark in marks)]
+    said = [str(reason)[:60] for reason in report.get("reasons", [])]
+    return max(levels, key=LEVELS.index), list(dict.fromkeys([*marks, *said]))[:20]
+
+
 def _add_new(node: Node, reported: list[dict[str, Any]], known: dict[str, Device]) -> None:
     classes = {gpu_class.nvml_name: gpu_class for gpu_class in GpuClass.objects.all()}
-    taken = set(
-        Device.objects.filter(uuid__in=[r["uuid"] for r in reported]).exclude(node=node).values_list("uuid", flat=True)
-    )
     for report in reported:
         device = known.get(report["uuid"])
         facts = {
@@ -117,18 +139,23 @@ def _add_new(node: Node, reported: list[dict[str, Any]], known: dict[str, Device
         gpu_class = classes.get(report["name"])
         if device is not None:
             Device.objects.filter(pk=device.pk).update(**facts)
-        elif gpu_class is None or report["uuid"] in taken:
-            kind = "unknown_gpu_class" if gpu_class is None else "uuid_of_another_node"
-            DeviceEvent.objects.create(node=node, kind=kind, detail=report, at=timezone.now())
+        elif gpu_class is None:
+            DeviceEvent.objects.create(node=node, kind="unknown_gpu_class", detail=report, at=timezone.now())
         else:
-            device = Device.objects.create(node=node, uuid=report["uuid"], gpu_class=gpu_class, **facts)
+            # Another node may say the same UUID in this very moment: the constraint decides, not a look before.
+            fields = {"node": node, "gpu_class": gpu_class, **facts}
+            device, is_new = Device.objects.get_or_create(uuid=report["uuid"], defaults=fields)
+            if not is_new:
+                DeviceEvent.objects.create(node=node, kind="uuid_of_another_node", detail=report, at=timezone.now())
+                continue
             record(actor=SystemActor(f"node {node.name}"), verb="device.register", target=device, changes=report)
 
 
 def _notice_missing(node: Node, reported: list[dict[str, Any]], known: dict[str, Device]) -> None:
     seen = {report["uuid"] for report in reported}
     actor = SystemActor(f"node {node.name}")
-    gone = [d.pk for d in known.values() if d.uuid not in seen and d.state not in ("offline", "rma", "retired")]
+    # What is quarantined stays so when it vanishes: only an operator brings it back, not a loose cable.
+    gone = [d.pk for d in known.values() if d.uuid not in seen and d.state not in GONE]
     if gone:
         device_verbs.lose(actor=actor, devices=gone, reason="missing from the inventory")
     back = [d.pk for d in known.values() if d.uuid in seen and d.state == "offline"]

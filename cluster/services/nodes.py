@@ -13,6 +13,7 @@ from accounts.rules import may_run_nodes
 from audit.services import record
 from cluster.lifecycle import NODE
 from cluster.models import Device, DeviceEvent, Node, Pool
+from cluster.services import devices as device_verbs
 from common.actors import SystemActor
 from common.permissions import require
 
@@ -61,10 +62,11 @@ def hear(*, node: Node, boot_id: str, sent_at: float, now: datetime | None = Non
     if node.boot_id != boot_id:
         if node.boot_id:
             DeviceEvent.objects.create(node=node, kind="new_boot", detail={"from": node.boot_id, "to": boot_id}, at=now)
+            device_verbs.forgive_xids(node.devices.select_for_update().order_by("pk"))
         node.boot_id = boot_id
     if NODE.allows(node.state, "hear"):
         before = node.state
-        node.state = NODE.next(node.state, "hear")
+        node.state = NODE.next(node.state, "hear_drained" if before == "suspect" and node.drained else "hear")
         record(actor=WATCHER, verb="node.hear", target=node, changes={"state": [before, node.state]})
     node.save(update_fields=["last_seen_at", "clock_skew_seconds", "boot_id", "state"])
     return node
@@ -76,7 +78,7 @@ def watch_nodes(now: datetime) -> int:
     moved = 0
     for event, states, silence in (
         ("miss", ("ready", "draining"), SUSPECT_AFTER),
-        ("give_up", ("suspect",), UNREACHABLE_AFTER),
+        ("give_up", ("suspect", "fenced"), UNREACHABLE_AFTER),
     ):
         late = Node.objects.select_for_update(skip_locked=True).filter(state__in=states, last_seen_at__lt=now - silence)
         for node in late.order_by("pk"):
@@ -104,7 +106,8 @@ def _move(actor: Any, node: Node, event: str, reason: str) -> Node:
     node = Node.objects.select_for_update().get(pk=node.pk)
     before = node.state
     node.state = NODE.next(node.state, event)
-    node.save(update_fields=["state"])
+    node.drained = event == "drain"
+    node.save(update_fields=["state", "drained"])
     record(actor=actor, verb=f"node.{event}", target=node, changes={"state": [before, node.state], "reason": reason})
     return node
 

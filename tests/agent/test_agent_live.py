@@ -135,6 +135,8 @@ def test_the_broker_brings_commands_when_no_heartbeat_does(make_site: Callable[.
     site = make_site(settings.CELERY_BROKER_URL, heartbeat_seconds=3600)
     site.step("verify", site.order(1))
     site.step("grant", site.order(1))
+    killed = site.agent.kill("worker")
+    wait_until(lambda: site.agent.pids.get("worker") not in (None, killed))
     site.step("revoke", site.order(2))
 
 

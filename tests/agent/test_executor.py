@@ -177,6 +177,38 @@ def test_descendants_that_shed_the_marker_end_too(bench: Bench) -> None:
     tenant.wait(10)
 
 
+def test_reclaiming_removes_what_the_people_left_behind(bench: Bench) -> None:
+    bench.run("grant")
+    home = bench.folder / "homes/bg-test"
+    (home / "data").mkdir()
+    (home / "data/weights.bin").write_bytes(b"secret")
+    (bench.folder / "homes/.going-bg-test").mkdir()  # as a crash in the middle of an earlier try leaves it
+    assert bench.run("reclaim", generation=2)[1]["error"] == "still_granted"
+    assert home.exists()
+    assert bench.run("revoke", generation=3)[0] == "done"
+    assert bench.run("reclaim", generation=4)[0] == "done"
+    assert list((bench.folder / "homes").iterdir()) == []
+
+
+def test_a_login_is_not_let_in_past_its_hard_end(bench: Bench) -> None:
+    bench.run("grant", hard_end=time.time() + 600)
+    assert bench.journal.granted_login("bg-test") is not None
+    bench.journal.change_lease("L-1", hard_end=time.time() - 0.001)
+    assert bench.journal.granted_login("bg-test") is None
+
+
+def test_a_stubborn_lease_does_not_hold_up_another_at_its_hard_end(bench: Bench) -> None:
+    soon = time.time() + 1
+    bench.run("grant", hard_end=soon)
+    bench.run("grant", id="CMD-2", lease="L-2", login="bg-two", hard_end=soon)
+    stubborn, meek = bench.tenant(STUBBORN), bench.tenant(BITGOEUL_LEASE="L-2")
+    dead_man = DeadMan(bench.journal, bench.executor, PortalClient(NOBODY, bench.folder / "token"))
+    wait_until(lambda: dead_man.end_overdue() or meek.poll() is not None)
+    assert stubborn.poll() is None, "its grace is not over"
+    wait_until(lambda: dead_man.end_overdue() or not bench.journal.open_leases())
+    assert stubborn.wait(10) == -signal.SIGKILL
+
+
 def test_the_dead_man_ends_access_with_no_portal_and_remembers_to_tell(bench: Bench) -> None:
     bench.run("grant", hard_end=time.time() + 1)
     tenant = bench.tenant()

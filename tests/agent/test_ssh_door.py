@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -95,6 +96,31 @@ def test_a_valid_certificate_gets_in_and_sees_its_home_and_devices(tmp_path: Pat
             assert said.stdout.strip() == f"{tmp_path}/homes/{LOGIN}|{LOGIN}|L-1|GPU-a,GPU-b"
             assert (await client.run("cat", input="through")).stdout == "through"
             assert (tmp_path / "homes" / LOGIN).stat().st_mode & 0o777 == 0o700
+
+    drive(scene())
+
+
+@pytest.mark.skipif(not shutil.which("ssh"), reason="no OpenSSH client on this machine; asyncssh's is used above")
+def test_openssh_gets_in_with_a_key_and_a_certificate(tmp_path: Path, tenant: Tenant) -> None:
+    (key, certificate) = tenant.certificate([LOGIN])[0]
+    key_file, certificate_file = tmp_path / "id", tmp_path / "id-cert.pub"
+    key.write_private_key(key_file)
+    key_file.chmod(0o600)
+    certificate.write_certificate(certificate_file)
+
+    async def scene() -> None:
+        async with open_door(tmp_path, tenant) as (door, _):
+            known = tmp_path / "known_hosts"
+            known.write_text(f"[{door.host}]:{door.port} {door.host_key}\n")
+            options = ["BatchMode=yes", f"UserKnownHostsFile={known}", f"CertificateFile={certificate_file}"]
+            words = ["ssh", "-F", "none", "-i", str(key_file), "-p", str(door.port)]
+            words += [word for option in options for word in ("-o", option)]
+            pipe = asyncio.subprocess.PIPE
+            for login, status, output in ((LOGIN, 4, b"L-1\n"), ("bg-two", 255, b"")):
+                command = [*words, f"{login}@{door.host}", "echo $BITGOEUL_LEASE; exit 4"]
+                client = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+                said, complaint = await client.communicate()
+                assert (client.returncode, said) == (status, output), complaint
 
     drive(scene())
 

@@ -1,0 +1,67 @@
+"""The bare-metal engine: commands as signed rows, steps as what the nodes said."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from agent.commands import CommandRefused, open_envelope
+from cluster.models import NodeCommand
+from cluster.services import signing
+from cluster.services.commands import expire_late
+from cluster.services.engine import engine_for
+from tests.cluster.site import LEASE, LOGIN, Speaker, checks
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_verb_is_one_command_however_often_it_is_ordered(speaker: Speaker) -> None:
+    speaker.hello()
+    assert speaker.order("verify") == speaker.order("verify")
+    assert speaker.order("verify", 2) != speaker.order("verify")
+    assert NodeCommand.objects.count() == 2
+
+
+def test_the_agent_believes_what_the_portal_signed_and_nothing_else(speaker: Speaker) -> None:
+    pinned = speaker.hello()["signing_key"]
+    envelope = signing.envelope(speaker.order("grant", 4))
+    command = open_envelope(envelope, pinned)
+    assert (command.node, command.verb, command.lease, command.generation) == ("gpu-01", "grant", LEASE, 4)
+    assert (command.login, command.device_uuids) == (LOGIN, tuple(speaker.uuids))
+    forged = json.dumps({**json.loads(envelope["command"]), "generation": 5})
+    with pytest.raises(CommandRefused):
+        open_envelope({**envelope, "command": forged}, pinned)
+
+
+def test_steps_tell_how_far_a_lease_has_come(speaker: Speaker) -> None:
+    speaker.hello()
+    driver, order = engine_for(speaker.node.pool), speaker.lease_order()
+    assert {step.state for step in driver.observe(order).values()} == {"none"}
+    command = speaker.order("verify")
+    assert driver.observe(order)["verify"].state == "waiting"
+    speaker.answer(command)
+    step = driver.observe(order)["verify"]
+    assert (step.state, [report.passed for report in step.reports]) == ("done", [True, True])
+    assert driver.observe(speaker.lease_order(2))["verify"].state == "none"
+
+
+def test_a_failure_says_where_and_why(speaker: Speaker) -> None:
+    speaker.hello()
+    bad = speaker.uuids[1]
+    speaker.answer(speaker.order("verify"), "failed", result={"checks": checks(speaker.uuids, bad=(bad,))})
+    step = engine_for(speaker.node.pool).observe(speaker.lease_order())["verify"]
+    assert (step.state, step.failures) == ("failed", (f"gpu-01: {bad}: no_processes",))
+
+
+def test_a_command_nobody_answers_expires_and_a_late_answer_changes_nothing(speaker: Speaker) -> None:
+    speaker.hello()
+    command = speaker.order("grant")
+    assert expire_late(timezone.now()) == 0
+    assert expire_late(timezone.now() + timedelta(minutes=2)) == 1
+    step = engine_for(speaker.node.pool).observe(speaker.lease_order())["grant"]
+    assert (step.state, step.failures) == ("failed", ("gpu-01: no answer in time",))
+    assert speaker.answer(command).data["state"] == "expired"
+    assert speaker.heartbeat()["commands"] == []
