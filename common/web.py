@@ -94,15 +94,16 @@ class ServicePage(LoginRequiredMixin, FormView):
         return super().get_context_data(submission_key=key, **kwargs)
 
     def _claim(self) -> Submission | None:
+        user: Any = self.request.user  # signed in: LoginRequiredMixin stands before every form
         try:
             key = uuid.UUID(self.request.POST.get("submission", ""))
         except ValueError:
             return None
         try:
             with transaction.atomic():
-                return Submission.objects.create(key=key, user_id=self.request.user.pk)
+                return Submission.objects.create(key=key, user=user)
         except IntegrityError:
-            done = Submission.objects.get(key=key, user_id=self.request.user.pk)
+            done = Submission.objects.get(key=key, user=user)
             raise _AlreadySent(done.result_url or reverse("home")) from None
 
 

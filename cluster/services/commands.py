@@ -126,7 +126,7 @@ def _keep_evidence(command: NodeCommand) -> None:
                 generation=command.generation,
                 passed=check["passed"],
                 checks=check["checks"],
-                taken_at=command.finished_at,
+                taken_at=command.finished_at or timezone.now(),
             )
             for check in command.result.get("checks", [])
             if check["uuid"] in devices
@@ -150,7 +150,7 @@ def _keep_access(command: NodeCommand) -> None:
                 "host_key": result["host_key"],
                 "device_uuids": payload["device_uuids"],
                 "ends_at": datetime.fromisoformat(payload["hard_end"]),
-                "granted_at": command.finished_at,
+                "granted_at": command.finished_at or timezone.now(),
                 "revoked_at": None,
             },
         )

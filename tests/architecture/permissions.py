@@ -26,8 +26,8 @@ audit-event-detail audit-event-list person-grant-role person-list
 """
 """Everybody reads themselves and what they did; tests/audit and tests/accounts look closer."""
 OBJECT = """
-agreement-detail allocation-balance allocation-detail allocation-ledger allocations:allocation allocations:book
-allocations:book-check allocations:lease allocations:lease-cancel allocations:lease-certificate
+agreement-detail allocation-balance allocation-detail allocation-ledger allocations:allocation
+allocations:book allocations:book-check allocations:lease allocations:lease-cancel allocations:lease-certificate
 allocations:lease-extend allocations:lease-handover allocations:lease-live allocations:lease-release
 allocations:lease-series allocations:ledger lease-cancel lease-certificate lease-detail lease-devices lease-extend
 lease-release lease-usage organisation-detail organisation-invite organisation-members partners:agreement
@@ -43,10 +43,11 @@ agreement-suspend agreement-terminate lease-reclaim partners:agreement-activate
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
-agreement-activate agreement-resume device-clean device-detail device-quarantine fleet lease-retry node-detail
-node-drain node-resume partners:agreement-edit partners:agreement-new partners:agreement-suspend partners:agreement-terminate partners:organisation-new proposals:award proposals:decline proposals:queue proposals:return
-proposals:start-review reports:device reports:device-series reports:fleet reports:fleet-live reports:fleet-series
-reports:node reports:node-drain reports:node-resume reports:nodes sample-detail
+agreement-activate agreement-resume device-clean device-detail device-quarantine fleet lease-retry
+node-detail node-drain node-resume partners:agreement-edit partners:agreement-new partners:agreement-suspend
+partners:agreement-terminate partners:organisation-new proposals:award proposals:decline proposals:queue
+proposals:return proposals:start-review reports:device reports:device-series reports:fleet reports:fleet-live
+reports:fleet-series reports:node reports:node-drain reports:node-resume reports:nodes sample-detail
 """
 AUDIT = """
 audit:events audit:verify

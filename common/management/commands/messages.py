@@ -18,6 +18,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         # A process of its own: common may not import tools, and the tool needs no settings (images compile with it)
-        done = subprocess.run([sys.executable, "-m", "tools.catalogue", options["verb"]], cwd=settings.BASE_DIR, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "tools.catalogue", options["verb"]], cwd=settings.BASE_DIR, check=False
+        )
         if done.returncode:
             raise CommandError("the Korean catalogue needs work", returncode=1)
