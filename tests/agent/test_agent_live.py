@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -154,8 +157,11 @@ def test_xids_are_told_and_stopping_leaves_nothing(make_site: Callable[..., Site
     wait_until(Sample.objects.exists, 60)
     site.sim.fault("xid", gpu=0, code=79)
     wait_until(lambda: DeviceEvent.objects.filter(kind="xid").exists(), 60)
+    marks = {"BITGOEUL_LEASE": LEASE, "BITGOEUL_NODE": "gpu-01"}
+    tenant = subprocess.Popen(["sleep", "600"], env={**os.environ, **marks}, start_new_session=True)
     pids = list(site.agent.pids.values())
     site.agent.stop()
+    assert tenant.wait(10) == -signal.SIGTERM
     for pid in pids:
         wait_until_gone(pid)
     assert site.agent.process.returncode == 0
