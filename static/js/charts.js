@@ -20,7 +20,7 @@
       color: PALETTE,
       textStyle: { fontFamily: "Pretendard, NanumGothic, sans-serif", color: ink },
       grid: { left: 56, right: 16, top: data.series.length > 1 ? 40 : 24, bottom: 32 },
-      legend: data.series.length > 1 ? { textStyle: { color: ink }, type: "scroll" } : undefined,
+      legend: data.series.length > 1 ? { textStyle: { color: ink }, type: "scroll", top: 0 } : undefined,
       tooltip: { trigger: "axis", valueFormatter: (value) => (value == null ? "–" : `${figures.format(value)} ${data.unit}`) },
       xAxis: { type: "time", ...axis, splitLine: { show: false } },
       yAxis: { type: "value", name: data.unit, nameTextStyle: { color: ink }, min: 0, max: box.dataset.chartMax ? Number(box.dataset.chartMax) : undefined, ...axis },
