@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from types import FrameType, TracebackType
 from typing import Self
 
-from portal.demo import orphans, processes
+from portal.demo import orphans, processes, workloads
 from portal.demo.options import DemoOptions, node_environment, portal_environment
 from portal.demo.readiness import ask_ready, greeting
 from portal.demo.secrets import keep_secrets
@@ -94,7 +94,13 @@ class Demo:
                 continue
             say(f"{child.spec.name} died ({child.exit_text}) and is started again; log: {child.spec.log_path}")
             child.start()
+        self._start_workloads()
         orphans.reap_orphans({child.process.pid for child in self._with_services() if child.process})
+
+    def _start_workloads(self) -> None:
+        """Carry out what the demonstration's page ordered; a reaper below collects the processes at their end."""
+        for order in workloads.take_orders(self.options.folder / "workloads"):
+            workloads.run(order, self.options.folder)
 
     def wait_for(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
         deadline = time.monotonic() + seconds
