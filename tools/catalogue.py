@@ -18,7 +18,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
-UNTRANSLATED_ALLOWED = 521
+UNTRANSLATED_ALLOWED = 258
 """How many strings may still lack Korean. A ratchet: only ever lower it; 0 is the aim."""
 ROOT = Path(__file__).resolve().parent.parent
 PO = ROOT / "locale" / "ko" / "LC_MESSAGES" / "django.po"
