@@ -158,6 +158,13 @@ def compile_catalogue() -> None:
     PO.with_suffix(".mo").write_bytes(out.getvalue())
 
 
+def compile_if_stale() -> None:
+    """Write the .mo file where there is none, or one older than its .po. Without it pages are English."""
+    compiled = PO.with_suffix(".mo")
+    if not compiled.exists() or compiled.stat().st_mtime_ns < PO.stat().st_mtime_ns:
+        compile_catalogue()
+
+
 def main(verb: str) -> int:
     """0, or 1 with the faults on standard error."""
     if verb == "extract":

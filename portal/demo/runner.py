@@ -17,6 +17,7 @@ from portal.embedded import EmbeddedError, EmbeddedServices
 from portal.embedded.lock import FolderLock
 from portal.embedded.ports import is_free
 from portal.embedded.process import Child, ChildSpec
+from tools.catalogue import compile_if_stale
 
 LOOK_SECONDS = 0.25
 STATE_FILE_SECONDS = 60.0
@@ -160,8 +161,9 @@ def wait_until_ready(demo: Demo) -> None:
 
 
 def bring_up(demo: Demo, environment: Mapping[str, str]) -> None:
-    """Tables, story, portal, nodes."""
+    """Translations, tables, story, portal, nodes."""
     options = demo.options
+    compile_if_stale()
     say("migrate: the tables")
     demo.run_once(processes.manage(options, environment, "migrate", "--noinput"))
     say("seed_demo: the story and its accounts")
