@@ -71,7 +71,7 @@ class NodeList(StaffMixin, ListPage):
     model = Node
     filterset_class = NodeFilter
     title = _("Nodes")
-    empty_text = _("No node has been registered yet. Enrol one with the command “register_node”.")
+    empty_text = _("No node has been registered yet. Enrol one with the command “enroll_node”.")
     export_name = "nodes"
     default_order = "name"
     columns = (

@@ -18,8 +18,6 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
-UNTRANSLATED_ALLOWED = 258
-"""How many strings may still lack Korean. A ratchet: only ever lower it; 0 is the aim."""
 ROOT = Path(__file__).resolve().parent.parent
 PO = ROOT / "locale" / "ko" / "LC_MESSAGES" / "django.po"
 SKIP = {".venv", "var", "tests", "bench", "node_modules", "static", "simulator", "agent", "tools", "locale", ".git"}
@@ -122,21 +120,10 @@ def _placeholders(text: str | tuple[str, ...] | list[str]) -> set[str]:
 def faults() -> list[str]:
     """What is wrong with the catalogue: stale, untranslated, or a translation that loses a placeholder."""
     wanted = fresh()
-    found: list[str] = []
-    waiting: list[str] = []
+    found = []
     if not PO.is_file() or PO.read_text() != text_of(wanted):
         found.append("locale/ko is stale: run `make messages`")
-    for message in wanted:
-        if message.id:
-            (found if _is_translated(message) else waiting).extend(_faults_of(message))
-    if len(waiting) > UNTRANSLATED_ALLOWED:
-        found += [f"{len(waiting)} strings lack Korean, {UNTRANSLATED_ALLOWED} may", *waiting]
-    return found
-
-
-def _is_translated(message: Message) -> bool:
-    strings = [message.string] if isinstance(message.string, str) else list(message.string)
-    return all(strings)
+    return found + [fault for message in wanted if message.id for fault in _faults_of(message)]
 
 
 def _faults_of(message: Message) -> list[str]:
