@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import Q
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import status, viewsets
@@ -20,7 +21,6 @@ from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.services import access, booking, ending, extending, reclaiming
 from cluster.models import Pool
 from common.api import ReadViewSet
-from telemetry.selectors import latest
 
 
 def _body(serializer_class: Any, request: Request) -> dict[str, Any]:
@@ -116,11 +116,9 @@ class LeaseViewSet(ReadViewSet):
     @extend_schema(responses=serializers.LeaseDeviceSerializer(many=True), filters=False)
     @action(detail=True, filterset_class=None, pagination_class=None)
     def devices(self, request: Request, public_id: str) -> Response:
-        """Its devices, each with its latest sample."""
-        placements = list(self.get_object().placements.select_related("device__node").order_by("device_id"))
-        newest = latest(placement.device_id for placement in placements)
-        context = {"latest": newest}
-        return Response(serializers.LeaseDeviceSerializer(placements, many=True, context=context).data)
+        """Its devices, each with the latest sample of this reservation's own use; never of what was before or after."""
+        rows = selectors.lease_devices(self.get_object(), timezone.now())
+        return Response(serializers.LeaseDeviceSerializer(rows, many=True).data)
 
     @extend_schema(responses=serializers.UsageSerializer)
     @action(detail=True, filterset_class=None, pagination_class=None)

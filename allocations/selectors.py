@@ -13,10 +13,14 @@ from allocations.timeline import FOREVER, Busy, first_window, peak
 from cluster.models import Device, Pool
 from cluster.selectors import bookable_devices
 from partners.policy import Committed
-from telemetry.selectors import measured_use
+from telemetry.models import Sample
+from telemetry.selectors import latest, measured_use
 
 LEAD = timedelta(minutes=10)
 """How long before its start a lease is prepared: a device that is not ready now is offered from then on."""
+
+FRESH = timedelta(minutes=2)
+"""A measurement older than this is shown as a gap."""
 
 _EARLY = datetime.min.replace(tzinfo=UTC)
 _OPEN_ALLOCATIONS = ("pending", "active", "suspended", "exhausted")
@@ -53,6 +57,21 @@ class LeaseUsage:
     used_seconds: int
     idle_seconds: int
     no_data_seconds: int
+
+
+@dataclass(frozen=True)
+class LeaseDevice:
+    """One device of a lease and what it measured for this lease; `sample` None: nothing fresh."""
+
+    device: Device
+    released: bool
+    sample: Sample | None
+    last_at: datetime | None
+
+    @property
+    def figures(self) -> Sample:
+        """The measured figures; all None where nothing fresh was measured, so that a page shows gaps."""
+        return self.sample or Sample()
 
 
 def committed(agreement: Any) -> Committed:
@@ -148,15 +167,51 @@ def next_free_window(
     return (start, start + duration) if start else None
 
 
-def lease_usage(lease: Lease, now: datetime | None = None) -> LeaseUsage:
-    """Held against measured device-seconds of a lease: two queries."""
+def measured_window(lease: Lease, now: datetime) -> tuple[datetime, datetime] | None:
+    """When the devices measured for this lease: from the handover to the end of use; None before it.
+
+    What a device measured outside of it is somebody else's business.
+    """
     if lease.active_at is None:
+        return None
+    start = max(lease.starts_at, lease.active_at)
+    return start, max(start, min(lease.drained_at or lease.ends_at, now))
+
+
+def placements_of(lease: Lease) -> list[Placement]:
+    """What the lease has or had, in order of node and index; without devices that were replaced before the handover."""
+    rows = lease.placements.select_related("device__node", "device__gpu_class")
+    if lease.active_at is not None:
+        rows = rows.filter(Q(released=False) | Q(window__endswith__gt=lease.active_at) | Q(window__upper_inf=True))
+    return list(rows.order_by("device__node__name", "device__index"))
+
+
+def lease_devices(lease: Lease, now: datetime) -> list[LeaseDevice]:
+    """The devices of a lease, each with its newest sample of this lease's own use: two queries.
+
+    Page and API both show these rows, so that neither ever shows what was measured for another lease.
+    """
+    placements = placements_of(lease)
+    span = measured_window(lease, now) if lease.state in ("active", "draining") else None
+    samples = latest(placement.device_id for placement in placements) if span else {}
+    rows = []
+    for placement in placements:
+        sample = samples.get(placement.device_id)
+        if sample is not None and (span is None or placement.released or not span[0] <= sample.at <= span[1]):
+            sample = None
+        fresh = sample if sample is not None and sample.at > now - FRESH else None
+        rows.append(LeaseDevice(placement.device, placement.released, fresh, sample.at if sample else None))
+    return rows
+
+
+def lease_usage(lease: Lease, now: datetime | None = None) -> LeaseUsage:
+    """Held (from the start, as it is charged) against measured device-seconds of a lease: two queries."""
+    moment = now or timezone.now()
+    span = measured_window(lease, moment)
+    if span is None:
         return LeaseUsage(0, 0, 0, 0)
-    start = lease.starts_at
-    end = max(start, min(lease.drained_at or lease.ends_at, now or timezone.now()))
-    held = int((end - start).total_seconds()) * lease.device_count
-    devices = list(lease.placements.values_list("device_id", flat=True))
-    use = measured_use(devices, start, end)
+    held = int((span[1] - lease.starts_at).total_seconds()) * lease.device_count
+    use = measured_use([placement.device_id for placement in placements_of(lease)], *span)
     used = use.used_seconds if lease.used_seconds is None else lease.used_seconds
     return LeaseUsage(
         held_seconds=held,

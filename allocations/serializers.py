@@ -150,7 +150,7 @@ class CertificateSerializer(serializers.Serializer):
 
 
 class LeaseDeviceSerializer(serializers.Serializer):
-    """One device of a reservation, and what it said last."""
+    """One device of a reservation, and what it last said while it was handed over."""
 
     id = serializers.CharField(source="device.public_id")
     node = serializers.CharField(source="device.node.name")
@@ -159,13 +159,8 @@ class LeaseDeviceSerializer(serializers.Serializer):
     state = serializers.CharField(source="device.state")
     health = serializers.CharField(source="device.health")
     released = serializers.BooleanField()
-    sample = serializers.SerializerMethodField()
-
-    @extend_schema_field(SampleSerializer(allow_null=True))
-    def get_sample(self, placement: Any) -> Any:
-        """The newest sample, null while nothing was measured."""
-        sample = self.context["latest"].get(placement.device_id)
-        return SampleSerializer(sample).data if sample else None
+    sample = SampleSerializer(allow_null=True, help_text="null while nothing fresh was measured for this reservation")
+    last_sample_at = serializers.DateTimeField(source="last_at", allow_null=True)
 
 
 class UsageSerializer(serializers.Serializer):

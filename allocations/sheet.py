@@ -10,16 +10,13 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from allocations.models import Lease
+from allocations.selectors import measured_window, placements_of
 from cluster.models import Device, Grant, Handover
 from cluster.selectors import grants_of, handovers_of
 from telemetry import charts
-from telemetry.models import Sample
-from telemetry.selectors import latest
 
 OVER = ("ended", "cancelled", "failed")
 IN_USE = ("active",)
-FRESH = timedelta(minutes=2)
-"""A measurement older than this is shown as a gap."""
 STEP_OF = {
     "scheduled": 0,
     "cancelled": 0,
@@ -52,20 +49,6 @@ class Door:
     command: str
     fingerprint: str
     known_hosts: str
-
-
-@dataclass(frozen=True)
-class DeviceRow:
-    """What one GPU of the reservation does; `sample` None: nothing fresh was measured."""
-
-    device: Device
-    sample: Sample | None
-    last_at: datetime | None
-
-    @property
-    def figures(self) -> Sample:
-        """The measured figures; all None where nothing fresh was measured, so that a page shows gaps."""
-        return self.sample or Sample()
 
 
 @dataclass(frozen=True)
@@ -132,24 +115,9 @@ def fingerprint(public_key: str) -> str:
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
-def device_rows(lease: Lease, now: datetime) -> list[DeviceRow]:
-    """The GPUs of the reservation, in order of node and index; measured figures only while it runs."""
-    devices = devices_of(lease)
-    samples: dict[int, Sample] = latest(devices) if lease.state in (*IN_USE, "draining") else {}
-    rows = []
-    for device in devices:
-        sample = samples.get(device.pk)
-        if sample and lease.active_at and sample.at < lease.active_at:
-            sample = None  # what was there before is nobody's business here
-        fresh = sample if sample and sample.at > now - FRESH else None
-        rows.append(DeviceRow(device, fresh, sample.at if sample else None))
-    return rows
-
-
 def devices_of(lease: Lease) -> list[Device]:
     """The GPUs of the reservation, in order of node and index."""
-    placements = lease.placements.select_related("device__node", "device__gpu_class")
-    return [placement.device for placement in placements.order_by("device__node__name", "device__index")]
+    return [placement.device for placement in placements_of(lease)]
 
 
 def handover_rows(lease: Lease) -> list[HandoverRow]:
@@ -172,8 +140,8 @@ def team_of(lease: Lease) -> list[Any]:
 
 def series(lease: Lease, now: datetime) -> dict[str, Any]:
     """Utilisation of each GPU while the reservation had it: the last 24 hours of that."""
-    end = min(lease.drained_at or lease.ended_at or now, now)
-    begin = max(lease.active_at or end, end - timedelta(hours=24))
+    begin, end = measured_window(lease, now) or (now, now)
+    begin = max(begin, end - timedelta(hours=24))
     return charts.devices_series(
         [(device.pk, device.node.name, device.index) for device in devices_of(lease)], begin, end
     )

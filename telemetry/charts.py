@@ -63,10 +63,13 @@ def device_series(device: Device, metric: str, span: Span, now: datetime) -> dic
 
 
 def devices_series(named: Sequence[tuple[int, str, int]], begin: datetime, end: datetime) -> dict[str, Any]:
-    """Utilisation of some devices, (id, node name, index) each; one line a node where they are many."""
+    """Utilisation of some devices, (id, node name, index) each; one line a node where they are many.
+
+    The first step may be cut: minutes that began before `begin` belong to whoever had the devices then.
+    """
     step = next((span.step for span in SPANS.values() if end - begin <= span.length), timedelta(minutes=15))
     start = floor(begin, step)
-    rows = _minutes(start, end).filter(device__in=[device_id for device_id, _node, _index in named])
+    rows = _minutes(begin, end).filter(device__in=[device_id for device_id, _node, _index in named])
     if len(named) > DEVICES_ON_A_CHART:
         grouped = _grouped(rows.annotate(name=F("device__node__name")), "utilisation_percent", step)
         return _chart("%", grouped, start, end, step)

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from allocations.models import Lease
 from allocations.rules import may_retry
+from allocations.selectors import measured_window, placements_of
 from allocations.services import ending, extending, ledger, telling
 from allocations.services.starting import release
 from allocations.services.steps import device_ids, lock_lease, move, open_placements
@@ -119,12 +120,13 @@ def retry(*, actor: Any, lease: Lease) -> Lease:
 
 
 def _end(lease: Lease, now: datetime) -> None:
-    placed = [row.device_id for row in lease.placements.all()]
+    span = measured_window(lease, now)
+    placed = [row.device_id for row in placements_of(lease)]
     _give_back(lease, now)
-    start, end = lease.starts_at, lease.drained_at or now
-    if lease.active_at and end > start:
+    lease.used_seconds = 0
+    if span and span[1] > span[0]:
         roll_up(now, device_ids=placed)
-    lease.used_seconds = used_device_seconds(placed, start, end) if lease.active_at and end > start else 0
+        lease.used_seconds = used_device_seconds(placed, *span)
     lease.ended_at = now
     lease.state_reason = lease.state_reason if lease.end_reason == Lease.EndReason.RECLAIMED else ""
     charged = ledger.settle(lease, actor=RECONCILER, reason=str(lease.end_reason))

@@ -58,7 +58,7 @@ def _replace(lease: Lease, missing: list[Placement], now: datetime) -> bool:
     except placing.LostRace:
         return False
     swaps = {row.device.public_id: device.public_id for row, device in zip(missing, locked, strict=True)}
-    Placement.objects.filter(pk__in=[row.pk for row in missing]).update(released=True)
+    release(missing, now)  # cut to now: what these devices measure later is not this lease's
     placing.place(lease, locked, start, lease.ends_at)
     audit.record(actor=RECONCILER, verb="lease.replace_devices", target=lease, changes={"devices": swaps})
     return True
@@ -145,6 +145,6 @@ def fail(lease: Lease, reason: str, now: datetime, *, bad: list[str]) -> None:
 def release(placements: list[Placement], now: datetime) -> None:
     """These placements no longer hold their device; their window ends now."""
     for row in placements:
-        row.window = DateTimeTZRange(row.window.lower, max(now, row.window.lower + timedelta(seconds=1)))
+        row.window = DateTimeTZRange(row.window.lower, max(now, row.window.lower + timedelta(microseconds=1)))
         row.released = True
     Placement.objects.bulk_update(placements, ["window", "released"])

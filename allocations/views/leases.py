@@ -14,7 +14,7 @@ from allocations.filters import LeaseFilter
 from allocations.lifecycle import LEASE
 from allocations.models import Lease
 from allocations.rules import may_end, may_enter
-from allocations.selectors import lease_usage
+from allocations.selectors import lease_devices, lease_usage
 from allocations.services.extending import EXTENDABLE
 from common.permissions import allowed
 from common.tables import Column
@@ -82,7 +82,7 @@ def live_context(lease: Lease) -> dict[str, Any]:
     return {
         "steps": sheet.steps(lease),
         "words": sheet.words(lease),
-        "rows": sheet.device_rows(lease, now),
+        "rows": lease_devices(lease, now),
         "usage": lease_usage(lease, now),
         "over": lease.state in sheet.OVER,
         "now": now,
