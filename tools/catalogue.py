@@ -35,7 +35,7 @@ KEYWORDS = {
 _STRING = r"""u?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _CALL = re.compile(rf"\b(n?p?gettext|_)\(\s*{_STRING}(?:\s*,\s*{_STRING})?(?:\s*,\s*{_STRING})?", re.DOTALL)
 _PLACEHOLDER = re.compile(r"%\([A-Za-z_]+\)[a-z]|%[sd]")
-Found = tuple[str | tuple[str, str], str | None]
+Found = tuple[str | tuple[str, ...], str | None]
 
 
 def _files(suffix: str) -> Iterator[Path]:
@@ -84,10 +84,8 @@ def fresh() -> Catalog:
         # Django looks a plural form up by its singular: one entry serves `_("x")` and `ngettext("x", "xs")`
         old = known.get(message if isinstance(message, str) else message[0], context)
         string = old.string if old else ""
-        if isinstance(message, tuple):
-            string = string if isinstance(string, tuple) else (string or "",)
-        elif isinstance(string, tuple):
-            string = string[0]
+        known_forms = [string] if isinstance(string, str) else list(string or [""])
+        string = tuple(known_forms) if isinstance(message, tuple) else known_forms[0]
         catalogue.add(message, string, context=context, flags=["python-format"] if _placeholders(message) else [])
     return catalogue
 
@@ -127,7 +125,7 @@ def faults() -> list[str]:
 
 
 def _faults_of(message: Message) -> list[str]:
-    strings = [message.string] if isinstance(message.string, str) else list(message.string)
+    strings = [message.string] if isinstance(message.string, str) else list(message.string or ())
     if not all(strings):
         return [f"not translated: {message.id!r}"]
     ids = message.id if isinstance(message.id, tuple | list) else (message.id,)

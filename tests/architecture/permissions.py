@@ -48,6 +48,7 @@ node-detail node-drain node-resume partners:agreement-edit partners:agreement-ne
 partners:agreement-terminate partners:organisation-new proposals:award proposals:decline proposals:queue
 proposals:return proposals:start-review reports:device reports:device-series reports:fleet reports:fleet-live
 reports:fleet-series reports:node reports:node-drain reports:node-resume reports:nodes sample-detail
+styleguide
 """
 AUDIT = """
 audit:events audit:verify
