@@ -16,6 +16,8 @@ from cluster.selectors import grants_of, handovers_of
 from telemetry import charts
 
 OVER = ("ended", "cancelled", "failed")
+KEEPS_FILES = ("scheduled", "preparing", "prepare_stuck", "active")
+"""States in which there is, or will be, a login folder that the end of the lease deletes."""
 IN_USE = ("active",)
 STEP_OF = {
     "scheduled": 0,
@@ -43,12 +45,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Door:
-    """How to get in on one node."""
+    """How to get in on one node, and how to take one's files along before they are deleted with the login."""
 
     grant: Grant
     command: str
     fingerprint: str
     known_hosts: str
+    copy_command: str
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,10 @@ def _door(grant: Grant) -> Door:
     port = "" if grant.port == 22 else f" -p {grant.port}"
     command = f"ssh -i ~/.ssh/id_ed25519{port} {grant.login}@{grant.host}"
     host = grant.host if grant.port == 22 else f"[{grant.host}]:{grant.port}"
-    return Door(grant, command, fingerprint(grant.host_key), f"{host} {grant.host_key}" if grant.host_key else "")
+    known = f"{host} {grant.host_key}" if grant.host_key else ""
+    # The door has neither scp nor sftp: an archive through the session needs nothing on either side but tar.
+    copy = f"{command} tar czf - . > {grant.lease_ref}-{grant.node.name}.tar.gz"
+    return Door(grant, command, fingerprint(grant.host_key), known, copy)
 
 
 def fingerprint(public_key: str) -> str:

@@ -104,6 +104,7 @@ class LeasePage(_LeaseMixin, ObjectPage):
             doors=sheet.doors(lease) if entering else [],
             keys=list(SshKey.objects.visible_to(user)) if entering else [],
             may_enter=entering,
+            keeps_files=lease.state in sheet.KEEPS_FILES,
             team=sheet.team_of(lease),
             ledger=lease.ledger.order_by("id"),
             may_release=may_finish and LEASE.allows(lease.state, "release"),
