@@ -199,6 +199,7 @@ class SshCertificate(models.Model):
     user_id = models.BigIntegerField()
     key_id = models.CharField(max_length=200)
     fingerprint = models.CharField(max_length=80)
+    principals = models.JSONField(default=list, help_text="the logins that it opens, one at least")
     valid_before = models.DateTimeField()
     certificate = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)

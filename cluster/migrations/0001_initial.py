@@ -53,6 +53,10 @@ class Migration(migrations.Migration):
                         verbose_name="state",
                     ),
                 ),
+                (
+                    "drained",
+                    models.BooleanField(default=False, help_text="an operator's wish, which outlives a silence"),
+                ),
                 ("token_hash", models.CharField(max_length=64, unique=True)),
                 ("boot_id", models.CharField(blank=True, max_length=64)),
                 ("agent_version", models.CharField(blank=True, max_length=40)),
@@ -274,6 +278,7 @@ class Migration(migrations.Migration):
                 ("user_id", models.BigIntegerField()),
                 ("key_id", models.CharField(max_length=200)),
                 ("fingerprint", models.CharField(max_length=80)),
+                ("principals", models.JSONField(default=list, help_text="the logins that it opens, one at least")),
                 ("valid_before", models.DateTimeField()),
                 ("certificate", models.TextField()),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
