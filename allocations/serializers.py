@@ -146,6 +146,7 @@ class CertificateSerializer(serializers.Serializer):
     certificate = serializers.CharField()
     key_id = serializers.CharField()
     login = serializers.CharField(source="grant.login")
+    principals = serializers.ListField(child=serializers.CharField(), help_text="the logins that it opens")
     valid_before = serializers.DateTimeField()
 
 

@@ -1,7 +1,8 @@
-"""The portal as an SSH certificate authority: a certificate is a key to one login, until one moment."""
+"""The portal as an SSH certificate authority: a certificate is a key to the logins of one lease, until one moment."""
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -38,19 +39,21 @@ def authority_public_key() -> str:
 
 
 @transaction.atomic
-def issue(*, actor: Any, grant: Grant, user: Any, public_key: str, valid_before: datetime) -> SshCertificate:
+def issue(
+    *, actor: Any, grant: Grant, user: Any, public_key: str, valid_before: datetime, others: Iterable[Grant] = ()
+) -> SshCertificate:
     """Sign a user's public key for the login of `grant`, valid from now until `valid_before` and no longer.
 
-    The caller has decided that this user may have it. The key id names lease and person, the serial is the row's id.
+    `others` are the grants of the same lease on further nodes: one certificate opens the login of each. The caller
+    has decided that this user may have it. The key id names lease and person, the serial is the row's id.
     """
-    fingerprint = "SHA256:" + base64.b64encode(
-        hashlib.sha256(base64.b64decode(public_key.split()[1])).digest()
-    ).decode().rstrip("=")
+    principals = _principals(grant, others)
     row = SshCertificate.objects.create(
         grant=grant,
         user_id=user.pk,
         key_id=f"{grant.lease_ref} {user.label}",
-        fingerprint=fingerprint,
+        fingerprint=_fingerprint(public_key),
+        principals=principals,
         valid_before=valid_before,
         certificate="",
     )
@@ -60,7 +63,7 @@ def issue(*, actor: Any, grant: Grant, user: Any, public_key: str, valid_before:
         .serial(row.pk)
         .type(SSHCertificateType.USER)
         .key_id(row.key_id.encode())
-        .valid_principals([grant.login.encode()])
+        .valid_principals([login.encode() for login in principals])
         .valid_after(int((timezone.now() - CLOCK_ALLOWANCE).timestamp()))
         .valid_before(int(valid_before.astimezone(UTC).timestamp()))
         .add_extension(b"permit-pty", b"")
@@ -68,7 +71,19 @@ def issue(*, actor: Any, grant: Grant, user: Any, public_key: str, valid_before:
     )
     row.certificate = certificate.public_bytes().decode()
     row.save(update_fields=["certificate"])
-    record(
-        actor=actor, verb="certificate.issue", target=grant, changes={"key_id": row.key_id, "fingerprint": fingerprint}
-    )
+    changes = {"key_id": row.key_id, "fingerprint": row.fingerprint, "principals": principals}
+    record(actor=actor, verb="certificate.issue", target=grant, changes=changes)
     return row
+
+
+def _principals(grant: Grant, others: Iterable[Grant]) -> list[str]:
+    """The logins, each once, that of `grant` first. A certificate never spans two leases."""
+    grants = [grant, *others]
+    if {one.lease_ref for one in grants} != {grant.lease_ref}:
+        raise ValueError("grants of several leases in one certificate")
+    return list(dict.fromkeys(one.login for one in grants))
+
+
+def _fingerprint(public_key: str) -> str:
+    digest = hashlib.sha256(base64.b64decode(public_key.split()[1])).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
