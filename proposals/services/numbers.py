@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from proposals.models import Proposal
 
-NUMBER_LOCK = 0x6269_7467_0002  # pg advisory lock: one number is given at a time, until the transaction ends
+NUMBER_LOCK = 0x6269_7467_0003  # pg advisory lock: one number is given at a time, until the transaction ends
 
 
 def next_number(now: datetime) -> str:
