@@ -7,6 +7,7 @@ from django.db.models import Q, QuerySet
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from common.filters import YesNoFilter
 from partners.filters import state_choices
 from proposals.lifecycle import PROPOSAL
 from proposals.models import Call, Proposal
@@ -17,7 +18,7 @@ WAITING = ("submitted", "in_review")
 
 class CallFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(label=_("Title"), method="search")
-    open = django_filters.BooleanFilter(label=_("Takes proposals now"), method="only_open")
+    open = YesNoFilter(label=_("Takes proposals now"), method="only_open")
 
     class Meta:
         model = Call

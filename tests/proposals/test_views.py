@@ -290,3 +290,11 @@ def test_a_call_that_is_closed_says_so(stage: Stage) -> None:
     assert "This call no longer takes proposals." in page
     answer = browser(stage.cast.owner).post(new_url(stage), stage.form(stage.line()))
     assert answer.status_code == 422
+
+
+def test_the_calls_filter_offers_all_yes_and_no(stage: Stage) -> None:
+    client, address = browser(stage.cast.manager), reverse("proposals:calls")
+    page = client.get(address).content.decode()
+    assert '<option value="" selected>All</option>' in page and "Unknown" not in page
+    assert stage.call.public_id in client.get(address, {"open": "true"}).content.decode()
+    assert stage.call.public_id not in client.get(address, {"open": "false"}).content.decode()
