@@ -49,3 +49,6 @@ LEASE = Lifecycle(
 
 HELD = ("scheduled", "preparing", "prepare_stuck", "active", "draining", "reclaiming", "reclaim_stuck")
 """States in which a lease keeps its devices."""
+
+OVER = ("expired", "closed")
+"""States of an allocation of which nothing more can be booked: what is left unused is written off."""

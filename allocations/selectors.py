@@ -46,6 +46,7 @@ class Balance:
     charged: int = 0
     returned: int = 0
     credited: int = 0
+    expired: int = 0
     left: int = 0
 
 
@@ -98,6 +99,7 @@ def balance(allocation: Allocation) -> Balance:
         charged=-totals.get(kind.SETTLE, 0),
         returned=totals.get(kind.RETURN, 0),
         credited=totals.get(kind.CREDIT, 0) + totals.get(kind.ADJUSTMENT, 0),
+        expired=-totals.get(kind.EXPIRY, 0),
         left=sum(totals.values()),
     )
 

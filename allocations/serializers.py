@@ -61,6 +61,7 @@ class BalanceSerializer(serializers.Serializer):
     charged = serializers.IntegerField()
     returned = serializers.IntegerField()
     credited = serializers.IntegerField()
+    expired = serializers.IntegerField()
     left = serializers.IntegerField()
     left_gpu_hours = HoursField(source="left")
 

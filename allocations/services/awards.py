@@ -55,7 +55,7 @@ def create_allocation(
 
 @transaction.atomic
 def close(*, actor: Any, allocation: Allocation, reason: str) -> Allocation:
-    """No more bookings from now on; leases that are booked keep what they hold."""
+    """No more bookings from now on; leases that are booked keep what they hold, the rest is written off."""
     require(actor, may_award)
     allocation = Allocation.objects.select_for_update(no_key=True).get(pk=allocation.pk)
     _move(allocation, "close", actor=actor, reason=reason)
@@ -89,5 +89,7 @@ def _move(allocation: Allocation, event: str, *, actor: Any, reason: str = "") -
     before = allocation.state
     allocation.state = ALLOCATION.next(allocation.state, event)
     allocation.save(update_fields=["state"])
-    changes = {"state": [before, allocation.state], **({"reason": reason} if reason else {})}
+    changes: dict[str, Any] = {"state": [before, allocation.state], **({"reason": reason} if reason else {})}
+    if expired := ledger.write_off(allocation, actor=actor):
+        changes["expired_device_seconds"] = expired
     audit.record(actor=actor, verb=f"allocation.{event}", target=allocation, changes=changes)

@@ -116,4 +116,5 @@ def give_up(lease: Lease, *, actor: Any, reason: str) -> None:
     ledger.enter(
         allocation, LedgerEntry.Kind.RETURN, extra, actor=actor, lease=lease, reason="extension not acknowledged"
     )
+    ledger.write_off(allocation, actor=actor)
     audit.record(actor=actor, verb="lease.extension_lost", target=lease, changes={"asked": asked, "reason": reason})

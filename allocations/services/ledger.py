@@ -5,7 +5,9 @@ from typing import Any
 
 from django.db.models import Sum
 
+from allocations.lifecycle import OVER
 from allocations.models import Allocation, Lease, LedgerEntry
+from allocations.selectors import balance
 
 Kind = LedgerEntry.Kind
 
@@ -46,4 +48,20 @@ def settle(lease: Lease, *, actor: Any, reason: str) -> int:
     charged = charge_of(lease, held)
     enter(allocation, Kind.RETURN, held, actor=actor, lease=lease, reason=reason)
     enter(allocation, Kind.SETTLE, -charged, actor=actor, lease=lease, reason=reason)
+    write_off(allocation, actor=actor)
     return charged
+
+
+def write_off(allocation: Allocation, *, actor: Any) -> int:
+    """What an allocation that is over has left leaves its balance as one `expiry` row; the device-seconds written off.
+
+    Called when the allocation ends, and again by whatever gives hours back to it afterwards: a lease that was booked
+    before keeps its hold until it is settled. A repeat finds nothing left and writes nothing.
+    """
+    if allocation.state not in OVER:
+        return 0
+    left = balance(allocation).left
+    if left <= 0:
+        return 0
+    enter(allocation, Kind.EXPIRY, -left, actor=actor, reason=f"allocation {allocation.state}")
+    return left
