@@ -5,16 +5,11 @@ from typing import ClassVar
 import django_filters
 from django.forms.widgets import DateInput
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from allocations.lifecycle import ALLOCATION, LEASE
 from allocations.models import Allocation, Lease, LedgerEntry
 from cluster.models import Pool
-
-
-def state_choices(states: tuple[str, ...]) -> list[tuple[str, object]]:
-    """(state, its translated name)."""
-    return [(state, pgettext_lazy("state", state.replace("_", " "))) for state in states]
+from common.filters import LinkFilter, state_choices
 
 
 def _day() -> DateInput:
@@ -37,7 +32,7 @@ class LeaseFilter(django_filters.FilterSet):
     """Reservations by state, allocation, and the days that they touch (in the reader's zone)."""
 
     state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(LEASE.states))
-    allocation = django_filters.CharFilter(label=_("Allocation"), field_name="allocation__public_id")
+    allocation = LinkFilter(label=_("Allocation"), field_name="allocation__public_id")
     since = django_filters.DateFilter(label=_("From"), field_name="ends_at", lookup_expr="date__gte", widget=_day())
     until = django_filters.DateFilter(label=_("Until"), field_name="starts_at", lookup_expr="date__lte", widget=_day())
 
@@ -50,7 +45,7 @@ class LedgerFilter(django_filters.FilterSet):
     """Lines of a statement by kind and reservation."""
 
     kind = django_filters.ChoiceFilter(label=_("Kind"), choices=LedgerEntry.Kind.choices)
-    lease = django_filters.CharFilter(label=_("Reservation"), field_name="lease__public_id")
+    lease = LinkFilter(label=_("Reservation"), field_name="lease__public_id")
 
     class Meta:
         model = LedgerEntry

@@ -3,8 +3,15 @@
 from typing import Any
 
 import django_filters
+from django.forms.widgets import HiddenInput
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from django_filters.widgets import BooleanWidget
+
+
+def state_choices(states: tuple[str, ...]) -> list[tuple[str, object]]:
+    """(state, its name in the reader's language)."""
+    return [(state, pgettext_lazy("state", state.replace("_", " "))) for state in states]
 
 
 class YesNoWidget(BooleanWidget):
@@ -20,3 +27,10 @@ class YesNoFilter(django_filters.BooleanFilter):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"widget": YesNoWidget, **kwargs})
+
+
+class LinkFilter(django_filters.CharFilter):
+    """By the public id of another object: a link brings it, nobody types it; further filtering keeps it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"widget": HiddenInput, **kwargs})

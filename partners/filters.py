@@ -6,14 +6,9 @@ import django_filters
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from common.templatetags.bitgoeul import state_label
+from common.filters import LinkFilter, state_choices
 from partners.lifecycle import AGREEMENT
 from partners.models import Agreement, Organisation
-
-
-def state_choices(states: tuple[str, ...]) -> list[tuple[str, str]]:
-    """(state, its name in the reader's language)."""
-    return [(state, state_label(state)) for state in states]
 
 
 class OrganisationFilter(django_filters.FilterSet):
@@ -33,16 +28,12 @@ class OrganisationFilter(django_filters.FilterSet):
 
 class AgreementFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(label=_("Number, title or organisation"), method="search")
-    state = django_filters.MultipleChoiceFilter(label=_("State"), choices=lambda: state_choices(AGREEMENT.states))
-    organisation = django_filters.CharFilter(label=_("Organisation"), field_name="organisation__public_id")
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(AGREEMENT.states))
+    organisation = LinkFilter(label=_("Organisation"), field_name="organisation__public_id")
 
     class Meta:
         model = Agreement
         fields: tuple[str, ...] = ()
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.form.fields["organisation"].widget = self.form.fields["organisation"].hidden_widget()
 
     def search(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """Number, title and both names of the organisation."""

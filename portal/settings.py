@@ -164,6 +164,7 @@ if LANGUAGE_CODE not in dict(LANGUAGES):
     stop("DEFAULT_LANGUAGE", "must be ko or en")
 LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = True
+FILTERS_EMPTY_CHOICE_LABEL = _("All")
 USE_TZ = True
 TIME_ZONE = env.text("TIME_ZONE", "Asia/Seoul")
 try:

@@ -7,8 +7,7 @@ from django.db.models import Q, QuerySet
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from common.filters import YesNoFilter
-from partners.filters import state_choices
+from common.filters import YesNoFilter, state_choices
 from proposals.lifecycle import PROPOSAL
 from proposals.models import Call, Proposal
 from proposals.selectors import open_calls
@@ -35,7 +34,7 @@ class CallFilter(django_filters.FilterSet):
 
 class ProposalFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(label=_("Number, title or organisation"), method="search")
-    state = django_filters.MultipleChoiceFilter(label=_("State"), choices=lambda: state_choices(PROPOSAL.states))
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(PROPOSAL.states))
 
     class Meta:
         model = Proposal
@@ -56,7 +55,7 @@ class QueueFilter(ProposalFilter):
 
     state = django_filters.ChoiceFilter(
         label=_("State"),
-        choices=lambda: [("waiting", _("waiting for us")), *state_choices(PROPOSAL.states[1:]), ("all", _("all"))],
+        choices=[("waiting", _("waiting for us")), *state_choices(PROPOSAL.states[1:]), ("all", _("all"))],
         method="by_state",
         empty_label=None,
     )
