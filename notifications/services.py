@@ -8,7 +8,8 @@ from django.conf import settings
 from django.core.mail import send_mail
 from django.db import connection, transaction
 from django.db.models import F
-from django.template.loader import render_to_string
+from django.template import Context
+from django.template.loader import get_template
 from django.utils import timezone, translation
 
 from accounts.models import User
@@ -85,7 +86,9 @@ def _send(mail: Mail) -> int:
 
 def _render(event: str, context: dict[str, Any], language: str, url: str) -> tuple[str, str]:
     with translation.override(language):
-        text = render_to_string(f"notifications/{event}.txt", {**context, "site": settings.SITE_NAME})
+        template = get_template(f"notifications/{event}.txt").template  # type: ignore[attr-defined]
+        # plain text: names stand as they are typed; the pages that show it escape it
+        text = template.render(Context({**context, "site": settings.SITE_NAME}, autoescape=False))
     subject, _newline, body = text.strip().partition("\n")
     return subject.strip()[:200], body.strip()
 

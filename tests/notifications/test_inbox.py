@@ -1,5 +1,8 @@
 """The inbox: one's own only, unread first, reading marks as read."""
 
+import re
+from pathlib import Path
+
 import pytest
 from django.db import transaction
 from django.test import Client
@@ -82,3 +85,27 @@ def test_notice_is_in_the_readers_language_and_once(cast: Cast) -> None:
     note = Notification.objects.get()
     assert note.subject
     assert note.recipient == cast.owner
+
+
+def test_what_people_typed_stands_in_mail_as_they_typed_it(cast: Cast) -> None:
+    typed = "Kim's <first> “model” & more"
+    with transaction.atomic():
+        notify(recipients=[cast.owner], event="member_removed", context={"organisation": typed}, url="/")
+    note = Notification.objects.get()
+    assert typed in note.subject + note.body
+    page = signed_in(cast.owner).get("/inbox/").content.decode()
+    assert "<first>" not in page
+    assert "&lt;first&gt;" in page
+
+
+@pytest.mark.parametrize("template", sorted(Path("templates/notifications").glob("*.txt")), ids=lambda path: path.stem)
+def test_no_text_escapes_or_loses_its_subject(cast: Cast, template: Path) -> None:
+    names = set(re.findall(r"[{][{] *(\w+)", template.read_text()))
+    cast.owner.language = "ko"
+    cast.owner.save(update_fields=["language"])
+    with transaction.atomic():
+        notify(recipients=[cast.owner], event=template.stem, context=dict.fromkeys(names, "Kim's <first>"), url="/")
+    note = Notification.objects.get()
+    assert note.subject and note.body
+    assert "&" not in note.subject + note.body
+    assert re.search("[가-힣]", note.subject), "every mail speaks Korean to a Korean reader"
