@@ -14,6 +14,7 @@ from accounts import services
 from accounts.models import ApiToken, SshKey
 from audit.models import AuditEvent
 from tests.factories import Cast, SshKeyFactory
+from tests.factories.accounts import PASSWORD
 from tests.queries import MOST_A_PAGE, queries_of
 
 
@@ -139,3 +140,16 @@ def test_api_of_the_own_account(cast: Cast) -> None:
     assert (again.status_code, again.json()["code"]) == (422, "duplicate_key")
     assert client.delete(f"/api/v1/ssh-keys/{made.json()['id']}/").status_code == 204
     assert Client().get("/api/v1/me/").status_code == 401
+
+
+def test_the_list_of_sessions_shows_each_sign_in_and_ends_the_others(cast: Cast) -> None:
+    browsers = [Client(headers={"user-agent": name}) for name in ("Laptop", "Phone")]
+    for browser in browsers:
+        sent = browser.post("/accounts/login/", {"login": cast.owner.email, "password": PASSWORD})
+        assert sent.status_code == 302, sent.content.decode()
+    page = browsers[0].get("/accounts/sessions/").content.decode()
+    assert "Laptop" in page
+    assert "Phone" in page
+    browsers[0].post("/accounts/sessions/")
+    assert browsers[0].get("/account/").status_code == 200
+    assert browsers[1].get("/account/").status_code == 302

@@ -330,8 +330,7 @@ def test_the_handover_sheet_shows_each_check(cast: Cast, allocation: Allocation)
     assert "memory_empty" in page and "under 500 MiB" in page and "Not taken yet." in page
 
 
-def test_pages_cost_the_same_with_one_row_and_with_fifty(cast: Cast, allocation: Allocation, settings: Any) -> None:
-    settings.USERSESSIONS_TRACK_ACTIVITY = False  # three statements a request that belong to no page
+def test_pages_cost_the_same_with_one_row_and_with_fifty(cast: Cast, allocation: Allocation) -> None:
     client = sign_in(cast.owner)
     lease = running(allocation, cast.owner, count=1)
     urls = [

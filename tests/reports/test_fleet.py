@@ -200,8 +200,7 @@ def test_an_operator_drains_and_resumes_a_node_with_a_reason(cast: Cast, node: N
     assert node.state == "ready"
 
 
-def test_machine_pages_cost_the_same_with_one_row_and_with_fifty(cast: Cast, settings: Any) -> None:
-    settings.USERSESSIONS_TRACK_ACTIVITY = False  # three statements a request that belong to no page
+def test_machine_pages_cost_the_same_with_one_row_and_with_fifty(cast: Cast) -> None:
     now = timezone.now()
     pool = PoolFactory()
 
