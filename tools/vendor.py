@@ -22,6 +22,8 @@ FILES = {
     "pretendard@1.3.9": ("dist/web/variable/woff2/PretendardVariable.woff2",),
     "@tabler/icons@3.51.0": ("LICENSE",),
 }
+LICENCES = ROOT / "tools" / "licences"
+"""The texts of packages that are published without one; the licences ask that they go along."""
 ICON = re.compile(r"""{%\s*icon\s+["']([a-z0-9-]+)["']""")
 
 
@@ -74,6 +76,8 @@ def main() -> None:
             for file in files:
                 shutil.copyfile(source / file, home / Path(file).name)
                 without_map(home / Path(file).name)
+            if (LICENCES / home.name).is_file():
+                shutil.copyfile(LICENCES / home.name, home / "LICENSE")
             if described["name"] == "@tabler/icons":
                 (home / "sprite.svg").write_text(sprite(source / "icons"))
             record[described["name"]] = {
