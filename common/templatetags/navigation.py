@@ -29,6 +29,7 @@ STAFF = (
     ("reports:nodes", _("Nodes")),
 )
 AUDIT = (("audit:events", _("Audit")),)
+ADMINISTRATOR = (("accounts:people", _("People")),)
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def navigation(context: dict[str, Any]) -> list[Entry]:
     names = STAFF if user.is_agency else PARTNER
     if user.agency_roles & {"auditor", "administrator"}:
         names = (*names, *AUDIT)
+    if "administrator" in user.agency_roles:
+        names = (*names, *ADMINISTRATOR)
     found = []
     for name, label in names:
         try:

@@ -5,10 +5,23 @@
   // Okabe and Ito's palette: eight colours that colour-blind readers can tell apart
   const PALETTE = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7a00", "#767676"];
   const language = document.documentElement.lang || "ko";
+  const zone = document.documentElement.dataset.timeZone || undefined; // the reader's, as everywhere on the page
   const words = language === "ko"
     ? { table: "표로 보기", time: "시각", none: "아직 측정값이 없습니다.", failed: "차트를 불러오지 못했습니다." }
     : { table: "Show as a table", time: "Time", none: "Nothing was measured yet.", failed: "The chart could not be loaded." };
-  const clock = new Intl.DateTimeFormat(language, { month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hour12: false });
+  const clock = new Intl.DateTimeFormat(language, { month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hour12: false, timeZone: zone });
+  const parts = new Intl.DateTimeFormat("en-US", { timeZone: zone, hourCycle: "h23", year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric" });
+  const offsets = new Map();
+  // The axis knows the browser's zone and UTC only: points are moved by the reader's own offset and drawn as if UTC.
+  // Offsets change on a quarter of an hour at the finest, so one look a quarter is enough.
+  function wallClock(time) {
+    const quarter = Math.floor(time / 900000) * 900000;
+    if (!offsets.has(quarter)) {
+      const part = Object.fromEntries(parts.formatToParts(quarter).map(({ type, value }) => [type, Number(value)]));
+      offsets.set(quarter, Date.UTC(part.year, part.month - 1, part.day, part.hour, part.minute, part.second) - quarter);
+    }
+    return time + offsets.get(quarter);
+  }
   const figures = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
   const isDark = () => document.documentElement.getAttribute("data-bs-theme") === "dark";
 
@@ -17,6 +30,7 @@
     const axis = { axisLabel: { color: ink }, axisLine: { lineStyle: { color: ink } }, splitLine: { lineStyle: { color: isDark() ? "#3a4859" : "#e6e7e9" } } };
     return {
       animation: false,
+      useUTC: true,
       color: PALETTE,
       textStyle: { fontFamily: "Pretendard, NanumGothic, sans-serif", color: ink },
       grid: { left: 56, right: 16, top: data.series.length > 1 ? 40 : 24, bottom: 32 },
@@ -29,7 +43,7 @@
         type: box.dataset.chartKind === "bar" ? "bar" : "line",
         showSymbol: series.points.length < 3,
         connectNulls: false, // a gap is shown as a gap
-        data: series.points,
+        data: series.points.map(([time, value]) => [wallClock(time), value]),
       })),
     };
   }

@@ -50,3 +50,15 @@ def test_somebody_without_an_organisation_is_told_what_to_do(cast: Cast) -> None
 
 def test_visitors_are_led_to_the_sign_in() -> None:
     assert Client().get("/").status_code == 302
+
+
+def test_charts_are_told_the_readers_time_zone(cast: Cast) -> None:
+    cast.owner.time_zone = "Europe/Berlin"
+    cast.owner.save()
+    assert 'data-time-zone="Europe/Berlin"' in home(cast.owner)
+
+
+def test_administrators_and_nobody_else_are_led_to_people(cast: Cast) -> None:
+    assert 'href="/staff/people/"' in home(cast.administrator)
+    for other in (cast.officer, cast.auditor, cast.owner):
+        assert 'href="/staff/people/"' not in home(other)
