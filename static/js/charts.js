@@ -27,7 +27,7 @@
 
   function options(data, box) {
     const ink = isDark() ? "#dce1e7" : "#3a4859";
-    const axis = { axisLabel: { color: ink }, axisLine: { lineStyle: { color: ink } }, splitLine: { lineStyle: { color: isDark() ? "#3a4859" : "#e6e7e9" } } };
+    const axis = { axisLabel: { color: ink, hideOverlap: true }, axisLine: { lineStyle: { color: ink } }, splitLine: { lineStyle: { color: isDark() ? "#3a4859" : "#e6e7e9" } } };
     return {
       animation: false,
       useUTC: true,
