@@ -6,6 +6,7 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,7 +16,7 @@ from partners.filters import AgreementFilter, OrganisationFilter
 from partners.models import Agreement, Organisation
 from partners.selectors import people_of
 from partners.services import agreements, invitations
-from partners.services.organisations import register_organisation
+from partners.services.organisations import edit_organisation, register_organisation
 
 
 def body_of(serializer_class: Any, request: Request) -> dict[str, Any]:
@@ -40,6 +41,14 @@ class OrganisationViewSet(ReadViewSet):
         """Register an organisation (officers)."""
         made = register_organisation(actor=request.user, **body_of(serializers.RegisterOrganisationSerializer, request))
         return Response(serializers.OrganisationSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=serializers.EditOrganisationSerializer, responses=serializers.OrganisationSerializer)
+    def partial_update(self, request: Request, public_id: str) -> Response:
+        """Change names or registration number (officers)."""
+        organisation = self.get_object()
+        ask = body_of(serializers.EditOrganisationSerializer, request)
+        changed = edit_organisation(actor=request.user, organisation=organisation, **ask)
+        return Response(serializers.OrganisationSerializer(changed).data)
 
     @extend_schema(responses=serializers.MemberSerializer(many=True))
     @action(detail=True, filterset_class=None)
@@ -70,7 +79,7 @@ class AgreementViewSet(ReadViewSet):
 
     @extend_schema(request=serializers.RegisterAgreementSerializer, responses={201: serializers.AgreementSerializer})
     def create(self, request: Request) -> Response:
-        """Register a draft (officers). The document is uploaded on its page."""
+        """Register a draft (officers). Its document is uploaded next: `document/`."""
         ask = body_of(serializers.RegisterAgreementSerializer, request)
         mine = Organisation.objects.visible_to(request.user)
         organisation = get_object_or_404(mine, public_id=ask.pop("organisation"))
@@ -79,10 +88,18 @@ class AgreementViewSet(ReadViewSet):
         )
         return self._shown(made, status.HTTP_201_CREATED)
 
+    @extend_schema(request=serializers.DocumentSerializer, responses=serializers.AgreementSerializer)
+    @action(detail=True, methods=["post"], parser_classes=[MultiPartParser])
+    def document(self, request: Request, public_id: str) -> Response:
+        """Put the signed document to a draft, or replace it (officers)."""
+        agreement = self.get_object()
+        ask = body_of(serializers.DocumentSerializer, request)
+        return self._shown(agreements.attach_document(actor=request.user, agreement=agreement, **ask))
+
     @extend_schema(request=None, responses=serializers.AgreementSerializer)
     @action(detail=True, methods=["post"])
     def activate(self, request: Request, public_id: str) -> Response:
-        """Put a draft into force."""
+        """Put a draft into force; it needs its signed document."""
         return self._shown(agreements.activate(actor=request.user, agreement=self.get_object()))
 
     @extend_schema(request=serializers.WrittenReasonSerializer, responses=serializers.AgreementSerializer)

@@ -32,7 +32,7 @@ class DateField(forms.DateField):
 
 
 class OrganisationForm(forms.Form):
-    """A new organisation."""
+    """What an organisation is called and registered as."""
 
     name_ko = forms.CharField(label=_("Name in Korean"), max_length=120)
     name_en = forms.CharField(label=_("Name in English"), max_length=120)

@@ -22,6 +22,14 @@ class RegisterOrganisationSerializer(serializers.Serializer):
     registration_number = serializers.CharField(max_length=20)
 
 
+class EditOrganisationSerializer(serializers.Serializer):
+    """What is left out stays as it is."""
+
+    name_ko = serializers.CharField(max_length=120, required=False)
+    name_en = serializers.CharField(max_length=120, required=False)
+    registration_number = serializers.CharField(max_length=20, required=False)
+
+
 class MemberSerializer(serializers.ModelSerializer):
     user = serializers.CharField(source="user.public_id", read_only=True)
     name = serializers.CharField(source="user.name", read_only=True)
@@ -89,6 +97,10 @@ class RegisterAgreementSerializer(serializers.Serializer):
     ceiling_gpu_seconds = serializers.IntegerField(min_value=1, max_value=MAX_GPU_SECONDS)
     ceiling_concurrent_gpus = serializers.IntegerField(min_value=1, max_value=MAX_GPUS)
     gpu_classes = serializers.ListField(child=serializers.CharField(max_length=40), min_length=1, max_length=50)
+
+
+class DocumentSerializer(serializers.Serializer):
+    document = serializers.FileField(max_length=200, allow_empty_file=True, help_text="the signed agreement, a PDF")
 
 
 class WrittenReasonSerializer(serializers.Serializer):

@@ -9,6 +9,7 @@ urlpatterns = [
     path("organisations/", organisations.OrganisationList.as_view(), name="organisations"),
     path("organisations/new/", organisations.OrganisationNew.as_view(), name="organisation-new"),
     path("organisations/<slug:public_id>/", organisations.OrganisationPage.as_view(), name="organisation"),
+    path("organisations/<slug:public_id>/edit/", organisations.OrganisationEdit.as_view(), name="organisation-edit"),
     path("organisations/<slug:public_id>/invite/", organisations.MemberInvite.as_view(), name="member-invite"),
     path("organisations/<slug:public_id>/transfer/", organisations.OwnershipTransfer.as_view(), name="transfer"),
     path(

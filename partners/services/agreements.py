@@ -63,12 +63,7 @@ def edit_agreement(
 ) -> Agreement:
     """Change a draft. What was activated stays as it was signed. Forbidden, WrongState, RuleBroken."""
     require(actor, may_run_programme)
-    agreement = Agreement.objects.select_for_update().get(pk=agreement.pk)
-    if agreement.state != AGREEMENT.initial:
-        raise WrongState(
-            _("Only a draft can be changed: this agreement is in force or was."),
-            remedy=_("Register a new agreement instead."),
-        )
+    agreement = _lock_draft(agreement)
     _check_terms(terms, but=agreement)
     changes: dict[str, Any] = {}
     for name, value in asdict(terms).items():
@@ -84,8 +79,19 @@ def edit_agreement(
 
 
 @transaction.atomic
+def attach_document(*, actor: Any, agreement: Agreement, document: UploadedFile) -> Agreement:
+    """Put the signed document to a draft, or replace it. Forbidden; WrongState; RuleBroken for what is no PDF."""
+    require(actor, may_run_programme)
+    agreement = _lock_draft(agreement)
+    changes = attach(agreement, check_document(document))
+    agreement.save(update_fields=["document", "document_name", "document_sha256"])
+    record(actor=actor, verb="agreement.attach_document", target=agreement, changes=changes)
+    return agreement
+
+
+@transaction.atomic
 def activate(*, actor: Any, agreement: Agreement) -> Agreement:
-    """Put a draft into force. Forbidden, InvalidTransition."""
+    """Put a draft into force. Forbidden; InvalidTransition; RuleBroken without its signed document."""
     return _move(actor, agreement, "activate", "")
 
 
@@ -122,6 +128,8 @@ def _move(actor: Any, agreement: Agreement, event: str, reason: str) -> Agreemen
     agreement = Agreement.objects.select_for_update(of=("self",)).select_related("organisation").get(pk=agreement.pk)
     before = agreement.state
     agreement.state = AGREEMENT.next(agreement.state, event)
+    if event == "activate":
+        _check_signed(agreement)
     agreement.save(update_fields=["state"])
     changes = {"state": [before, agreement.state], **({"reason": reason} if reason else {})}
     record(actor=actor, verb=f"agreement.{event}", target=agreement, changes=changes)
@@ -138,6 +146,28 @@ def _move(actor: Any, agreement: Agreement, event: str, reason: str) -> Agreemen
         url=agreement.get_absolute_url(),
     )
     return agreement
+
+
+def _lock_draft(agreement: Agreement) -> Agreement:
+    agreement = Agreement.objects.select_for_update().get(pk=agreement.pk)
+    if agreement.state != AGREEMENT.initial:
+        raise WrongState(
+            _("Only a draft can be changed: this agreement is in force or was."),
+            remedy=_("Register a new agreement instead."),
+        )
+    return agreement
+
+
+def _check_signed(agreement: Agreement) -> None:
+    """What allows GPU-hours must be there to be read: no agreement is in force without its document."""
+    if not agreement.document:
+        raise RuleBroken(
+            _("An agreement comes into force only with its signed document, and this draft has none."),
+            code="document_missing",
+            remedy=_("Upload the signed agreement as a PDF under “Change the draft”, then activate it."),
+            field="document",
+            facts={"rule": "document", "agreement": agreement.public_id},
+        )
 
 
 def _reason(reason: str) -> str:

@@ -17,7 +17,7 @@ from partners.models import Invitation, Membership, Organisation
 from partners.rules import MANAGING, is_owner_of, may_manage, role_in
 from partners.selectors import open_invitations, people_of, with_counts
 from partners.services import invitations, members
-from partners.services.organisations import register_organisation
+from partners.services.organisations import edit_organisation, register_organisation
 
 
 class OrganisationList(ListPage):
@@ -71,6 +71,7 @@ class OrganisationPage(ObjectPage):
             may_own=role == "owner" or runs,
             may_transfer=role == "owner",
             may_register_agreement=runs,
+            may_edit=runs,
             **kwargs,
         )
 
@@ -88,6 +89,27 @@ class OrganisationNew(Gate, FormPage):
 
     def perform(self, form: Any) -> Organisation:
         return register_organisation(actor=self.request.user, **form.cleaned_data)
+
+
+class OrganisationEdit(ObjectGate, ObjectFormPage):
+    model = Organisation
+    object_name = "organisation"
+    gate = may_run_programme
+    form_class = OrganisationForm
+    title = _("Change the organisation")
+    intro = _("What was signed keeps the name and the number that stand in the document.")
+    submit_label = _("Save")
+    success_message = _("The organisation is saved.")
+
+    def get_initial(self) -> dict[str, Any]:
+        return {
+            "name_ko": self.object.name_ko,
+            "name_en": self.object.name_en,
+            "registration_number": self.object.shown_registration_number,
+        }
+
+    def perform(self, form: Any) -> Organisation:
+        return edit_organisation(actor=self.request.user, organisation=self.object, **form.cleaned_data)
 
 
 class MemberInvite(ObjectGate, ObjectFormPage):

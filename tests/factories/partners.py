@@ -55,6 +55,10 @@ class AgreementFactory(factory.django.DjangoModelFactory):
     ceiling_concurrent_gpus = 512
     gpu_classes = factory.LazyFunction(lambda: ["h100-sxm-80", "h200-sxm-141", "a100-sxm-80"])
     state = "active"
+    # The row of a document, as activation needs it; the file itself is of no interest to most tests.
+    document = "agreements/2026/factory.pdf"
+    document_name = "agreement.pdf"
+    document_sha256 = "0" * 64
 
 
 class ProjectFactory(factory.django.DjangoModelFactory):
