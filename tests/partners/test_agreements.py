@@ -198,6 +198,8 @@ def test_the_api_registers_and_refuses(cast: Cast) -> None:
     assert made.status_code == 201, made.content
     one = f"/api/v1/agreements/{made.data['id']}/"
     assert owner.post(one + "activate/").status_code == 403
+    upload = {"document": SimpleUploadedFile("a.pdf", PDF, content_type="application/pdf")}
+    assert officer.post(one + "document/", upload, format="multipart").status_code == 200
     assert officer.post(one + "activate/").data["state"] == "active"
     assert officer.post(one + "activate/").status_code == 409
     assert officer.post("/api/v1/agreements/", terms, format="json").status_code == 422
