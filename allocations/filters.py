@@ -3,17 +3,12 @@
 from typing import ClassVar
 
 import django_filters
-from django.forms.widgets import DateInput
 from django.utils.translation import gettext_lazy as _
 
 from allocations.lifecycle import ALLOCATION, LEASE
 from allocations.models import Allocation, Lease, LedgerEntry
 from cluster.models import Pool
-from common.filters import LinkFilter, state_choices
-
-
-def _day() -> DateInput:
-    return DateInput(attrs={"type": "date"})
+from common.filters import LinkFilter, SinceDayFilter, UntilDayFilter, state_choices
 
 
 class AllocationFilter(django_filters.FilterSet):
@@ -33,8 +28,8 @@ class LeaseFilter(django_filters.FilterSet):
 
     state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(LEASE.states))
     allocation = LinkFilter(label=_("Allocation"), field_name="allocation__public_id")
-    since = django_filters.DateFilter(label=_("From"), field_name="ends_at", lookup_expr="date__gte", widget=_day())
-    until = django_filters.DateFilter(label=_("Until"), field_name="starts_at", lookup_expr="date__lte", widget=_day())
+    since = SinceDayFilter(label=_("From"), field_name="ends_at")
+    until = UntilDayFilter(label=_("Until"), field_name="starts_at")
 
     class Meta:
         model = Lease

@@ -1,10 +1,10 @@
 """One FilterSet for the page and the API."""
 
 import django_filters
-from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from audit.models import AuditEvent
+from common.filters import SinceDayFilter, UntilDayFilter
 
 
 class AuditFilter(django_filters.FilterSet):
@@ -19,11 +19,6 @@ class AuditFilter(django_filters.FilterSet):
         fields: tuple[str, ...] = ()
 
 
-_DAY = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 # `from` is a Python keyword: it cannot be a class attribute by assignment.
-AuditFilter.base_filters["from"] = django_filters.DateFilter(
-    label=_("From"), field_name="at", lookup_expr="date__gte", widget=_DAY
-)
-AuditFilter.base_filters["until"] = django_filters.DateFilter(
-    label=_("Until"), field_name="at", lookup_expr="date__lte", widget=_DAY
-)
+AuditFilter.base_filters["from"] = SinceDayFilter(label=_("From"), field_name="at")
+AuditFilter.base_filters["until"] = UntilDayFilter(label=_("Until"), field_name="at")

@@ -29,7 +29,11 @@ class AuditEvent(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["target_id", "-id"]), models.Index(fields=["actor_id", "-id"])]
+        indexes = [
+            models.Index(fields=["target_id", "-id"]),
+            models.Index(fields=["actor_id", "-id"]),
+            models.Index(fields=["at"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor_label} {self.verb} {self.target_id}"

@@ -245,6 +245,10 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "AgencyRoleEnum": "accounts.models.AgencyRole",
+        "MembershipRoleEnum": "partners.models.Membership.Role",
+    },
 }
 
 # --- Celery -----------------------------------------------------------------------------------------------------

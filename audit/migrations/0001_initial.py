@@ -32,6 +32,7 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(fields=["target_id", "-id"], name="audit_audit_target__f9e927_idx"),
                     models.Index(fields=["actor_id", "-id"], name="audit_audit_actor_i_9fd1a4_idx"),
+                    models.Index(fields=["at"], name="audit_audit_at_c42b4b_idx"),
                 ],
             },
         ),

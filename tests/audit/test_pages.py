@@ -78,6 +78,7 @@ def test_page_and_api_filter_alike(cast: Cast, events: list[AuditEvent]) -> None
         ({"target": cast.agreement.public_id}, 1),
         ({"from": today.isoformat(), "until": today.isoformat()}, 3),
         ({"from": later}, 0),
+        ({"from": "0001-01-01", "until": "9999-12-31"}, 3),
         ({"until": (today - timedelta(days=1)).isoformat()}, 0),
     ):
         assert len(client.get(EVENTS, ask).context["object_list"]) == count, ask
