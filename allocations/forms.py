@@ -9,10 +9,10 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import SshKey
 from allocations.models import Lease
+from common.moments import FIRST_YEAR, LAST_YEAR
 
 JUST_PAST = timedelta(minutes=2)
 """A browser's minute that has begun still means now."""
-FIRST_YEAR, LAST_YEAR = 2000, 2100
 NO_LENGTH = ""
 LENGTHS = [
     ("3600", _("1 hour")),

@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from allocations.models import Allocation, Lease, LedgerEntry
+from common.moments import MomentField
 from common.quantities import seconds_to_hours
 from telemetry.serializers import SampleSerializer
 
@@ -118,15 +119,15 @@ class BookSerializer(serializers.Serializer):
 
     allocation = serializers.CharField(max_length=40, help_text="id of the allocation")
     device_count = serializers.IntegerField(min_value=1, max_value=100_000)
-    starts_at = serializers.DateTimeField()
-    ends_at = serializers.DateTimeField()
+    starts_at = MomentField()
+    ends_at = MomentField()
     note = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
 
 
 class ExtendSerializer(serializers.Serializer):
     """The new end."""
 
-    ends_at = serializers.DateTimeField()
+    ends_at = MomentField()
 
 
 class ReclaimSerializer(serializers.Serializer):
@@ -179,12 +180,12 @@ class AskWindowSerializer(serializers.Serializer):
 
     pool = serializers.CharField(max_length=60, help_text="id or name of the pool")
     gpus = serializers.IntegerField(min_value=1, max_value=100_000, default=1)
-    until = serializers.DateTimeField()
+    until = MomentField()
 
     def get_fields(self) -> dict[str, Any]:
         """`from` is a word of Python's."""
         fields: dict[str, Any] = super().get_fields()
-        fields["from"] = serializers.DateTimeField(source="since")
+        fields["from"] = MomentField(source="since")
         return fields
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -6,3 +6,4 @@ from partners.rules import may_manage
 may_propose = may_manage
 may_answer = may_manage
 may_decide = may_run_programme
+may_edit_call = may_run_programme

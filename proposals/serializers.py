@@ -4,9 +4,12 @@ from typing import Any
 
 from rest_framework import serializers
 
+from cluster.models import Pool
+from common.moments import MomentField
 from proposals.asks import MAX_GPUS, MAX_HOURS, MAX_LINES, AskLine, DraftContent
 from proposals.lifecycle import PROPOSAL
 from proposals.models import AwardLine, Call, Decision, Proposal, RequestLine
+from proposals.services.calls import MAX_TEXT, MAX_TITLE
 
 
 class CallSerializer(serializers.ModelSerializer):
@@ -28,6 +31,19 @@ class CallSerializer(serializers.ModelSerializer):
             "is_open",
         )
         read_only_fields = fields
+
+
+class EditCallSerializer(serializers.Serializer):
+    """What is left out stays as it is; `closes_at` null: rolling."""
+
+    title_ko = serializers.CharField(max_length=MAX_TITLE, required=False)
+    title_en = serializers.CharField(max_length=MAX_TITLE, required=False)
+    text_ko = serializers.CharField(max_length=MAX_TEXT, required=False)
+    text_en = serializers.CharField(max_length=MAX_TEXT, required=False)
+    closes_at = MomentField(required=False, allow_null=True)
+    pools: Any = serializers.SlugRelatedField(
+        slug_field="public_id", many=True, required=False, queryset=Pool.objects.all()
+    )
 
 
 class RequestLineSerializer(serializers.ModelSerializer):
@@ -128,8 +144,8 @@ class GivenLineSerializer(serializers.Serializer):
     pool = serializers.CharField(max_length=40)
     gpus = serializers.IntegerField(min_value=1, max_value=MAX_GPUS)
     gpu_seconds = serializers.IntegerField(min_value=1, max_value=MAX_GPUS * MAX_HOURS * 3600)
-    window_from = serializers.DateTimeField()
-    window_until = serializers.DateTimeField()
+    window_from = MomentField()
+    window_until = MomentField()
 
 
 class AwardSerializer(serializers.Serializer):

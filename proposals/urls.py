@@ -8,6 +8,7 @@ app_name = "proposals"
 urlpatterns = [
     path("calls/", calls.CallList.as_view(), name="calls"),
     path("calls/<slug:public_id>/", calls.CallPage.as_view(), name="call"),
+    path("calls/<slug:public_id>/edit/", calls.CallEdit.as_view(), name="call-edit"),
     path("calls/<slug:public_id>/propose/", editor.ProposalNew.as_view(), name="proposal-new"),
     path("calls/<slug:public_id>/check/", editor.ProposalCheck.as_view(), name="proposal-check"),
     path("proposals/", proposals.ProposalList.as_view(), name="proposals"),

@@ -2,15 +2,21 @@
 
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from common.form_pages import ObjectFormPage
+from common.gates import ObjectGate
 from common.tables import Column
 from common.templatetags.bitgoeul import moment
 from common.web import ListPage, ObjectPage
 from partners.selectors import managed_agreements
 from proposals.filters import CallFilter
+from proposals.forms import CallForm
 from proposals.models import Call, Proposal
+from proposals.rules import may_edit_call
 from proposals.selectors import gpu_classes_of
+from proposals.services.calls import edit_call, is_over, terms_of
 
 
 class CallList(ListPage):
@@ -50,6 +56,29 @@ class CallPage(ObjectPage):
         return super().get_context_data(
             gpu_classes=gpu_classes_of(self.object),
             agreements=managed_agreements(user),
+            may_edit=may_edit_call.test(user, None) and not is_over(self.object, timezone.now()),
             own_proposals=[] if user.is_agency else Proposal.objects.visible_to(user).filter(call=self.object)[:10],
             **kwargs,
         )
+
+
+class CallEdit(ObjectGate, ObjectFormPage):
+    model = Call
+    object_name = "call"
+    gate = may_edit_call
+    form_class = CallForm
+    title = _("Change the call")
+    intro = _("A draft can be changed in everything. Of an open call: the texts, and a later cut-off.")
+    submit_label = _("Save")
+    success_message = _("The call is saved.")
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "call": self.object}
+
+    def get_initial(self) -> dict[str, Any]:
+        said = terms_of(self.object)
+        texts = {name: getattr(said, name) for name in ("title_ko", "title_en", "text_ko", "text_en", "closes_at")}
+        return {**texts, "pools": [pool.public_id for pool in said.pools]}
+
+    def perform(self, form: Any) -> Call:
+        return edit_call(actor=self.request.user, call=self.object, terms=form.terms())

@@ -63,6 +63,17 @@ def test_nonsense_is_never_a_500(stage: Stage, field: str, value: Any) -> None:
     assert 400 <= response.status_code < 500
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_the_ends_of_the_calendar_are_a_400_wherever_a_moment_is_asked_for(stage: Stage, moment: str) -> None:
+    api, lease = client(stage.cast.owner), stage.book(1)
+    for field in ("starts_at", "ends_at"):
+        assert api.post("/api/v1/leases/", ask(stage) | {field: moment}, format="json").status_code == 400
+    assert api.post(f"/api/v1/leases/{lease.public_id}/extend/", {"ends_at": moment}, format="json").status_code == 400
+    query = {"pool": stage.pool.name, "from": stage.now.isoformat(), "until": moment}
+    assert api.get("/api/v1/availability/", query).status_code == 400
+    assert api.get("/api/v1/availability/", query | {"from": moment}).status_code == 400
+
+
 def test_availability_answers_with_capacity_and_the_next_window(stage: Stage) -> None:
     stage.book(10)
     start = stage.now + timedelta(hours=1)

@@ -38,14 +38,16 @@ proposal-accept proposal-detail proposal-refuse proposal-submit proposal-withdra
 proposals:proposal-accept proposals:proposal-edit proposals:proposal-refuse proposals:proposal-withdraw
 """
 KNOCK = """
-agreement-document partners:agreement-resume proposal-award proposal-decline proposal-return-for-changes proposal-start-review
+agreement-document
+partners:agreement-resume proposal-award proposal-decline proposal-return-for-changes proposal-start-review
 agreement-suspend agreement-terminate lease-reclaim partners:agreement-activate
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
 agreement-activate agreement-resume device-clean device-detail device-quarantine fleet lease-retry
 node-detail node-drain node-resume partners:agreement-edit partners:agreement-new partners:agreement-suspend
-partners:agreement-terminate partners:organisation-edit partners:organisation-new proposals:award proposals:decline proposals:queue
+partners:agreement-terminate partners:organisation-edit partners:organisation-new
+proposals:award proposals:call-edit proposals:decline proposals:queue
 proposals:return proposals:start-review reports:device reports:device-series reports:fleet reports:fleet-live
 reports:fleet-series reports:node reports:node-drain reports:node-resume reports:nodes sample-detail
 styleguide

@@ -18,6 +18,7 @@ from tests.proposals.stage import make_stage
 
 pytestmark = pytest.mark.django_db
 OURS = [route for route in routes() if not route.name.startswith("?")]
+CALLS = ("proposals:call", "proposals:call-edit")
 DENIED = {401, 403, 404}
 
 
@@ -59,7 +60,7 @@ def world() -> dict[str, Any]:
 def _object_of(name: str, world: dict[str, Any]) -> str:
     """Which object's id belongs into the address of this route."""
     last = name.split(":")[-1]
-    if name in ("proposals:call", "proposals:proposal-new", "proposals:proposal-check") or name.startswith("call-"):
+    if name in (*CALLS, "proposals:proposal-new", "proposals:proposal-check") or name.startswith("call-"):
         return str(world["call"])
     if name in ("partners:agreement-new",):
         return str(world["organisation"])

@@ -1,0 +1,26 @@
+"""Moments as the API takes them."""
+
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+"""Years that something of ours may lie in: near the ends of the calendar, zones and sums overflow."""
+
+
+class MomentField(serializers.DateTimeField):
+    """A moment; years outside FIRST_YEAR to LAST_YEAR are refused before anything reckons with them."""
+
+    default_error_messages = {"year": _("Please give a year between {first} and {last}.")}
+
+    def to_internal_value(self, value: Any) -> datetime:
+        """400 in place of an OverflowError, which the year 1 in another zone would raise."""
+        try:
+            moment: datetime = super().to_internal_value(value)
+        except (OverflowError, ValueError):
+            self.fail("year", first=FIRST_YEAR, last=LAST_YEAR)
+        if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+            self.fail("year", first=FIRST_YEAR, last=LAST_YEAR)
+        return moment
