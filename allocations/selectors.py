@@ -1,5 +1,6 @@
 """What is free, what is promised, what is left. Reads only; every answer costs a fixed number of queries."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +22,9 @@ LEAD = timedelta(minutes=10)
 
 FRESH = timedelta(minutes=2)
 """A measurement older than this is shown as a gap."""
+
+Window = tuple[datetime, datetime]
+"""[start, end)"""
 
 _EARLY = datetime.min.replace(tzinfo=UTC)
 _OPEN_ALLOCATIONS = ("pending", "active", "suspended", "exhausted")
@@ -133,19 +137,44 @@ def held_leases(starts_at: datetime, ends_at: datetime) -> QuerySet[Lease]:
 
 
 def capacity(pool: Pool, starts_at: datetime, ends_at: datetime) -> Capacity:
-    """The pool in one window: five queries whatever its size."""
-    windows = Placement.objects.filter(overlapping(starts_at, ends_at), device__node__pool=pool)
-    busy = [_as_busy(window) for window in windows.values_list("window", flat=True)]
-    promised = Allocation.objects.filter(
-        pool=pool, state__in=_OPEN_ALLOCATIONS, valid_from__lt=ends_at, valid_until__gt=starts_at
-    ).aggregate(gpus=Sum("concurrent_gpus"))
-    return Capacity(
-        devices=Device.objects.filter(node__pool=pool).exclude(state="retired").count(),
-        bookable=bookable_devices(pool).count(),
-        booked_peak=peak(busy, starts_at, ends_at),
-        free=free_devices(pool, starts_at, ends_at).count(),
-        promised=promised["gpus"] or 0,
+    """The pool in one window: four queries whatever its size."""
+    return capacities([pool], [(starts_at, ends_at)])[pool.pk, (starts_at, ends_at)]
+
+
+def capacities(pools: list[Pool], windows: list[Window]) -> dict[tuple[int, Window], Capacity]:
+    """Each pool in each window, by (pool's key, window): four queries however many of each."""
+    if not pools or not windows:
+        return {}
+    first, last = min(start for start, _end in windows), max(end for _start, end in windows)
+    known = Counter(Device.objects.filter(node__pool__in=pools).exclude(state="retired").values_list("node__pool_id"))
+    bookable = list(bookable_devices(*pools).values_list("node__pool_id", "pk", "state"))
+    taken = Placement.objects.filter(overlapping(first, last), device__node__pool__in=pools)
+    busy: dict[int, list[tuple[int, Busy]]] = {pool.pk: [] for pool in pools}
+    for pool_id, device_id, window in taken.values_list("device__node__pool_id", "device_id", "window"):
+        busy[pool_id].append((device_id, _as_busy(window)))
+    open_allocations = list(
+        Allocation.objects.filter(
+            pool__in=pools, state__in=_OPEN_ALLOCATIONS, valid_from__lt=last, valid_until__gt=first
+        ).values_list("pool_id", "valid_from", "valid_until", "concurrent_gpus")
     )
+    soon = timezone.now() + LEAD
+    found = {}
+    for pool in pools:
+        devices = [(pk, state) for pool_id, pk, state in bookable if pool_id == pool.pk]
+        for start, end in windows:
+            held = {pk for pk, item in busy[pool.pk] if item.start < end and item.end > start}
+            found[pool.pk, (start, end)] = Capacity(
+                devices=known[(pool.pk,)],
+                bookable=len(devices),
+                booked_peak=peak((item for _pk, item in busy[pool.pk]), start, end),
+                free=sum(pk not in held and (start >= soon or state == "available") for pk, state in devices),
+                promised=sum(
+                    gpus
+                    for pool_id, since, until, gpus in open_allocations
+                    if pool_id == pool.pk and since < end and until > start
+                ),
+            )
+    return found
 
 
 def next_free_window(

@@ -27,10 +27,10 @@ def handovers_of(lease_ref: str) -> QuerySet[Handover]:
     return Handover.objects.filter(lease_ref=lease_ref).select_related("device__node").order_by("device_id", "-moment")
 
 
-def bookable_devices(pool: Pool) -> QuerySet[Device]:
-    """Devices of a pool that may be promised: there, not ill, on a node that takes new leases."""
+def bookable_devices(*pools: Pool) -> QuerySet[Device]:
+    """Devices of these pools that may be promised: there, not ill, on a node that takes new leases."""
     return (
-        Device.objects.filter(node__pool=pool, node__state="ready", health__in=("ok", "warn"))
+        Device.objects.filter(node__pool__in=pools, node__state="ready", health__in=("ok", "warn"))
         .exclude(state__in=GONE)
         .select_related("node", "gpu_class")
         .order_by("pk")

@@ -37,9 +37,9 @@ def committed(agreement: Agreement) -> Committed:
     return import_string(settings.COMMITTED_FIGURES)(agreement)
 
 
-def ceilings(agreement: Agreement) -> dict[str, CeilingUse]:
-    """The two ceilings with their use: `gpu_seconds` and `concurrent_gpus`."""
-    used = committed(agreement)
+def ceilings(agreement: Agreement, used: Committed | None = None) -> dict[str, CeilingUse]:
+    """The two ceilings with their use: `gpu_seconds` and `concurrent_gpus`. `used` spares the look-up."""
+    used = used or committed(agreement)
     return {
         "gpu_seconds": CeilingUse(agreement.ceiling_gpu_seconds, used.gpu_seconds),
         "concurrent_gpus": CeilingUse(agreement.ceiling_concurrent_gpus, used.concurrent_gpus),

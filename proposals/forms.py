@@ -180,9 +180,7 @@ def typed_lines(data: QueryDict) -> list[dict[str, str]]:
 class AwardLineForm(forms.Form):
     """What is given on one request line; prefilled with the ask."""
 
-    pool = forms.ModelChoiceField(
-        label=_("Pool"), queryset=Pool.objects.none(), to_field_name="public_id", empty_label=None
-    )
+    pool = forms.TypedChoiceField(label=_("Pool"))
     gpus = forms.IntegerField(
         label=_("GPUs at once"), min_value=0, max_value=MAX_GPUS, help_text=_("0: nothing on this line.")
     )
@@ -200,8 +198,9 @@ class AwardLineForm(forms.Form):
             "window_until": line.window_until,
         }
         super().__init__(*args, **kwargs)
-        field: Any = self.fields["pool"]
-        field.queryset = Pool.objects.filter(gpu_class_id=line.gpu_class_id).select_related("gpu_class")
+        field: Any = self.fields["pool"]  # the pools are read once for all lines, not once a line
+        field.choices = [(pool.public_id, str(pool)) for pool in pools]
+        field.coerce = {pool.public_id: pool for pool in pools}.__getitem__
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

@@ -83,22 +83,35 @@ def judge(
 
 
 def check_lines(agreement: Agreement, lines: list[AskLine], call: Call) -> list[LineCheck]:
-    """What the live panel says about each line of an ask. Capacity is looked up once a pool and window."""
+    """What the live panel says about each line of an ask: a fixed number of queries."""
     verdicts = judge(agreement, lines, committed(agreement))
-    pools = list(call.pools.select_related("gpu_class"))
+    wanted = {line.gpu_class for line in lines}
+    pools = list(call.pools.filter(gpu_class__code__in=wanted).select_related("gpu_class"))
     ceiling = Committed(agreement.ceiling_gpu_seconds, agreement.ceiling_concurrent_gpus)
-    seen: dict[tuple[int, date, date], PoolCapacity] = {}
+    found = pool_capacities(pools, {(line.window_from, line.window_until) for line in lines})
     return [
-        LineCheck(line, refusal, ceiling, before, _roomiest(line, pools, seen))
+        LineCheck(line, refusal, ceiling, before, _roomiest(line, pools, found))
         for line, (before, refusal) in zip(lines, verdicts, strict=True)
     ]
 
 
-def pool_capacity(pool: Pool, first: date, last: date) -> PoolCapacity:
-    """A pool from the beginning of one day to the end of another, in the agency's zone."""
-    start, end = window_of(first, last)
-    found = allocations.capacity(pool, max(start, timezone.now()), end)
-    return PoolCapacity(pool, devices=found.devices, free=found.free, promised=found.promised)
+def pool_capacities(pools: list[Pool], days: set[tuple[date, date]]) -> dict[tuple[int, date, date], PoolCapacity]:
+    """Each pool from the beginning of one day to the end of another, in the agency's zone, by (pool's key, days).
+
+    Four queries however many of each.
+    """
+    now = timezone.now()
+    windows = {}
+    for first, last in days:
+        start, end = window_of(first, last)
+        windows[first, last] = (max(start, now), end)
+    found = allocations.capacities(pools, list(windows.values()))
+    return {
+        (pool.pk, *day): PoolCapacity(pool, devices=one.devices, free=one.free, promised=one.promised)
+        for pool in pools
+        for day, window in windows.items()
+        for one in [found[pool.pk, window]]
+    }
 
 
 def window_of(first: date, last: date) -> tuple[datetime, datetime]:
@@ -152,14 +165,8 @@ def _peak(others: Iterable[AskLine], line: AskLine) -> int:
 
 
 def _roomiest(
-    line: AskLine, pools: list[Pool], seen: dict[tuple[int, date, date], PoolCapacity]
+    line: AskLine, pools: list[Pool], found: dict[tuple[int, date, date], PoolCapacity]
 ) -> PoolCapacity | None:
-    found = []
-    for pool in pools:
-        if pool.gpu_class.code != line.gpu_class:
-            continue
-        key = (pool.pk, line.window_from, line.window_until)
-        if key not in seen:
-            seen[key] = pool_capacity(pool, line.window_from, line.window_until)
-        found.append(seen[key])
-    return max(found, key=lambda capacity: capacity.free, default=None)
+    fitting = [pool for pool in pools if pool.gpu_class.code == line.gpu_class]
+    room = [found[pool.pk, line.window_from, line.window_until] for pool in fitting]
+    return max(room, key=lambda capacity: capacity.free, default=None)

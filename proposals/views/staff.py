@@ -20,7 +20,7 @@ from proposals.filters import QueueFilter
 from proposals.forms import AwardLineForm, AwardReasonForm
 from proposals.models import Proposal
 from proposals.rules import may_decide
-from proposals.selectors import PoolCapacity, committed, listed, pool_capacity
+from proposals.selectors import committed, listed, pool_capacities
 from proposals.services import decisions
 from proposals.views.proposals import ASK_COLUMNS, NUMBER_COLUMN
 
@@ -131,11 +131,17 @@ class Decide(_Decision):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         agreement = self.object.agreement
         used: Committed = committed(agreement, but=self.object)
-        seen: dict[Any, PoolCapacity] = {}
+        pools = list({pool.pk: pool for row in self.rows for pool in row.pools}.values())
+        days = {(row.line.window_from, row.line.window_until) for row in self.rows}
+        found = pool_capacities(pools, days)
+        rows = [
+            (row, [found[pool.pk, row.line.window_from, row.line.window_until] for pool in row.pools])
+            for row in self.rows
+        ]
         return super().get_context_data(
-            rows=[(row, [self._capacity(pool, row.line, seen) for pool in row.pools]) for row in self.rows],
+            rows=rows,
             agreement=agreement,
-            ceilings=ceilings(agreement),
+            ceilings=ceilings(agreement, used),
             gpus_left=max(0, agreement.ceiling_concurrent_gpus - used.concurrent_gpus),
             gpu_seconds_left=max(0, agreement.ceiling_gpu_seconds - used.gpu_seconds),
             **kwargs,
@@ -151,12 +157,6 @@ class Decide(_Decision):
             AwardLineForm(data, prefix=f"lines-{place}", line=line, pools=pools.get(line.gpu_class_id, []))
             for place, line in enumerate(lines)
         ]
-
-    def _capacity(self, pool: Pool, line: Any, seen: dict[Any, PoolCapacity]) -> PoolCapacity:
-        key = (pool.pk, line.window_from, line.window_until)
-        if key not in seen:
-            seen[key] = pool_capacity(pool, line.window_from, line.window_until)
-        return seen[key]
 
     def _placed(self, error: DomainError, rows: list[AwardLineForm]) -> DomainError:
         parts = (error.field or "").split(".")

@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from partners.models import Agreement
 from proposals.models import AwardLine, Proposal
+from tests.factories import PoolFactory
 from tests.proposals.stage import HOUR, Stage, browser
 from tests.queries import MOST_A_PAGE, queries_of
 
@@ -281,6 +282,27 @@ def test_pages_cost_the_same_with_one_row_and_with_fifty(stage: Stage) -> None:
         assert len(statements) <= MOST_A_PAGE, "\n".join(statements)
     statements = queries_of(lambda: owner.get(reverse("proposals:call", args=[stage.call.public_id])))
     assert len(statements) <= MOST_A_PAGE, "\n".join(statements)
+
+
+def test_the_award_page_costs_the_same_with_more_lines_and_more_pools(stage: Stage) -> None:
+    officer = browser(stage.cast.officer)
+    alone = stage.submitted()
+    few = queries_of(lambda: officer.get(url("award", alone)))
+    for number in range(5):
+        stage.call.pools.add(PoolFactory(name=f"more-{number}", gpu_class=stage.pool.gpu_class))
+    proposal = stage.submitted(*[stage.line(gpus=1, smallest_gpus=1)] * 4)
+    many = queries_of(lambda: officer.get(url("award", proposal)))
+    assert len(few) == len(many) <= MOST_A_PAGE, "\n".join(many)
+    assert officer.get(url("award", proposal)).content.decode().count("more-4") >= 4
+
+
+def test_a_pool_of_another_class_cannot_be_chosen_on_the_award_page(stage: Stage) -> None:
+    proposal, foreign = stage.submitted(), PoolFactory(name="foreign")
+    sent = browser(stage.cast.officer).post(
+        url("award", proposal), award_form(stage, proposal, **{"lines-0-pool": foreign.public_id})
+    )
+    assert sent.status_code == 422
+    assert not AwardLine.objects.exists()
 
 
 def test_a_call_that_is_closed_says_so(stage: Stage) -> None:
