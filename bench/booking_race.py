@@ -1,19 +1,19 @@
 """The race of the bookings: 8 writers want the same 8 devices, 200 rounds, through the service.
 
-`python -m bench.booking_race` against DATABASE_URL; makes its own organisation and pool, cancels its leases at the end.
+`python -m bench.booking_race` makes its own organisation and pool, and cancels its leases at the end.
 Prints one JSON object a line: name, value, unit, detail. To beat: 200 winners, 0 overlaps, 0 deadlocks, 2.5 s.
 """
 
-import json
 import logging
-import os
 import secrets
+import sys
 import threading
 import time
 from datetime import timedelta
 from typing import Any
 
-import django
+from bench.results_writer import report
+from bench.servers import django_on_servers
 
 WRITERS, DEVICES, ROUNDS = 8, 8, 200
 
@@ -140,32 +140,28 @@ def _overlaps(devices: list[Any]) -> int:
         return int(cursor.fetchone()[0])
 
 
-def main() -> None:
-    """Run the race and print the results."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    django.setup()
-    from allocations.models import Lease
-    from allocations.services.ending import cancel
+def main() -> int:
+    """Run the race and print the results; 1 unless every round had one winner and nothing overlapped."""
+    with django_on_servers():
+        from allocations.models import Lease
+        from allocations.services.ending import cancel
 
-    deadlocks = _Deadlocks()
-    logging.getLogger("allocations.services.booking").addHandler(deadlocks)
-    user, devices, allocations = _stage()
-    winners, errors, seconds = _race(user, devices, allocations)
-    detail = f"{WRITERS} writers, {DEVICES} devices, {ROUNDS} rounds"
-    if errors:
-        detail += f"; first error: {errors[0]}"
-    for name, value, unit in (
-        ("booking_race_winners", sum(winners), "leases"),
-        ("booking_race_rounds_with_one_winner", winners.count(1), "rounds"),
-        ("booking_race_overlaps", _overlaps(devices), "pairs"),
-        ("booking_race_deadlocks", deadlocks.count, "deadlocks"),
-        ("booking_race_errors", len(errors), "errors"),
-        ("booking_race_seconds", round(seconds, 2), "s"),
-    ):
-        print(json.dumps({"name": name, "value": value, "unit": unit, "detail": detail}))
-    for lease in Lease.objects.filter(allocation__in=allocations, state="scheduled"):
-        cancel(actor=user, lease=lease)
+        deadlocks = _Deadlocks()
+        logging.getLogger("allocations.services.booking").addHandler(deadlocks)
+        user, devices, allocations = _stage()
+        winners, errors, seconds = _race(user, devices, allocations)
+        overlaps = _overlaps(devices)
+        for lease in Lease.objects.filter(allocation__in=allocations, state="scheduled"):
+            cancel(actor=user, lease=lease)
+    detail = {"writers": WRITERS, "devices": DEVICES, "rounds": ROUNDS, "first_error": next(iter(errors), "")}
+    report("booking_race.winners", sum(winners), "leases", **detail)
+    report("booking_race.rounds_with_one_winner", winners.count(1), "rounds", **detail)
+    report("booking_race.overlaps", overlaps, "pairs", **detail)
+    report("booking_race.deadlocks", deadlocks.count, "deadlocks", **detail)
+    report("booking_race.errors", len(errors), "errors", **detail)
+    report("booking_race.seconds", round(seconds, 2), "s", **detail)
+    return int(bool(errors or overlaps) or winners.count(1) != ROUNDS)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
