@@ -61,7 +61,7 @@ def test_the_page_refuses_names_the_rule_and_the_remedy(cast: Cast, draft: Agree
 
 
 def test_the_api_refuses_names_the_rule_and_the_remedy(cast: Cast, draft: Agreement) -> None:
-    refused = api_of(cast.officer).post(url(draft, "activate"))
+    refused = api_of(cast.officer).post(url(draft, "activate"), headers={"accept-language": "en"})
     assert refused.status_code == 422
     assert (refused.data["code"], refused.data["field"]) == ("document_missing", "document")
     assert RULE in refused.data["title"] and REMEDY in refused.data["detail"]
