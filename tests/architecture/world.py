@@ -1,0 +1,89 @@
+"""One object of every noun, and the address that each route has in that world."""
+
+from typing import Any
+
+from django.urls import reverse
+
+from partners.models import Invitation
+from proposals.services import drafting
+from tests.architecture.routes import Route
+from tests.factories import AllocationFactory, LeaseFactory
+from tests.proposals.stage import make_stage
+
+CALLS = ("proposals:call", "proposals:call-edit")
+
+
+def make_world() -> dict[str, Any]:
+    """One object of every noun, all of the organisation `Upstage`, and the cast."""
+    stage = make_stage()
+    cast = stage.cast
+    proposal = stage.draft()
+    proposal = drafting.submit(actor=cast.owner, proposal=proposal)
+    allocation = AllocationFactory(project=cast.project, pool=stage.pool)
+    node = stage.pool.nodes.first()
+    assert node
+    return {
+        "cast": cast,
+        "agreement": cast.agreement.public_id,
+        "allocation": allocation.public_id,
+        "lease": LeaseFactory(allocation=allocation, booked_by=cast.owner).public_id,
+        "organisation": cast.organisation.public_id,
+        "partner": cast.organisation.public_id,
+        "project": cast.project.public_id,
+        "proposal": proposal.public_id,
+        "call": stage.call.public_id,
+        "node": node.public_id,
+        "device": node.devices.first().public_id,
+        "pool": stage.pool.public_id,
+        "person": cast.officer.public_id,
+        "user": cast.teammate,
+        "invitation": Invitation.objects.create(
+            organisation=cast.organisation,
+            email="new@upstage.example.test",
+            role="member",
+            token_hash="0" * 64,
+            expires_at="2099-01-01T00:00:00Z",
+        ),
+    }
+
+
+def _object_of(name: str, world: dict[str, Any]) -> str:
+    """Which object's id belongs into the address of this route."""
+    last = name.split(":")[-1]
+    if name in (*CALLS, "proposals:proposal-new", "proposals:proposal-check") or name.startswith("call-"):
+        return str(world["call"])
+    if name in ("partners:agreement-new",):
+        return str(world["organisation"])
+    if name in ("allocations:book", "allocations:book-check", "allocations:ledger"):
+        return str(world["allocation"])
+    for word in (
+        "agreement",
+        "allocation",
+        "lease",
+        "organisation",
+        "project",
+        "proposal",
+        "node",
+        "device",
+        "pool",
+        "person",
+    ):
+        if last.startswith(word):
+            return str(world[word])
+    owner = {"partners": "organisation", "projects": "project", "proposals": "proposal", "accounts": "person"}
+    if last.startswith("sample"):
+        return str(world["device"])
+    return str(world[owner[name.split(":")[0]]]) if name.split(":")[0] in owner else "none-22222222"
+
+
+def address_of(route: Route, world: dict[str, Any]) -> str:
+    values = {
+        "public_id": _object_of(route.name, world),
+        "user_id": world["cast"].viewer.public_id if "member-remove" in route.name else world["user"].public_id,
+        "invitation_id": world["invitation"].public_id,
+        "pk": "1",
+        "token": "no-such-token",
+        "key": "none",
+        "format": "json",
+    }
+    return reverse(route.name, kwargs={name: values[name] for name in route.parameters})
