@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from bench.booking_race_sql import race as plain_race
+from bench.partner import make_allocation, make_partner
 from bench.results_writer import report
 from bench.servers import django_on_servers
 
@@ -31,62 +32,22 @@ class _Deadlocks(logging.Handler):
 
 
 def _stage() -> tuple[Any, list[Any], list[Any]]:
-    from django.utils import timezone
-
-    from accounts.models import User
-    from allocations.services.awards import create_allocation
     from cluster.models import Device, GpuClass, Node, Pool
-    from common.actors import SEED
-    from partners.models import Agreement, Membership, Organisation
-    from projects.models import Project
 
-    tag, today = secrets.token_hex(4), timezone.localdate()
-    user = User.objects.create_user(f"race-{tag}@bench.invalid", name="Race")
-    organisation = Organisation.objects.create(
-        name_ko="경주", name_en="Race", registration_number=str(secrets.randbelow(9 * 10**9) + 10**9)
-    )
-    Membership.objects.create(organisation=organisation, user=user, role="owner")
+    tag = f"race-{secrets.token_hex(4)}"
     gpu_class, _new = GpuClass.objects.get_or_create(
         code="bench-race", defaults={"name": "Race", "nvml_name": "Race", "memory_mib": 1024}
     )
-    pool = Pool.objects.create(name=f"race-{tag}", gpu_class=gpu_class)
-    node = Node.objects.create(name=f"race-{tag}", pool=pool, token_hash=secrets.token_hex(16))
+    pool = Pool.objects.create(name=tag, gpu_class=gpu_class)
+    node = Node.objects.create(name=tag, pool=pool, token_hash=secrets.token_hex(16))
     devices = [
         Device.objects.create(
             node=node, uuid=f"GPU-{tag}-{index}", index=index, gpu_class=gpu_class, memory_mib=1024, state="available"
         )
         for index in range(DEVICES)
     ]
-    agreement = Agreement.objects.create(
-        organisation=organisation,
-        number=f"RACE-{tag}",
-        title="Race",
-        signed_on=today,
-        valid_from=today - timedelta(days=1),
-        valid_until=today + timedelta(days=365),
-        ceiling_gpu_seconds=10**12,
-        ceiling_concurrent_gpus=10_000,
-        gpu_classes=[gpu_class.code],
-        state="active",
-    )
-    allocations = []
-    for writer in range(WRITERS):
-        project = Project.objects.create(
-            organisation=organisation, agreement=agreement, title="Race", proposal_ref=f"race-{tag}-{writer}"
-        )
-        allocations.append(
-            create_allocation(
-                actor=SEED,
-                project=project,
-                pool=pool,
-                asked_gpu_seconds=10**9,
-                asked_concurrent_gpus=DEVICES,
-                awarded_gpu_seconds=10**9,
-                concurrent_gpus=DEVICES,
-                valid_from=timezone.now() - timedelta(hours=1),
-                valid_until=timezone.now() + timedelta(days=300),
-            )
-        )
+    user, agreement = make_partner(tag, [gpu_class.code])
+    allocations = [make_allocation(agreement, pool, DEVICES, f"{tag}-{writer}") for writer in range(WRITERS)]
     return user, devices, allocations
 
 

@@ -5,13 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bench.results_writer import report
+from bench.servers import open_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,30 +39,34 @@ def seconds_until(url: str, process: "subprocess.Popen[bytes]", limit_seconds: f
     sys.exit(f"{url} did not answer within {limit_seconds:.0f} s")
 
 
-def measure(folder: Path) -> tuple[float, float]:
-    """(seconds to the sign-in page, seconds to /readyz) of one start of three nodes in `folder`."""
+@contextmanager
+def running_demo(folder: Path, **variables: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """(address, process) of a demo of three nodes in `folder`, just started; stopped in order at the end."""
     port = free_port()
-    environment = {**os.environ, "PORT": str(port), "DEMO_DIR": str(folder), "NODES": "3"}
-    for name in ("DATABASE_URL", "REDIS_URL"):
-        environment.pop(name, None)
+    inherited = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    environment = {**inherited, "PORT": str(port), "DEMO_DIR": str(folder), "NODES": "3", **variables}
     process = subprocess.Popen(
         [sys.executable, "-m", "portal.demo"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
     )
     try:
-        page = seconds_until(f"http://127.0.0.1:{port}/accounts/login/", process)
-        return page, page + seconds_until(f"http://127.0.0.1:{port}/readyz", process)
+        yield f"http://127.0.0.1:{port}", process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
 
 
+def measure(folder: Path) -> tuple[float, float]:
+    """(seconds to the sign-in page, seconds to /readyz) of one start of three nodes in `folder`."""
+    with running_demo(folder) as (url, process):
+        page = seconds_until(f"{url}/accounts/login/", process)
+        return page, page + seconds_until(f"{url}/readyz", process)
+
+
 def main() -> None:
     """Two starts: cold (nothing in the folder) and resumed."""
-    (ROOT / "var").mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=ROOT / "var") as name:
-        folder = Path(name) / "demo"
+    with open_folder("bitgoeul-bench-") as folder:
         for kind in ("first", "again"):
-            page, ready = measure(folder)
+            page, ready = measure(folder / "demo")
             report(f"demo_start.{kind}_page", round(page, 1), "s", nodes=3)
             report(f"demo_start.{kind}_ready", round(ready, 1), "s", nodes=3)
 

@@ -29,20 +29,25 @@ FIXED = {
 
 
 @contextmanager
+def open_folder(prefix: str) -> Iterator[Path]:
+    """A folder for a while that others may pass through: as root, the database server runs as somebody else."""
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+@contextmanager
 def django_on_servers() -> Iterator[None]:
     """Servers (those of DATABASE_URL and REDIS_URL where both are set), tables, and Django set up in this process."""
-    with tempfile.TemporaryDirectory(prefix="bitgoeul-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # as root, PostgreSQL runs as somebody else, who must pass through
-        with EmbeddedServices(folder) as services:
-            os.environ.update(make_secrets())
-            os.environ.update(FIXED, MEDIA_ROOT=str(folder / "media"), DEMO_DIR=str(folder / "demo"))
-            os.environ.update(DATABASE_URL=services.database_url, REDIS_URL=services.redis_url)
-            subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, check=True)
-            import django
+    with open_folder("bitgoeul-bench-") as folder, EmbeddedServices(folder) as services:
+        os.environ.update(make_secrets())
+        os.environ.update(FIXED, MEDIA_ROOT=str(folder / "media"), DEMO_DIR=str(folder / "demo"))
+        os.environ.update(DATABASE_URL=services.database_url, REDIS_URL=services.redis_url)
+        subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, check=True)
+        import django
 
-            django.setup()
-            yield
-            from django.db import connections
+        django.setup()
+        yield
+        from django.db import connections
 
-            connections.close_all()
+        connections.close_all()

@@ -8,10 +8,11 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 @dataclass(frozen=True)
 class Route:
-    """One address: `name` with its namespace, the pattern's parameter names."""
+    """One address: `name` with its namespace, the pattern's parameter names, whether its page has a form."""
 
     name: str
     parameters: frozenset[str]
+    has_form: bool = False
 
 
 FOREIGN = ("admin:", "account_", "mfa_", "usersessions_", "set_language", "api-schema", "api-docs")
@@ -31,4 +32,5 @@ def _walk(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[Rou
             yield from _walk(entry.url_patterns, inner)
         else:
             name = f"{prefix}{entry.name}" if entry.name else f"?{prefix}{entry.pattern}"
-            yield Route(name, frozenset(entry.pattern.converters or entry.pattern.regex.groupindex))
+            form = getattr(getattr(entry.callback, "view_class", None), "form_class", None)
+            yield Route(name, frozenset(entry.pattern.converters or entry.pattern.regex.groupindex), form is not None)

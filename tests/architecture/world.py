@@ -23,6 +23,7 @@ def make_world() -> dict[str, Any]:
     node = stage.pool.nodes.first()
     assert node
     return {
+        "stage": stage,
         "cast": cast,
         "agreement": cast.agreement.public_id,
         "allocation": allocation.public_id,

@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from portal.demo.otp import PERIOD_SECONDS, current_code
 from tests.e2e.chromium import find_chromium
+from tests.folders import open_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "var" / "screenshots"
@@ -79,32 +80,31 @@ def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+def demo() -> Iterator[RunningDemo]:
     """`make demo` with one node, on a free port, in a folder of its own."""
-    folder = ROOT / "var" / "e2e" / f"demo-{os.getpid()}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    log = folder.parent / f"demo-{os.getpid()}.log"
     port = _free_port()
-    environment = {
+    url = f"http://127.0.0.1:{port}"
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if name not in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "PYTEST_CURRENT_TEST")
     }
-    environment |= {"PORT": str(port), "DEMO_DIR": str(folder), "NODES": "1"}
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "portal.demo"], cwd=ROOT, env=environment, stdout=out, stderr=out
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_ready(url, process, log)
-        yield RunningDemo(url, folder, json.loads((folder / "accounts.json").read_text()), process)
-    finally:
-        process.send_signal(signal.SIGTERM)
+    with open_folder("bitgoeul-e2e-") as top:
+        folder, log = top / "demo", top / "demo.log"
+        environment = {**inherited, "PORT": str(port), "DEMO_DIR": str(folder), "NODES": "1"}
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "portal.demo"], cwd=ROOT, env=environment, stdout=out, stderr=out
+            )
         try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
+            _wait_until_ready(url, process, log)
+            yield RunningDemo(url, folder, json.loads((folder / "accounts.json").read_text()), process)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 @pytest.fixture(scope="session")
@@ -174,3 +174,10 @@ def shoot(page: Page, name: str) -> None:
     """Keep a screenshot under var/screenshots."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=str(SHOTS / f"{name}.png"), full_page=True)
+
+
+def wait_for_charts(page: Page) -> None:
+    """Until every chart on the page is drawn."""
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.chart')].every(chart => chart.querySelector('canvas, svg, p'))"
+    )
