@@ -86,9 +86,8 @@ def main() -> int:
             seconds_until(f"{url}/readyz", process)
             leases = _wait_for_end(_book_all(_wait_for_devices()))
     starts = [(row.active_at - row.starts_at).total_seconds() for row in leases if row.active_at]
-    ends = [
-        (row.access_gone_at - row.ends_at).total_seconds() for row in leases if row.active_at and row.access_gone_at
-    ]
+    handed = [row for row in leases if row.active_at and row.access_gone_at]
+    ends = [(row.access_gone_at - row.ends_at).total_seconds() for row in handed]
     missed = Counter(f"{row.state}: {row.state_reason or row.end_reason}" for row in leases if row not in handed)
     detail = {"leases": len(leases), "nodes": 3, "devices": DEVICES, "tick_s": 2.0, "not_handed_over": dict(missed)}
     for name, values in (("start", starts), ("end", ends)):
