@@ -4,6 +4,7 @@ import base64
 import binascii
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,11 +31,21 @@ class Environment:
             self._env.read_env(str(dotenv))
 
     def text(self, name: str, default: str | None = None) -> str:
-        """A non-empty string."""
-        value = os.environ.get(name, default)
+        """A non-empty string: the variable, or what stands in the file that NAME_FILE names (secrets of containers)."""
+        value = os.environ.get(name) or self._from_file(name) or default
         if not value:
             stop(name, "is not set")
         return value
+
+    def _from_file(self, name: str) -> str | None:
+        path = os.environ.get(f"{name}_FILE")
+        if not path:
+            return None
+        try:
+            value = Path(path).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            stop(f"{name}_FILE", f"names {path}, which cannot be read ({type(error).__name__})")
+        return value or stop(f"{name}_FILE", f"names {path}, which is empty")
 
     def flag(self, name: str, default: bool = False) -> bool:
         """true/false."""
@@ -51,7 +62,9 @@ class Environment:
         """A Django DATABASES entry out of a postgres:// URL."""
         url = self.text(name)
         try:
-            config = self._env.db_url_config(url)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it warns of an unknown scheme; the line below says it better
+                config = self._env.db_url_config(url)
         except Exception:  # django-environ raises several kinds for a malformed URL
             stop(name, "is not a database URL like postgres://user:password@host:5432/name")
         if config.get("ENGINE") != "django.db.backends.postgresql":

@@ -1,0 +1,65 @@
+"""A missing or malformed variable stops the start with one line; secrets may come from files."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from portal.demo.secrets import make_secrets
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = {
+    **make_secrets(),
+    "DATABASE_URL": "postgres://a:b@127.0.0.1:5432/c",
+    "REDIS_URL": "redis://127.0.0.1:6379/0",
+    "ALLOWED_HOSTS": "portal.example.org",
+    "SITE_URL": "https://portal.example.org",
+    "EMAIL_URL": "consolemail://",
+}
+
+
+def start(**changes: str | None) -> "subprocess.CompletedProcess[str]":
+    """Read the settings as every process does at its start."""
+    given = {name: value for name, value in {**GOOD, **changes}.items() if value is not None}
+    environment = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "portal.settings", **given}
+    words = [sys.executable, "-c", "from django.conf import settings; print(settings.SECRET_KEY)"]
+    return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("SECRET_KEY", None, "is not set"),
+        ("SECRET_KEY", "", "is not set"),
+        ("DATABASE_URL", "sqlite:///x", "must be a PostgreSQL URL"),
+        ("DATABASE_URL", "nonsense", "must be a PostgreSQL URL"),
+        ("REDIS_URL", "127.0.0.1:6379", "must be a URL like redis://"),
+        ("NODE_SIGNING_KEY", "c2hvcnQ=", "32 bytes in base64"),
+        ("SSH_CA_KEY", "not a key", "OpenSSH private key"),
+        ("EMAIL_URL", "carrier-pigeon://", "is not a mail URL"),
+        ("DEBUG", "perhaps", "must be true or false"),
+        ("SECRET_KEY_FILE", "/no/such/file", "cannot be read"),
+        ("ALLOWED_HOSTS", None, "is not set"),
+    ],
+)
+def test_one_line_names_the_variable_and_the_remedy(name: str, value: str | None, words: str) -> None:
+    changes = {name: value, "SECRET_KEY": None} if name.endswith("_FILE") else {name: value}
+    done = start(**changes)
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 1
+    assert len(lines) == 1 and lines[0].startswith(f"bitgoeul: {name} ") and words in lines[0]
+    assert lines[0].endswith("See .env.example.")
+    assert not value or len(value) < 12 or value.startswith("/") or value not in lines[0]  # it might be a secret
+
+
+def test_a_secret_comes_from_its_file(tmp_path: Path) -> None:
+    secret = tmp_path / "secret_key"
+    secret.write_text("from-the-file-" + "x" * 40 + "\n")
+    done = start(SECRET_KEY=None, SECRET_KEY_FILE=str(secret))
+    assert done.stdout.strip() == "from-the-file-" + "x" * 40
+    assert start(SECRET_KEY_FILE=str(secret)).stdout.strip() == GOOD["SECRET_KEY"]  # the variable wins
+    secret.write_text("\n")
+    empty = start(SECRET_KEY=None, SECRET_KEY_FILE=str(secret))
+    assert empty.returncode == 1 and "SECRET_KEY_FILE" in empty.stderr and "empty" in empty.stderr
