@@ -28,7 +28,8 @@ def step_scheduled(lease: Lease, now: datetime) -> bool:
     if now < lease.starts_at - LEAD:
         return False
     placements = open_placements(lease)
-    missing = [row for row in placements if row.device.state != "available" or row.device.node.state in _LOST_NODES]
+    awaited = _promised_before(lease, placements)
+    missing = [row for row in placements if row.device_id in awaited or not _ready(row)]
     if not missing and now < lease.ends_at:
         _prepare(lease, placements)
         return True
@@ -37,6 +38,21 @@ def step_scheduled(lease: Lease, now: datetime) -> bool:
         return True
     gone = [row for row in missing if row.device.state in _GONE or row.device.node.state in _LOST_NODES]
     return _replace(lease, missing if now >= lease.starts_at + PATIENCE else gone, now)
+
+
+def _ready(row: Placement) -> bool:
+    return row.device.state == "available" and row.device.node.state not in _LOST_NODES
+
+
+def _promised_before(lease: Lease, placements: list[Placement]) -> set[int]:
+    """Devices that an earlier lease still has or waits for: they may be free at this moment and are not this lease's.
+
+    A device that comes back late from one lease is wanted by two that are due: the one whose turn it is gets it.
+    """
+    earlier = Placement.objects.filter(
+        device_id__in=[row.device_id for row in placements], released=False, window__startswith__lt=lease.starts_at
+    )
+    return set(earlier.exclude(lease=lease).values_list("device_id", flat=True))
 
 
 def _prepare(lease: Lease, placements: list[Placement]) -> None:

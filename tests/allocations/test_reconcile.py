@@ -203,3 +203,14 @@ def test_the_agency_reclaims_with_a_reason(stage: Stage) -> None:
         "reclaimed",
         "Needed for a security check.",
     )
+
+
+def test_a_device_that_is_back_late_goes_to_the_lease_whose_turn_it_is(stage: Stage) -> None:
+    first = stage.book(12, start=1, hours=0.2)
+    second = stage.book(12, start=1.2, hours=0.2)
+    Device.objects.update(state="cleaning")  # the one before both is late
+    now = second.starts_at - timedelta(minutes=9)
+    assert go(first, now).state == go(second, now).state == "scheduled"
+    Device.objects.update(state="available")
+    assert go(second, now).state == "scheduled"  # asked first, and it still is not its turn
+    assert go(first, now).state == "preparing"
