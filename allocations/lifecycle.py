@@ -50,5 +50,8 @@ LEASE = Lifecycle(
 HELD = ("scheduled", "preparing", "prepare_stuck", "active", "draining", "reclaiming", "reclaim_stuck")
 """States in which a lease keeps its devices."""
 
+LEASE_OVER = ("ended", "cancelled", "failed")
+"""States in which a lease has no device any more."""
+
 OVER = ("expired", "closed")
 """States of an allocation of which nothing more can be booked: what is left unused is written off."""

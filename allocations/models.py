@@ -1,6 +1,6 @@
 """The award as something one can spend, and the bookings made of it."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -158,6 +158,15 @@ class LedgerEntry(models.Model):
         ADJUSTMENT = "adjustment", _("adjusted")
         EXPIRY = "expiry", _("expired")
 
+    WHY: ClassVar[dict[str, Any]] = {
+        **{choice.value: choice.label for choice in Lease.EndReason},
+        "extension": _("extended"),
+        "extension not acknowledged": _("a node did not confirm the extension"),
+        "allocation expired": _("the term of the allocation is over"),
+        "allocation closed": _("the allocation was closed"),
+    }
+    """The reasons that the services write, in words; anything else is somebody's own text."""
+
     allocation = models.ForeignKey(Allocation, on_delete=models.PROTECT, related_name="ledger")
     lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="ledger", null=True, blank=True)
     kind = models.CharField(max_length=12, choices=Kind.choices)
@@ -178,3 +187,13 @@ class LedgerEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.device_seconds}"
+
+    @property
+    def why(self) -> str:
+        """The reason in the reader's language."""
+        return str(self.WHY.get(self.reason, self.reason))
+
+    @property
+    def by(self) -> str:
+        """Who moved it, for people: what the portal did by itself is the portal's."""
+        return str(_("the portal")) if self.actor_label.startswith("system:") else self.actor_label

@@ -1,5 +1,6 @@
 """What is free, what is promised, what is left. Reads only; every answer costs a fixed number of queries."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,14 +9,14 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
-from allocations.lifecycle import HELD
+from allocations.lifecycle import HELD, LEASE_OVER
 from allocations.models import Allocation, Lease, LedgerEntry, Placement
 from allocations.timeline import FOREVER, Busy, first_window, peak
 from cluster.models import Device, Pool
 from cluster.selectors import bookable_devices
 from partners.policy import Committed
 from telemetry.models import Sample
-from telemetry.selectors import latest, measured_use
+from telemetry.selectors import Point, latest, measured_use, series
 
 LEAD = timedelta(minutes=10)
 """How long before its start a lease is prepared: a device that is not ready now is offered from then on."""
@@ -66,17 +67,31 @@ class LeaseUsage:
 
 @dataclass(frozen=True)
 class LeaseDevice:
-    """One device of a lease and what it measured for this lease; `sample` None: nothing fresh."""
+    """One device of a lease and what it measured for this lease; `sample` None: nothing fresh.
+
+    `mean`: the averages over the whole use, of minutes, once the device is given back; None before, or without one.
+    """
 
     device: Device
     released: bool
     sample: Sample | None
     last_at: datetime | None
+    mean: Point | None = None
 
     @property
-    def figures(self) -> Sample:
-        """The measured figures; all None where nothing fresh was measured, so that a page shows gaps."""
-        return self.sample or Sample()
+    def figures(self) -> Sample | Point:
+        """What to show: averages once it is over, else the newest; all None where nothing was measured."""
+        return self.mean or self.sample or Sample()
+
+    @property
+    def state(self) -> str | None:
+        """The device's state while the lease has it; whose it is and how it is afterwards is not told."""
+        return None if self.released else self.device.state
+
+    @property
+    def health(self) -> str | None:
+        """As `state`."""
+        return None if self.released else self.device.health
 
 
 def committed(agreement: Any) -> Committed:
@@ -218,11 +233,12 @@ def placements_of(lease: Lease) -> list[Placement]:
 
 
 def lease_devices(lease: Lease, now: datetime) -> list[LeaseDevice]:
-    """The devices of a lease, each with its newest sample of this lease's own use: two queries.
+    """The devices of a lease, each with its newest sample of this lease's own use, or its averages: two queries.
 
     Page and API both show these rows, so that neither ever shows what was measured for another lease.
     """
     placements = placements_of(lease)
+    means = _means(lease, placements, now) if lease.state in LEASE_OVER else {}
     span = measured_window(lease, now) if lease.state in ("active", "draining") else None
     samples = latest(placement.device_id for placement in placements) if span else {}
     rows = []
@@ -231,8 +247,18 @@ def lease_devices(lease: Lease, now: datetime) -> list[LeaseDevice]:
         if sample is not None and (span is None or placement.released or not span[0] <= sample.at <= span[1]):
             sample = None
         fresh = sample if sample is not None and sample.at > now - FRESH else None
-        rows.append(LeaseDevice(placement.device, placement.released, fresh, sample.at if sample else None))
+        last_at = sample.at if sample else None
+        mean = means.get(placement.device_id)
+        rows.append(LeaseDevice(placement.device, placement.released, fresh, last_at, mean))
     return rows
+
+
+def _means(lease: Lease, placements: list[Placement], now: datetime) -> dict[int, Point]:
+    span = measured_window(lease, now)
+    if span is None:
+        return {}
+    whole = max(60, math.ceil((span[1] - span[0]).total_seconds()))
+    return {point.device_id: point for point in series([row.device_id for row in placements], *span, whole)}
 
 
 def lease_usage(lease: Lease, now: datetime | None = None) -> LeaseUsage:

@@ -152,6 +152,16 @@ class CertificateSerializer(serializers.Serializer):
     valid_before = serializers.DateTimeField()
 
 
+class MeanSerializer(serializers.Serializer):
+    """Averages of one device over a reservation, out of its minutes."""
+
+    utilisation_percent = serializers.FloatField(allow_null=True)
+    sm_active_percent = serializers.FloatField(allow_null=True)
+    memory_used_mib = serializers.FloatField(allow_null=True)
+    power_watts = serializers.FloatField(allow_null=True)
+    temperature_c = serializers.FloatField(allow_null=True)
+
+
 class LeaseDeviceSerializer(serializers.Serializer):
     """One device of a reservation, and what it last said while it was handed over."""
 
@@ -159,11 +169,12 @@ class LeaseDeviceSerializer(serializers.Serializer):
     node = serializers.CharField(source="device.node.name")
     index = serializers.IntegerField(source="device.index")
     uuid = serializers.CharField(source="device.uuid")
-    state = serializers.CharField(source="device.state")
-    health = serializers.CharField(source="device.health")
+    state = serializers.CharField(allow_null=True, help_text="null once the device is given back")
+    health = serializers.CharField(allow_null=True, help_text="null once the device is given back")
     released = serializers.BooleanField()
     sample = SampleSerializer(allow_null=True, help_text="null while nothing fresh was measured for this reservation")
     last_sample_at = serializers.DateTimeField(source="last_at", allow_null=True)
+    mean = MeanSerializer(allow_null=True, help_text="the averages over the whole use, once it is over")
 
 
 class UsageSerializer(serializers.Serializer):

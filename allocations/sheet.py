@@ -15,7 +15,6 @@ from cluster.models import Device, Grant, Handover
 from cluster.selectors import grants_of, handovers_of
 from telemetry import charts
 
-OVER = ("ended", "cancelled", "failed")
 KEEPS_FILES = ("scheduled", "preparing", "prepare_stuck", "active")
 """States in which there is, or will be, a login folder that the end of the lease deletes."""
 IN_USE = ("active",)

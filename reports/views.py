@@ -45,7 +45,7 @@ class FleetPage(StaffMixin, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(
-            fleet=fleet(timezone.now()), span=wanted_span(self.request).key, spans=list(charts.SPANS), **kwargs
+            fleet=fleet(timezone.now()), span=wanted_span(self.request).key, spans=list(charts.SPANS.values()), **kwargs
         )
 
 
@@ -170,7 +170,7 @@ class DevicePage(StaffMixin, ObjectPage):
             sheet=machines.device_sheet(self.object, timezone.now()),
             charts=pictures,
             span=span,
-            spans=list(charts.SPANS),
+            spans=list(charts.SPANS.values()),
             may_audit=allowed(self.request.user, may_read_audit),
             **kwargs,
         )

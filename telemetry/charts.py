@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Avg, DateTimeField, F, Func, Value
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from cluster.models import Device, Node
 from telemetry.models import DeviceMinute
@@ -24,14 +25,15 @@ class Span:
     key: str
     length: timedelta
     step: timedelta
+    label: Any
 
 
 SPANS = {
     span.key: span
     for span in (
-        Span("1h", timedelta(hours=1), timedelta(minutes=1)),
-        Span("6h", timedelta(hours=6), timedelta(minutes=5)),
-        Span("24h", timedelta(hours=24), timedelta(minutes=15)),
+        Span("1h", timedelta(hours=1), timedelta(minutes=1), gettext_lazy("1 hour")),
+        Span("6h", timedelta(hours=6), timedelta(minutes=5), gettext_lazy("6 hours")),
+        Span("24h", timedelta(hours=24), timedelta(minutes=15), gettext_lazy("24 hours")),
     )
 }
 DEFAULT_SPAN = "1h"

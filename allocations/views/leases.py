@@ -11,7 +11,7 @@ from accounts.models import SshKey
 from accounts.rules import may_read_audit
 from allocations import sheet
 from allocations.filters import LeaseFilter
-from allocations.lifecycle import LEASE
+from allocations.lifecycle import LEASE, LEASE_OVER
 from allocations.models import Lease
 from allocations.rules import may_end, may_enter
 from allocations.selectors import lease_devices, lease_usage
@@ -84,7 +84,7 @@ def live_context(lease: Lease) -> dict[str, Any]:
         "words": sheet.words(lease),
         "rows": lease_devices(lease, now),
         "usage": lease_usage(lease, now),
-        "over": lease.state in sheet.OVER,
+        "over": lease.state in LEASE_OVER,
         "now": now,
     }
 
