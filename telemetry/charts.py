@@ -10,11 +10,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from cluster.models import Device, Node
-from telemetry.models import DeviceMinute
+from telemetry.models import DeviceMinute, Sample
 
 Point = tuple[int, float | None]
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 NODES_ON_A_CHART = 12
+SHORT = timedelta(minutes=30)
+"""Up to here a chart is made of samples: a minute is written only when it is over, and somebody is looking now."""
+SHORT_STEP = timedelta(seconds=20)  # samples come every 10 s, a little early or late: each step has one at least
 DEVICES_ON_A_CHART = 16
 
 
@@ -69,9 +72,12 @@ def devices_series(named: Sequence[tuple[int, str, int]], begin: datetime, end: 
 
     The first step may be cut: minutes that began before `begin` belong to whoever had the devices then.
     """
+    short = end - begin <= SHORT
     step = next((span.step for span in SPANS.values() if end - begin <= span.length), timedelta(minutes=15))
+    step = SHORT_STEP if short else step
     start = floor(begin, step)
-    rows = _minutes(begin, end).filter(device__in=[device_id for device_id, _node, _index in named])
+    rows = _samples(begin, end) if short else _minutes(begin, end)
+    rows = rows.filter(device__in=[device_id for device_id, _node, _index in named])
     if len(named) > DEVICES_ON_A_CHART:
         grouped = _grouped(rows.annotate(name=F("device__node__name")), "utilisation_percent", step)
         return _chart("%", grouped, start, end, step)
@@ -96,12 +102,16 @@ def floor(moment: datetime, step: timedelta) -> datetime:
 
 
 def _minutes(start: datetime, end: datetime) -> Any:
-    return DeviceMinute.objects.filter(minute__gte=start, minute__lt=end).order_by()
+    return DeviceMinute.objects.filter(minute__gte=start, minute__lt=end).annotate(moment=F("minute")).order_by()
+
+
+def _samples(start: datetime, end: datetime) -> Any:
+    return Sample.objects.filter(at__gte=start, at__lt=end).annotate(moment=F("at")).order_by()
 
 
 def _grouped(rows: Any, column: str, step: timedelta) -> dict[Any, dict[datetime, float | None]]:
     """name -> step -> mean."""
-    bucket = Func(Value(step), F("minute"), Value(EPOCH), function="date_bin", output_field=DateTimeField())
+    bucket = Func(Value(step), F("moment"), Value(EPOCH), function="date_bin", output_field=DateTimeField())
     grouped: dict[Any, dict[datetime, float | None]] = {}
     means = rows.annotate(bucket=bucket).values("name", "bucket").annotate(mean=Avg(column))
     for name, at, mean in means.values_list("name", "bucket", "mean"):

@@ -159,3 +159,43 @@ def test_the_series_of_a_lease_never_handed_over_is_empty(stage: Stage) -> None:
     reconcile.reconcile_lease(lease.public_id, now=stage.now)
     answer = sign_in(stage.cast.owner).get(reverse("allocations:lease-series", args=[lease.public_id])).json()
     assert all(not line["points"] for line in answer["series"])
+
+
+def test_a_young_lease_is_drawn_from_its_samples(cast: Cast, allocation: Allocation) -> None:
+    lease = running(allocation, cast.owner, count=1)
+    now = timezone.now()
+    began = now - timedelta(seconds=45)
+    Lease.objects.filter(pk=lease.pk).update(starts_at=began, active_at=began)
+    device = lease.placements.get().device
+    for seconds, percent in ((60, 100), (35, 40), (25, 40), (5, 40)):  # the first is from before the handover
+        measure(device, now - timedelta(seconds=seconds), percent)
+    answer = sign_in(cast.owner).get(reverse("allocations:lease-series", args=[lease.public_id])).json()
+    (line,) = answer["series"]
+    drawn = [value for _at, value in line["points"] if value is not None]
+    assert drawn and set(drawn) == {40}
+
+
+def test_once_it_is_over_page_and_api_show_averages_and_no_state(stage: Stage) -> None:
+    lease = started(stage, count=1)
+    lease = brought_back(go(lease, lease.ends_at), lease.ends_at)
+    back = timedelta(hours=6)  # that was tomorrow's lease; now it is yesterday's
+    moved = {name: getattr(lease, name) - back for name in ("starts_at", "active_at", "drained_at", "ends_at")}
+    Lease.objects.filter(pk=lease.pk).update(**moved)
+    device = placements_of(Lease.objects.get(pk=lease.pk))[0].device
+    whole = moved["active_at"].replace(second=0, microsecond=0) + timedelta(minutes=1)
+    late = moved["ends_at"].replace(second=0, microsecond=0) + timedelta(minutes=2)
+    for minute, percent in ((whole, 20), (whole + timedelta(minutes=1), 60), (late, 100)):  # the last: somebody else's
+        DeviceMinute.objects.create(device=device, minute=minute, samples=6, utilisation_percent=percent)
+    (row,) = sign_in(stage.cast.owner).get(lease.get_absolute_url()).context["rows"]
+    assert row.figures.utilisation_percent == 40
+    (told,) = api_of(stage.cast.owner).get(f"/api/v1/leases/{lease.public_id}/devices/").data
+    assert told["mean"]["utilisation_percent"] == 40
+    assert (told["state"], told["health"], told["sample"]) == (None, None, None)
+
+
+def test_a_statement_says_its_reasons_in_words(stage: Stage) -> None:
+    lease = started(stage, count=1)
+    lease = brought_back(go(lease, lease.ends_at), lease.ends_at)
+    page = sign_in(stage.cast.owner).get(stage.allocation.get_absolute_url()).content.decode()
+    assert "the window ended" in page and "the portal" in page
+    assert "system:reconciler" not in page
