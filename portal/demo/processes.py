@@ -38,6 +38,7 @@ def portal_processes(options: DemoOptions, environment: Mapping[str, str]) -> li
     web = [sys.executable, "-m", "gunicorn", "portal.wsgi:application", "--bind", f"127.0.0.1:{options.port}"]
     web += ["--workers", "2", "--threads", "4", "--worker-class", "gthread", "--graceful-timeout", "5"]
     web += ["--timeout", "60", "--access-logfile", "-"]
+    web += ["--preload"]  # the code is loaded once, not once a worker
     web += ["--no-control-socket"]  # it would be made below the home folder, shared by every demo of the user
     worker = [*CELERY, "worker", "--queues", "portal", "--hostname", "portal@%h", "--pool", "prefork"]
     worker += ["--concurrency", "2", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]

@@ -1,6 +1,7 @@
 """Is the portal ready, and what to tell the person who started it."""
 
 import json
+import re
 import unicodedata
 import urllib.error
 import urllib.request
@@ -9,18 +10,26 @@ from pathlib import Path
 from portal.demo.options import DemoOptions
 
 ROLES_SHOWN = 4
+NODES_READY = re.compile(r'^bitgoeul_nodes\{state="ready"\} (\S+)$', re.MULTILINE)
 
 
-def ask_ready(url: str) -> tuple[bool, str]:
-    """(ready, what /readyz said or why it could not be asked)."""
+def ask(url: str) -> tuple[bool, str]:
+    """(answered 200, what was said or why it could not be asked)."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback never goes through a proxy
     try:
-        with opener.open(f"{url}/readyz", timeout=5) as answer:
-            return answer.status == 200, answer.read(400).decode(errors="replace")
+        with opener.open(url, timeout=5) as answer:
+            return answer.status == 200, answer.read(100_000).decode(errors="replace")
     except urllib.error.HTTPError as error:
         return False, f"{error.code} {error.read(400).decode(errors='replace')}"
     except (OSError, ValueError) as error:
         return False, str(error)
+
+
+def nodes_joined(url: str) -> int:
+    """How many nodes the portal counts as ready; 0 where it cannot be asked."""
+    answered, words = ask(f"{url}/metrics")
+    found = NODES_READY.search(words) if answered else None
+    return int(float(found[1])) if found else 0
 
 
 def read_accounts(folder: Path) -> list[dict[str, object]]:

@@ -11,7 +11,8 @@ from typing import Self
 
 from portal.demo import orphans, processes, workloads
 from portal.demo.options import DemoOptions, node_environment, portal_environment
-from portal.demo.readiness import ask_ready, greeting
+from portal.demo.prepared import is_prepared, mark_prepared
+from portal.demo.readiness import ask, greeting, nodes_joined
 from portal.demo.secrets import keep_secrets
 from portal.embedded import EmbeddedError, EmbeddedServices
 from portal.embedded.lock import FolderLock
@@ -22,6 +23,8 @@ from tools.catalogue import compile_if_stale
 LOOK_SECONDS = 0.25
 STATE_FILE_SECONDS = 60.0
 SLOW_SECONDS = 60.0
+JOIN_SECONDS = 20.0
+PREPARE = "seed_demo"
 
 
 class Stopped(Exception):
@@ -91,7 +94,7 @@ class Demo:
         for name in self.services.tend():
             say(f"{name} died and was started again")
         for child in self.children:
-            if child.spec.name in ("migrate", "seed_demo") or not child.restart_due():
+            if child.spec.name == PREPARE or not child.restart_due():
                 continue
             say(f"{child.spec.name} died ({child.exit_text}) and is started again; log: {child.spec.log_path}")
             child.start()
@@ -136,22 +139,36 @@ def prepare_folder(options: DemoOptions) -> None:
         (options.node_folder(node) / "sandbox").mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def start_nodes(demo: Demo, redis_url: str) -> None:
-    """Simulators, then, when their state is there, agents."""
-    options, environment = demo.options, node_environment(redis_url=redis_url)
-    for node in options.node_names:
-        demo.start(processes.simulator_process(options, node, environment))
+def start_simulators(demo: Demo, environment: Mapping[str, str]) -> None:
+    """One process a node; they need nothing of the portal."""
+    for node in demo.options.node_names:
+        demo.start(processes.simulator_process(demo.options, node, environment))
+
+
+def start_agents(demo: Demo, environment: Mapping[str, str]) -> None:
+    """When the state of the simulated GPUs is there. An agent waits by itself for a portal that is still starting."""
+    options = demo.options
     for node in options.node_names:
         state = options.node_folder(node) / "nvml.state"
         demo.wait_for(state.exists, STATE_FILE_SECONDS, f"the simulated GPUs of {node}")
         demo.start(processes.agent_process(options, node, environment))
 
 
-def wait_until_ready(demo: Demo) -> None:
-    """Until /readyz answers 200; says what it waits for when that takes long."""
+def prepare(demo: Demo, environment: Mapping[str, str]) -> None:
+    """Tables, story, accounts, tokens; nothing where this code has prepared this database before."""
+    options, database_url = demo.options, environment["DATABASE_URL"]
+    if is_prepared(options, database_url):
+        return
+    say("tables, the story and its accounts")
+    demo.run_once(processes.manage(options, environment, PREPARE, "--migrate", "--dir", str(options.folder)))
+    mark_prepared(options, database_url)
+
+
+def wait_until(demo: Demo, answered: Callable[[], tuple[bool, str]]) -> None:
+    """Until the answer is yes; says what it waits for when that takes long."""
     tell_at = time.monotonic() + SLOW_SECONDS
     while True:
-        ready, words = ask_ready(demo.options.url)
+        ready, words = answered()
         if ready:
             return
         if time.monotonic() > tell_at:
@@ -160,20 +177,30 @@ def wait_until_ready(demo: Demo) -> None:
         demo.look()
 
 
+def wait_for_nodes(demo: Demo) -> None:
+    """For as long as nodes take to join; one that an operator drained in an earlier run never does."""
+    count = len(demo.options.node_names)
+    until = time.monotonic() + JOIN_SECONDS
+    while nodes_joined(demo.options.url) < count and time.monotonic() < until:
+        demo.look()
+
+
 def bring_up(demo: Demo, environment: Mapping[str, str]) -> None:
-    """Translations, tables, story, portal, nodes."""
+    """Translations, simulated GPUs, tables and story, portal, agents."""
     options = demo.options
     compile_if_stale()
-    say("migrate: the tables")
-    demo.run_once(processes.manage(options, environment, "migrate", "--noinput"))
-    say("seed_demo: the story and its accounts")
-    demo.run_once(processes.manage(options, environment, "seed_demo", "--dir", str(options.folder)))
+    on_nodes = node_environment(redis_url=demo.services.redis_url)
+    start_simulators(demo, on_nodes)
+    prepare(demo, environment)
     say("web, worker, beat")
     for spec in processes.portal_processes(options, environment):
         demo.start(spec)
+    wait_until(demo, lambda: ask(f"{options.url}/healthz"))  # before it, agents would only take the processor from it
     if options.node_names:
         say(f"nodes: {', '.join(options.node_names)}")
-        start_nodes(demo, demo.services.redis_url)
+        start_agents(demo, on_nodes)
+    wait_until(demo, lambda: ask(f"{options.url}/readyz"))
+    wait_for_nodes(demo)
 
 
 def run(options: DemoOptions) -> None:
@@ -196,7 +223,6 @@ def run(options: DemoOptions) -> None:
                 )
                 try:
                     bring_up(demo, environment)
-                    wait_until_ready(demo)
                     say(greeting(options, started_seconds=time.monotonic() - began))
                     while True:
                         demo.look()

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from portal.demo.folder import reset
 from portal.demo.options import DemoOptions, node_environment, read_options
 from portal.demo.processes import parse_exports, portal_processes
-from portal.demo.readiness import ask_ready, table
+from portal.demo.readiness import ask, table
 from portal.demo.secrets import keep_secrets
 from portal.embedded import EmbeddedError
 from portal.embedded.lock import FolderLock
@@ -142,8 +142,11 @@ def test_a_stopped_child_takes_its_session_with_it(folder: Path) -> None:
     assert alive == []
 
 
+PREPARING = "tables, the story and its accounts"
+
+
 @pytest.mark.timeout(400)
-def test_a_whole_demo_survives_a_killed_worker_and_dies_whole_with_its_runner(folder: Path) -> None:
+def test_a_whole_demo_survives_a_killed_worker_dies_whole_with_its_runner_and_resumes(folder: Path) -> None:
     port = str(free_port())
     command, environment = demo_command(PORT=port, DEMO_DIR=str(folder))
     log = folder / "runner.out"
@@ -151,10 +154,11 @@ def test_a_whole_demo_survives_a_killed_worker_and_dies_whole_with_its_runner(fo
         runner = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=out, stderr=out)
     started: list[psutil.Process] = []
     try:
-        wait_for(lambda: runner.poll() is not None or ask_ready(f"http://127.0.0.1:{port}")[0], "never ready")
+        wait_for(lambda: runner.poll() is not None or ask(f"http://127.0.0.1:{port}/readyz")[0], "never ready")
         assert runner.poll() is None, log.read_text()
         wait_for(lambda: "Ctrl-C stops everything" in log.read_text(), "no greeting")
         assert f"http://127.0.0.1:{port}" in log.read_text()
+        assert PREPARING in log.read_text()
         refused = run_demo("reset", DEMO_DIR=str(folder))
         assert refused.returncode == 1 and "already running" in refused.stderr
         worker = next(p for p in psutil.Process(runner.pid).children() if "worker" in p.cmdline())
@@ -168,6 +172,11 @@ def test_a_whole_demo_survives_a_killed_worker_and_dies_whole_with_its_runner(fo
         runner.wait()
         _, alive = psutil.wait_procs(started, timeout=PATIENCE_SECONDS)
         assert alive == []
+        with log.open("wb") as out:
+            runner = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=out, stderr=out)
+        wait_for(lambda: "Ctrl-C stops everything" in log.read_text(), "not resumed")
+        assert PREPARING not in log.read_text()  # the same code has prepared this database
+        started = psutil.Process(runner.pid).children(recursive=True)
     finally:
         runner.kill()
         runner.wait()

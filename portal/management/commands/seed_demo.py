@@ -1,4 +1,4 @@
-"""`manage.py seed_demo --dir FOLDER`: the demonstration's story, its accounts, and the tokens of its nodes."""
+"""`manage.py seed_demo --dir FOLDER [--migrate]`: the demonstration's story, its accounts, the tokens of its nodes."""
 
 import os
 from pathlib import Path
@@ -16,11 +16,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dir", type=Path, required=True)
+        parser.add_argument("--migrate", action="store_true", help="make the tables first, in the same process")
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder: Path = options["dir"]
         if not folder.is_dir():
             raise CommandError(f"{folder} is not a folder")
+        if options["migrate"]:
+            call_command("migrate", interactive=False, stdout=self.stdout)
         accounts = tell(folder)
         names = [f"gpu-{number:02d}" for number in range(1, int(os.environ.get("NODES", "3")) + 1)]
         for name in missing_nodes(names):

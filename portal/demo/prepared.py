@@ -1,0 +1,62 @@
+"""Is the database already migrated and seeded by this very code? Then a second start need not load Django twice for it.
+
+The answer stands in the database itself, as its comment: it comes and goes with the data.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+from psycopg2 import sql
+
+from portal.demo.options import REPOSITORY, DemoOptions
+
+MARK = "bitgoeul demo "
+TIMEOUT_SECONDS = 5
+
+
+def _sources() -> Iterator[Path]:
+    """Whatever decides what migrating and seeding write."""
+    yield REPOSITORY / "requirements.txt"
+    yield REPOSITORY / "portal" / "management" / "commands" / "seed_demo.py"
+    yield from sorted((REPOSITORY / "portal" / "seeding").glob("*.py"))
+    yield from sorted(REPOSITORY.glob("*/migrations/*.py"))
+
+
+def fingerprint(options: DemoOptions) -> str:
+    """Of the code that prepares, and of the nodes that are asked for."""
+    digest = hashlib.sha256(" ".join(options.node_names).encode())
+    for path in _sources():
+        digest.update(f"{path.relative_to(REPOSITORY)}\n".encode() + path.read_bytes())
+    return MARK + digest.hexdigest()
+
+
+def _connection(database_url: str) -> "closing[psycopg2.extensions.connection]":
+    return closing(psycopg2.connect(database_url, connect_timeout=TIMEOUT_SECONDS))
+
+
+def is_prepared(options: DemoOptions, database_url: str) -> bool:
+    """True if nothing is left to do: same code, same nodes, accounts and tokens still there."""
+    files = [options.folder / "accounts.json", *(options.node_folder(node) / "token" for node in options.node_names)]
+    if not all(path.exists() for path in files):
+        return False
+    query = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
+    try:
+        with _connection(database_url) as connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            row = cursor.fetchone()
+    except psycopg2.Error:
+        return False  # the commands that follow say better what is wrong
+    return row is not None and row[0] == fingerprint(options)
+
+
+def mark_prepared(options: DemoOptions, database_url: str) -> None:
+    """Remember it. On a server of somebody else's that may be refused: then the next start prepares again."""
+    try:
+        with _connection(database_url) as connection, connection, connection.cursor() as cursor:
+            name = sql.Identifier(connection.info.dbname)
+            cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS %s").format(name), [fingerprint(options)])
+    except psycopg2.Error:
+        return
