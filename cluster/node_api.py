@@ -26,7 +26,7 @@ from cluster.serializers import (
     ResultSerializer,
 )
 from cluster.services import certificates, commands, inventory, nodes, signing
-from cluster.wire_fields import BoundedJsonParser
+from common.parsers import BoundedJSONParser
 
 MAX_BODY_BYTES = 1024 * 1024
 HEARTBEAT_SECONDS = 5
@@ -47,7 +47,7 @@ class NodeView(APIView):
     authentication_classes = (NodeTokenAuthentication,)
     permission_classes = (IsNode,)
     throttle_classes = (NodeThrottle,) if settings.RATELIMIT_ENABLE else ()
-    parser_classes = (BoundedJsonParser,)
+    parser_classes = (BoundedJSONParser,)
     max_body_bytes = MAX_BODY_BYTES
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

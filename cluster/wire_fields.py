@@ -6,23 +6,10 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
-from rest_framework.exceptions import ParseError
-from rest_framework.parsers import JSONParser
 
 LAST_EPOCH_SECONDS = 32_503_680_000  # the year 3000; datetime ends in 9999
 MAX_DEPTH = 8
 MAX_TEXT = 500
-
-
-class BoundedJsonParser(JSONParser):
-    """JSON; a body nested deeper than Python's stack is malformed like any other."""
-
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        """The decoded body; ParseError for anything else."""
-        try:
-            return super().parse(stream, media_type, parser_context)
-        except RecursionError as error:
-            raise ParseError("The body is nested too deeply.") from error
 
 
 class EpochField(serializers.FloatField):
