@@ -50,5 +50,6 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
 ]
+handler500 = "portal.errors.failed"
 if settings.DEMO:
     urlpatterns.append(path("demo/", include("portal.demo.urls")))
