@@ -8,6 +8,7 @@ import structlog
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
+from common.cache import CONNECTIONS
 from portal.conf.environment import BASE_DIR, Environment, stop
 
 env = Environment()
@@ -122,6 +123,7 @@ CACHES = {
             "LOG_IGNORED_EXCEPTIONS": True,
             "SOCKET_CONNECT_TIMEOUT": 1,
             "SOCKET_TIMEOUT": 1,
+            "CONNECTION_POOL_KWARGS": {"connection_class": CONNECTIONS[REDIS_URL.partition(":")[0]]},
         },
     }
 }
