@@ -21,12 +21,22 @@ from portal.demo.mailbox import read_mailbox
 from portal.demo.otp import current_code
 from portal.demo.workloads import KINDS, WorkloadOrder, place_order
 
+WORDS = {
+    "pretrain": gettext_lazy("pretraining"),
+    "finetune": gettext_lazy("fine-tuning"),
+    "inference": gettext_lazy("inference"),
+    "preprocess": gettext_lazy("data preprocessing"),
+    "idle": gettext_lazy("idle: memory taken, nothing done"),
+    "hung": gettext_lazy("hung: fully utilised, nothing done"),
+}
+"""What the simulated workloads are called."""
+
 
 class WorkloadForm(forms.Form):
     """Which reservation, what kind of work, on how many of its GPUs, for how long."""
 
     lease = forms.CharField(max_length=40)
-    kind = forms.ChoiceField(label=gettext_lazy("Workload"), choices=[(kind, kind) for kind in KINDS])
+    kind = forms.ChoiceField(label=gettext_lazy("Workload"), choices=[(kind, WORDS[kind]) for kind in KINDS])
     gpus = forms.IntegerField(label=gettext_lazy("GPUs"), min_value=1, max_value=64, initial=2)
     minutes = forms.IntegerField(label=gettext_lazy("Minutes"), min_value=1, max_value=240, initial=15)
 
@@ -39,7 +49,9 @@ class DemoPage(TemplateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         user = self.request.user
         leases = Lease.objects.visible_to(user).filter(state="active") if user.is_authenticated else []
-        return super().get_context_data(accounts=_accounts(), leases=leases, kinds=KINDS, **kwargs)
+        return super().get_context_data(
+            accounts=_accounts(), leases=leases, kinds=[(kind, WORDS[kind]) for kind in KINDS], **kwargs
+        )
 
 
 class MailboxPage(TemplateView):

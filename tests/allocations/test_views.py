@@ -327,7 +327,7 @@ def test_the_handover_sheet_shows_each_check(cast: Cast, allocation: Allocation)
         taken_at=timezone.now(),
     )
     page = sign_in(cast.viewer).get(reverse("allocations:lease-handover", args=[lease.public_id])).content.decode()
-    assert "memory_empty" in page and "under 500 MiB" in page and "Not taken yet." in page
+    assert "Memory is empty" in page and "under 500 MiB" in page and "Not taken yet." in page
 
 
 def test_pages_cost_the_same_with_one_row_and_with_fifty(cast: Cast, allocation: Allocation) -> None:
