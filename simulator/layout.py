@@ -82,6 +82,7 @@ STRUCTS: dict[str, list[tuple[str, str, int]]] = {
         "nvmlMemory_v2": "u32 version; u64 total, reserved, free, used",
         "nvmlBAR1Memory": "u64 total, free, used",
         "nvmlUtilization": "u32 gpu, memory",
+        "nvmlViolationTime": "u64 referenceTime, violationTime",
         "nvmlPciInfo": """
             char busIdLegacy[16]; u32 domain, bus, device, pciDeviceId, pciSubSystemId; char busId[32]""",
         "nvmlProcessInfo": "u32 pid; u64 usedGpuMemory; u32 gpuInstanceId, computeInstanceId",

@@ -13,6 +13,7 @@ PAIRS = {
     "nvmlBAR1Memory": "c_nvmlBAR1Memory_t",
     "nvmlUtilization": "c_nvmlUtilization_t",
     "nvmlPciInfo": "nvmlPciInfo_t",
+    "nvmlViolationTime": "c_nvmlViolationTime_t",
     "nvmlProcessInfo": "c_nvmlProcessInfo_v3_t",
     "nvmlProcessUtilizationSample": "c_nvmlProcessUtilizationSample_t",
     "nvmlFieldValue": "c_nvmlFieldValue_t",
