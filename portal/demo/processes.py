@@ -77,6 +77,7 @@ def simulated_library(options: DemoOptions, node: str, environment: Mapping[str,
         check=False,
         cwd=REPOSITORY,
         env=dict(environment),
+        start_new_session=True,  # the terminal's Ctrl-C is for us, who then stop in order
     )
     if done.returncode != 0:
         words = (done.stderr or done.stdout).strip().splitlines()
