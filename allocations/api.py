@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import SshKey
-from allocations import selectors, serializers
+from allocations import selectors, serializers, sheet
 from allocations.filters import AllocationFilter, LeaseFilter
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.services import access, booking, ending, extending, reclaiming
@@ -119,6 +119,12 @@ class LeaseViewSet(ReadViewSet):
         """Its devices, each with the latest sample of this reservation's own use; never of what was before or after."""
         rows = selectors.lease_devices(self.get_object(), timezone.now())
         return Response(serializers.LeaseDeviceSerializer(rows, many=True).data)
+
+    @extend_schema(responses=serializers.SignedHandoverSerializer)
+    @action(detail=True, filterset_class=None, pagination_class=None)
+    def handover(self, request: Request, public_id: str) -> Response:
+        """The evidence of each device at the start and at the end, signed by the portal (Ed25519)."""
+        return Response(sheet.signed_handover(self.get_object()))
 
     @extend_schema(responses=serializers.UsageSerializer)
     @action(detail=True, filterset_class=None, pagination_class=None)

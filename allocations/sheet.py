@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from allocations.models import Lease
 from allocations.selectors import measured_window, placements_of
 from cluster.models import Device, Grant, Handover
 from cluster.selectors import grants_of, handovers_of
+from cluster.services.evidence import canonical, entry_of, sign
 from telemetry import charts
 
 KEEPS_FILES = ("scheduled", "preparing", "prepare_stuck", "active")
@@ -136,6 +138,39 @@ def handover_rows(lease: Lease) -> list[HandoverRow]:
         HandoverRow(device, found.get((device.pk, "start")), found.get((device.pk, "end")))
         for device in devices_of(lease)
     ]
+
+
+def handover_document(lease: Lease) -> dict[str, Any]:
+    """The handover sheet as data: what the portal signs. Moments are ISO 8601 in UTC; None: not taken, or not yet."""
+    return {
+        "format": "bitgoeul-handover-1",
+        "lease": lease.public_id,
+        "organisation": lease.allocation.project.organisation.name_en,
+        "project": lease.allocation.project.title,
+        "pool": lease.allocation.pool.name,
+        "reserved": [lease.starts_at, lease.ends_at],
+        "handed_over_at": lease.active_at,
+        "access_gone_at": lease.access_gone_at,
+        "returned_at": lease.ended_at,
+        "devices": [
+            {
+                "node": row.device.node.name,
+                "index": row.device.index,
+                "uuid": row.device.uuid,
+                "serial": row.device.serial,
+                "gpu_class": row.device.gpu_class.code,
+                "start": entry_of(row.start) if row.start else None,
+                "end": entry_of(row.end) if row.end else None,
+            }
+            for row in handover_rows(lease)
+        ],
+    }
+
+
+def signed_handover(lease: Lease) -> dict[str, Any]:
+    """The document with the portal's signature; `manage.py verify_handover` holds it against the audit log."""
+    document: dict[str, Any] = json.loads(canonical(handover_document(lease)))
+    return sign(document)
 
 
 def team_of(lease: Lease) -> list[Any]:

@@ -16,6 +16,7 @@ urlpatterns = [
     path("leases/<slug:public_id>/live/", leases.LeaseLive.as_view(), name="lease-live"),
     path("leases/<slug:public_id>/series.json", leases.LeaseSeries.as_view(), name="lease-series"),
     path("leases/<slug:public_id>/handover/", leases.HandoverPage.as_view(), name="lease-handover"),
+    path("leases/<slug:public_id>/handover.json", leases.HandoverFile.as_view(), name="lease-handover-file"),
     path("leases/<slug:public_id>/release/", verbs.ReleasePage.as_view(), name="lease-release"),
     path("leases/<slug:public_id>/cancel/", verbs.CancelPage.as_view(), name="lease-cancel"),
     path("leases/<slug:public_id>/extend/", verbs.ExtendPage.as_view(), name="lease-extend"),

@@ -139,6 +139,16 @@ class HandoverPage(_LeaseMixin, ObjectPage):
         return super().get_context_data(rows=sheet.handover_rows(self.object), printed_at=timezone.now(), **kwargs)
 
 
+class HandoverFile(_LeaseMixin, View):
+    """The same as a file that the portal has signed."""
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        signed = sheet.signed_handover(self.object)
+        response = JsonResponse(signed, json_dumps_params={"ensure_ascii": False, "indent": 1})
+        response["Content-Disposition"] = f'attachment; filename="handover-{self.object.public_id}.json"'
+        return response
+
+
 class LeaseSeries(ObjectMixin, View):
     """The points of the utilisation chart."""
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from audit.services import record
 from cluster.lifecycle import COMMAND
 from cluster.models import Device, Grant, Handover, Node, NodeCommand
+from cluster.services import evidence
 from common.actors import SystemActor
 from common.errors import WrongState
 from common.nudge import nudge
@@ -44,14 +45,15 @@ def finish(*, node: Node, command: NodeCommand, generation: int, outcome: str, r
     command.result = result
     command.finished_at = timezone.now()
     command.save(update_fields=["state", "result", "finished_at"])
-    _keep_evidence(command)
+    kept = _keep_evidence(command)
     if outcome == "done":
         _keep_access(command)
     record(
         actor=SystemActor(f"node {node.name}"),
         verb=f"command.{command.verb}",
         target=command,
-        changes={"lease": command.lease_ref, "generation": generation, "outcome": outcome},
+        changes={"lease": command.lease_ref, "generation": generation, "outcome": outcome}
+        | ({"evidence": evidence.digests(kept)} if kept else {}),
     )
     _tell(command.lease_ref)
     return command
@@ -111,28 +113,27 @@ def _is_proved(command: NodeCommand, result: dict[str, Any]) -> bool:
     return passed >= set(command.payload["device_uuids"])
 
 
-def _keep_evidence(command: NodeCommand) -> None:
+def _keep_evidence(command: NodeCommand) -> list[Handover]:
     moment = EVIDENCE.get(command.verb)
     if moment is None:
-        return
+        return []
     asked = command.payload["device_uuids"]
     devices = {device.uuid: device for device in Device.objects.filter(node=command.node, uuid__in=asked)}
-    Handover.objects.bulk_create(
-        (
-            Handover(
-                lease_ref=command.lease_ref,
-                device=devices[check["uuid"]],
-                moment=moment,
-                generation=command.generation,
-                passed=check["passed"],
-                checks=check["checks"],
-                taken_at=command.finished_at or timezone.now(),
-            )
-            for check in command.result.get("checks", [])
-            if check["uuid"] in devices
-        ),
-        ignore_conflicts=True,
-    )
+    kept = [
+        Handover(
+            lease_ref=command.lease_ref,
+            device=devices[check["uuid"]],
+            moment=moment,
+            generation=command.generation,
+            passed=check["passed"],
+            checks=check["checks"],
+            taken_at=command.finished_at or timezone.now(),
+        )
+        for check in command.result.get("checks", [])
+        if check["uuid"] in devices
+    ]
+    Handover.objects.bulk_create(kept, ignore_conflicts=True)
+    return kept
 
 
 def _keep_access(command: NodeCommand) -> None:

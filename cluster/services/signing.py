@@ -21,6 +21,11 @@ def public_key() -> str:
     return base64.b64encode(_key().public_key().public_bytes_raw()).decode()
 
 
+def signature(text: str) -> str:
+    """The portal's Ed25519 signature over a text's UTF-8 bytes, in base64."""
+    return base64.b64encode(_key().sign(text.encode())).decode()
+
+
 def envelope(command: NodeCommand) -> dict[str, str]:
     """{"command": canonical JSON, "signature": base64 Ed25519 over its UTF-8 bytes}; `command.node` is loaded."""
     body: dict[str, Any] = {
@@ -34,4 +39,4 @@ def envelope(command: NodeCommand) -> dict[str, str]:
         "payload": command.payload,
     }
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return {"command": text, "signature": base64.b64encode(_key().sign(text.encode())).decode()}
+    return {"command": text, "signature": signature(text)}
