@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -14,6 +14,7 @@ from allocations.selectors import committed
 from cluster.models import Device
 from notifications.models import Notification
 from partners.models import Agreement, Membership, organisation_ids_of
+from partners.rules import USING
 from proposals.models import Decision, Proposal
 from reports.selectors.fleet import ILL_HEALTH, ILL_STATES, DeviceCounts, device_counts
 
@@ -92,7 +93,7 @@ def partner_home(user: Any) -> PartnerHome | None:
         allocations=list(
             Allocation.objects.filter(project__organisation_id__in=mine, state__in=("active", "pending"))
             .select_related("project", "pool")
-            .annotate(left_seconds=Coalesce(Sum("ledger__device_seconds"), 0))
+            .annotate(left_seconds=Coalesce(Sum("ledger__device_seconds"), 0), usable=Exists(_using(user)))
             .order_by("valid_until")[:ROWS_SHOWN]
         ),
         leases=list(
@@ -101,6 +102,12 @@ def partner_home(user: Any) -> PartnerHome | None:
             .order_by("starts_at")[:ROWS_SHOWN]
         ),
     )
+
+
+def _using(user: Any) -> QuerySet[Membership]:
+    """The membership with which this person may book of an allocation (allocations.rules.may_book asks the same)."""
+    organisation = OuterRef("project__organisation_id")
+    return Membership.objects.filter(user=user, organisation_id=organisation, role__in=USING)
 
 
 def staff_home(user: Any) -> StaffHome:

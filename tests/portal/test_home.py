@@ -35,6 +35,13 @@ def test_a_partner_sees_what_is_left_and_what_runs(cast: Cast) -> None:
     assert lease.public_id not in home(cast.outsider)
 
 
+def test_who_may_not_book_is_not_asked_to(cast: Cast) -> None:
+    allocation = AllocationFactory(project=cast.project)
+    button = f"/allocations/{allocation.public_id}/book/"
+    assert button in home(cast.teammate) and button in home(cast.owner)
+    assert button not in home(cast.viewer)
+
+
 def test_staff_see_the_queue_and_the_fleet(cast: Cast) -> None:
     page = home(cast.officer)
     assert "Proposals that wait" in page and "GPUs in use" in page
