@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -23,6 +24,7 @@ from tests.folders import open_folder
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "var" / "screenshots"
 READY_SECONDS = 180
+ZONE = ZoneInfo("Asia/Seoul")  # where the demo's people live, whatever the clock of this machine says
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -1,12 +1,12 @@
 """What people do in the portal, one function a task, as the tests walk it."""
 
 import re
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import People, RunningDemo, shoot
+from tests.e2e.conftest import ZONE, People, RunningDemo, shoot
 
 LONG_MS = 120_000
 TITLE = "Pretraining of the next Solar LLM"
@@ -35,8 +35,9 @@ def open_form(page: Page, *, title: str, gpus: int, hours: int) -> None:
     page.select_option("[name$='-0-gpu_class']", "h100-sxm-80")
     for name, value in (("gpus", gpus), ("smallest_gpus", 4), ("hours", hours)):
         page.fill(f"[name$='-0-{name}']", str(value))
-    page.fill("[name$='-0-window_from']", date.today().isoformat())
-    page.fill("[name$='-0-window_until']", (date.today() + timedelta(days=30)).isoformat())
+    today = datetime.now(ZONE).date()
+    page.fill("[name$='-0-window_from']", today.isoformat())
+    page.fill("[name$='-0-window_until']", (today + timedelta(days=30)).isoformat())
 
 
 def submit(page: Page) -> str:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e import steps
-from tests.e2e.conftest import People, RunningDemo, shoot
+from tests.e2e.conftest import ZONE, People, RunningDemo, shoot
 
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(600)]
 GPUS = 8  # the whole node
@@ -43,7 +43,7 @@ def leases_under(page: Page, allocation: str) -> set[str]:
 
 
 def test_two_startups_book_the_same_gpus_and_one_gets_them(startups: list[tuple[Page, str]]) -> None:
-    start = datetime.now().replace(minute=0, second=0, microsecond=0) + timedelta(days=2)
+    start = datetime.now(ZONE).replace(minute=0, second=0, microsecond=0) + timedelta(days=2)
     pages = [page for page, _allocation in startups]
     for page, allocation in startups:
         fill(page, allocation, start)
@@ -70,7 +70,7 @@ def test_two_startups_book_the_same_gpus_and_one_gets_them(startups: list[tuple[
 
 def test_a_double_click_and_the_back_button_book_once(startups: list[tuple[Page, str]]) -> None:
     page, allocation = startups[0]
-    start = datetime.now().replace(minute=0, second=0, microsecond=0) + timedelta(days=5)
+    start = datetime.now(ZONE).replace(minute=0, second=0, microsecond=0) + timedelta(days=5)
     before = leases_under(page, allocation)
     page.goto(f"{allocation}book/?device_count=2&starts_at={start:%Y-%m-%dT%H:%M}&length=3600")
     page.locator("#book-form button.btn-primary").dblclick()
