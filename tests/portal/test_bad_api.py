@@ -17,7 +17,7 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from tests.architecture.world import make_world
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(600)]
 
 VALUES: tuple[Any, ...] = (
     None,

@@ -22,7 +22,7 @@ from tests.architecture.routes import routes
 from tests.architecture.world import address_of, make_world
 from tests.html import Form, Input, Reading
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(600)]
 
 WRONG = (
     " ",
