@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 from agent.device_records import Check, DeviceCheck, DeviceHealth, DeviceReading, HealthLevel, NvmlError
 
-Read = Callable[[str], DeviceReading]
 Baseline = Mapping[str, DeviceReading]
 
 EMPTY_MEMORY_MIB = 1024  # the driver's own contexts stay below this
@@ -140,21 +139,14 @@ def return_checks(reading: DeviceReading) -> list[Check]:
 
 
 def run_ladder(
-    read: Read, uuid: str, ladder: Callable[[DeviceReading], list[Check]], baseline: Baseline | None
+    uuid: str,
+    seen: DeviceReading | NvmlError,
+    ladder: Callable[[DeviceReading], list[Check]],
+    baseline: Baseline | None,
 ) -> DeviceCheck:
-    """Read a device and put it through a ladder; a device that does not answer fails the one check `answers`."""
-    try:
-        seen = read(uuid)
-    except NvmlError as error:
-        return DeviceCheck(uuid, False, (Check("answers", False, error.code, "an answer"),))
+    """Put a device's reading through a ladder; a device that gave an error fails the one check `answers`."""
+    if isinstance(seen, NvmlError):
+        return DeviceCheck(uuid, False, (Check("answers", False, seen.code, "an answer"),))
     before = (baseline or {}).get(uuid)
     checks = [*ladder(seen), *(change_checks(seen, before) if before else [])]
     return DeviceCheck(uuid, all(check.passed for check in checks), tuple(checks), seen)
-
-
-def health(read: Read, uuid: str) -> DeviceHealth:
-    """The health of a device; one that does not answer fails, with NVML's code as the reason."""
-    try:
-        return judge(read(uuid))
-    except NvmlError as error:
-        return DeviceHealth(uuid, "fail", (error.code.lower(),))

@@ -38,6 +38,7 @@ class DeviceFacts:
     minor: int | None
     name: str
     serial: str | None
+    part_number: str | None
     pci_bus_id: str
     memory_mib: int
     compute_capability: str | None
@@ -52,6 +53,7 @@ class DeviceFacts:
     compute_mode: str | None
     ecc_enabled: bool | None
     vbios_version: str | None
+    inforom_version: str | None
     nvlink_count: int
     gpm_supported: bool
     numa_node: int | None
@@ -127,6 +129,7 @@ class DeviceReading:
     memory_used_mib: int
     processes: tuple[DeviceProcess, ...]
     temperature_c: int | None
+    power_watts: float | None
     clock_event_reasons: int | None
     ecc_enabled: bool | None
     ecc_sbe_volatile: int | None
@@ -143,12 +146,20 @@ class DeviceReading:
     pcie_generation_max: int | None
     pcie_width: int | None
     pcie_width_max: int | None
+    pcie_replay: int | None
     nvlinks_down: tuple[int, ...]
     nvlink_replay: int | None
     nvlink_recovery: int | None
     fabric_state: int | None
     persistence_mode: bool | None
+    compute_mode: str | None
+    power_limit_watts: float | None
+    power_default_watts: float | None
     mig_enabled: bool | None
+    serial: str | None
+    vbios_version: str | None
+    inforom_version: str | None
+    driver_version: str
 
 
 @dataclass(frozen=True)

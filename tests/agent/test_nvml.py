@@ -1,4 +1,4 @@
-"""agent/nvml.py over the real pynvml and a simulated node. Each scenario is its own process: a library is global."""
+"""agent/nvml over the real pynvml and a simulated node. Each scenario is its own process: a library is global."""
 
 import re
 import subprocess
@@ -37,7 +37,9 @@ def test_pynvml_is_imported_nowhere_else() -> None:
     folders = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
     sources = [file for folder in folders if folder.name not in {"tests", "var"} for file in folder.rglob("*.py")]
     users = [file for file in sources if re.search(r"^\s*(import|from) pynvml", file.read_text(), re.MULTILINE)]
-    assert [file.relative_to(ROOT).as_posix() for file in users] == ["agent/nvml.py"]
+    assert sorted(file.relative_to(ROOT).as_posix() for file in users) == [
+        f"agent/nvml/{name}.py" for name in ("devices", "events", "library", "sampling", "settings")
+    ]
 
 
 def test_the_inventory_knows_every_device(node: SimulatedNode) -> None:
@@ -234,20 +236,35 @@ def test_errors_carry_nvmls_name(node: SimulatedNode) -> None:
     assert act(node, code, "") == "LIB_RM_VERSION_MISMATCH"
 
 
-def test_a_hung_call_stops_no_other_device(node: SimulatedNode) -> None:
+def test_a_hung_call_is_the_failure_of_its_device_alone(node: SimulatedNode) -> None:
     act(
         node,
         """
-        import threading
+        from tests.simulator.nodes import wait_until
         brain = SimNode.open(STATE)
-        brain.inject("nvml_hang", gpu=0, call="nvmlDeviceGetPowerUsage", seconds=300)
-        done = threading.Event()
-        threading.Thread(target=lambda: (nvml.sample(uuids[0]), done.set()), daemon=True).start()
-        assert len(nvml.sample_all(uuids[1:]).samples) == 3 and not done.is_set()
+        brain.inject("nvml_hang", gpu=0, call="nvmlDeviceGetTemperatureV", seconds=300)
+        found = nvml.sample_all(uuids)
+        assert [s.uuid for s in found.samples] == list(uuids[1:])
+        assert [(f.uuid, f.code) for f in found.faults] == [(uuids[0], "STALLED")]
+        silent, = nvml.silences()
+        assert (silent.uuid, silent.call) == (uuids[0], "nvmlDeviceGetTemperatureV") and silent.seconds > 2
+        levels = {h.uuid: (h.level, h.reasons) for h in nvml.healths(uuids)}
+        assert levels.pop(uuids[0]) == ("fail", ("stalled",)) and set(levels.values()) == {("ok", ())}
+        first, *others = nvml.check_ready(uuids)
+        assert [(c.code, c.observed) for c in first.checks] == [("answers", "STALLED")]
+        assert not first.passed and all(c.passed for c in others)
+        assert len(nvml.inventory().devices) == 3
         brain.clear()
-        assert done.wait(20)
+        wait_until(lambda: not nvml.silences())
+        assert nvml.sample(uuids[0]).uuid == uuids[0]
         """,
     )
+
+
+def test_a_driver_that_hangs_at_its_start_is_an_error_and_no_hang(node: SimulatedNode) -> None:
+    node.fault("nvml_hang", call="nvmlInit*", seconds=300)
+    code = "try: nvml.node_facts()\nexcept nvml.NvmlError as e: print(e.code, nvml.silences()[0].call)"
+    assert act(node, code, prelude="from agent import nvml\n") == "STALLED nvmlInit"
 
 
 def test_xids_are_watched_past_the_loss_of_a_device(node: SimulatedNode) -> None:
