@@ -83,6 +83,10 @@ def _text(value: object) -> str:
     return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
 
 
+def _watts(value: float | None) -> str | None:
+    return None if value is None else f"{value:g} W"
+
+
 def condition_checks(reading: DeviceReading) -> list[Check]:
     """The device is well, whoever was on it."""
     action = reading.recovery_action
@@ -119,6 +123,8 @@ def handover_checks(reading: DeviceReading, mig_enabled: bool = False) -> list[C
             else _is("pcie_width", f"x{reading.pcie_width}", f"x{reading.pcie_width_max}")
         ),
         *_is("persistence_mode", reading.persistence_mode, True),
+        *_is("compute_mode", reading.compute_mode, "default"),
+        *_is("power_limit", _watts(reading.power_limit_watts), _watts(reading.power_default_watts)),
         *_is("mig_enabled", reading.mig_enabled, mig_enabled),
     ]
 

@@ -192,6 +192,15 @@ class DeviceCheck:
 
 
 @dataclass(frozen=True)
+class Action:
+    """Something that was done to a device; `result` is done, or NVML's code where it was refused."""
+
+    name: str
+    value: str
+    result: str
+
+
+@dataclass(frozen=True)
 class XidEvent:
     """An XID that the driver reported."""
 

@@ -18,6 +18,7 @@ from agent.pulse import Pulse
 
 log = logging.getLogger(__name__)
 THREAD_STOP_SECONDS = 3.0
+BEAT_SECONDS = 5.0
 
 
 def run(options: AgentOptions) -> int:
@@ -42,6 +43,7 @@ async def _keep(options: AgentOptions) -> int:
     threads[0].start()
     await door.start()
     watch = asyncio.create_task(door.watch())
+    beat = asyncio.create_task(_beat(options, threads[0]))
     threads += [
         threading.Thread(target=dead_man.tell, args=(stop,), name="tell", daemon=True),
         threading.Thread(target=pulse.beat, args=(stop,), name="pulse", daemon=True),
@@ -51,6 +53,7 @@ async def _keep(options: AgentOptions) -> int:
     await asked.wait()
     stop.set()
     watch.cancel()
+    beat.cancel()
     await door.stop()
     ended = await asyncio.to_thread(host.end_everything)
     log.info("stopping: ended %s processes, remaining %s", ended.killed, list(ended.remaining))
@@ -58,3 +61,11 @@ async def _keep(options: AgentOptions) -> int:
         await asyncio.to_thread(thread.join, THREAD_STOP_SECONDS)
     portal.close()
     return 0
+
+
+async def _beat(options: AgentOptions, dead_man: threading.Thread) -> None:
+    """Show the supervisor that the loop goes round and that the dead-man timer lives; without it we are replaced."""
+    while dead_man.is_alive():
+        options.beat_file("keeper").touch()
+        await asyncio.sleep(BEAT_SECONDS)
+    log.error("the dead-man timer has ended")

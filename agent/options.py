@@ -13,7 +13,10 @@ PARTS = ("worker", "sampler", "keeper")
 
 @dataclass(frozen=True)
 class AgentOptions:
-    """One agent. Seconds are the pace of heartbeats and samples; `spool_batches` bounds what waits on disk."""
+    """One agent. Seconds are the pace of heartbeats and samples; `spool_batches` bounds what waits on disk.
+
+    `kernel_log` is /dev/kmsg or a file of its records.
+    """
 
     portal: str
     token_file: Path
@@ -23,12 +26,17 @@ class AgentOptions:
     heartbeat_seconds: float
     sample_seconds: float
     spool_batches: int
+    kernel_log: Path
     part: str | None = None
 
     @property
     def state(self) -> Path:
         """The folder of everything that a restart must not forget."""
         return self.sandbox / "state"
+
+    def beat_file(self, part: str) -> Path:
+        """What a part touches while it goes round; the supervisor replaces one that stands still."""
+        return self.state / f"{part}.beat"
 
     def arguments(self, part: str) -> list[str]:
         """The command line of one part."""
@@ -57,6 +65,7 @@ def parse(words: list[str]) -> AgentOptions:
         heartbeat_seconds=float(os.environ.get("AGENT_HEARTBEAT_SECONDS", "5")),
         sample_seconds=float(os.environ.get("AGENT_SAMPLE_SECONDS", "10")),
         spool_batches=int(os.environ.get("AGENT_SPOOL_BATCHES", "720")),
+        kernel_log=Path(os.environ.get("AGENT_KERNEL_LOG", "/dev/kmsg")),
         part=given.part,
     )
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -18,14 +18,19 @@ from agent.executor import Executor
 from agent.host.base import Host, HostError
 from agent.journal import Journal
 from agent.options import AGENT_VERSION, boot_id
+from agent.own_health import OwnHealth
 from agent.portal_client import PortalClient, PortalError
 from agent.verbs import plain
 
 log = logging.getLogger(__name__)
 HELLO_AGAIN_SECONDS = 600.0
-HEALTH_PATIENCE_SECONDS = 3.0  # a driver that hangs must not silence the node
+HEALTH_EVERY_BEATS = 2  # a reading is some forty calls a device: not with every beat
 REMEMBER_ENDED_SECONDS = 86_400.0
-DEVICE_FIELDS = ("uuid", "index", "name", "serial", "pci_bus_id", "memory_mib", "power_limit_watts")
+DEVICE_FIELDS = (
+    *("uuid", "index", "name", "serial", "part_number", "pci_bus_id", "memory_mib", "power_limit_watts"),
+    *("vbios_version", "inforom_version", "compute_capability", "architecture", "mig_capable", "mig_enabled"),
+    *("nvlink_count", "numa_node", "ecc_enabled"),
+)
 COMMAND_THREADS = 4
 
 
@@ -36,8 +41,8 @@ class Pulse:
         self._journal, self._host, self._portal, self._executor = journal, host, portal, executor
         self._seconds = seconds
         self._runners = ThreadPoolExecutor(COMMAND_THREADS, thread_name_prefix="command")
-        self._driver = ThreadPoolExecutor(1, thread_name_prefix="nvml")
-        self._asked: Future[list[dict[str, Any]]] | None = None
+        self._own = OwnHealth(journal, os.getppid())
+        self._beats = 0
         self._running: set[str] = set()
         self._refused: set[str] = set()
         self._to_check: list[str] = []
@@ -53,7 +58,6 @@ class Pulse:
                 self._try(self.heartbeat)
             stop.wait(max(0.1, self._seconds - (time.monotonic() - started)))
         self._runners.shutdown(wait=False, cancel_futures=True)
-        self._driver.shutdown(wait=False, cancel_futures=True)
 
     def _try(self, call: Callable[[], None]) -> None:
         """One call; what goes wrong is logged and tried again with the next beat."""
@@ -67,6 +71,7 @@ class Pulse:
     def hello(self) -> None:
         """Say who we are; pin the portal's keys the first time. NvmlError where the driver does not answer at all."""
         inventory = nvml.inventory()
+        uuids = [device.uuid for device in inventory.devices]
         answer = self._portal.hello(
             {
                 "boot_id": boot_id(),
@@ -75,7 +80,9 @@ class Pulse:
                 "sent_at": time.time(),
                 "ssh": asdict(self._host.door()),
                 "devices": _devices(inventory),
-                "checks": self._checks([device.uuid for device in inventory.devices]),
+                "faults": [{"index": each.index, "uuid": each.uuid, "code": each.code} for each in inventory.faults],
+                "topology": nvml.topology(uuids),
+                "checks": self._checks(uuids),
                 "leases": self._leases(since=time.time() - REMEMBER_ENDED_SECONDS),
             }
         )
@@ -91,12 +98,16 @@ class Pulse:
         """A sign of life; run what comes back."""
         body = {
             "boot_id": boot_id(),
-            "sent_at": time.time(),
             "devices": self._health(),
             "leases": self._leases(since=None),
             "checks": self._checks(self._to_check),
+            "agent": self._own.look(),
+            "sent_at": time.time(),
         }
+        sent_at = time.time()
         answer = self._portal.heartbeat(body)
+        # The portal's moment lies between our two: the middle errs by half the way there and back at most.
+        self._own.clock_skew_seconds = round((sent_at + time.time()) / 2 - float(answer["now"]), 3)
         self._to_check = [str(uuid) for uuid in answer.get("check", [])]
         for envelope in answer["commands"]:
             self._start(envelope)
@@ -137,26 +148,18 @@ class Pulse:
         ]
 
     def _checks(self, uuids: list[str]) -> list[dict[str, Any]]:
-        """Whether the devices that no lease of ours holds are empty and healthy."""
+        """Whether the devices that no lease of ours holds could be handed over now: the whole ladder."""
         held = {uuid for lease in self._journal.open_leases() for uuid in lease.device_uuids}
-        return plain(nvml.check_empty([uuid for uuid in uuids if uuid not in held]))
+        return plain(nvml.check_ready([uuid for uuid in uuids if uuid not in held]))
 
     def _health(self) -> list[dict[str, Any]]:
-        if self._asked is None:
-            uuids = (self._journal.fact("devices") or "").split(",")
-            self._asked = self._driver.submit(_health_of, [uuid for uuid in uuids if uuid])
-        try:
-            found = self._asked.result(timeout=HEALTH_PATIENCE_SECONDS)
-        except FutureTimeout:
-            log.warning("the driver does not answer in time")
-            return []  # the next beat looks again for the same question's answer
-        self._asked = None
-        return found
-
-
-def _health_of(uuids: list[str]) -> list[dict[str, Any]]:
-    judged = [nvml.health(uuid) for uuid in uuids]
-    return [{"uuid": each.uuid, "health": each.level, "reasons": list(each.reasons)} for each in judged]
+        """Every other beat, what each device's reading shows; a device that does not answer is said to fail."""
+        self._beats += 1
+        if self._beats % HEALTH_EVERY_BEATS != 1:
+            return []
+        uuids = [uuid for uuid in (self._journal.fact("devices") or "").split(",") if uuid]
+        judged = nvml.healths(uuids)
+        return [{"uuid": each.uuid, "health": each.level, "reasons": list(each.reasons)} for each in judged]
 
 
 def _devices(inventory: Inventory) -> list[dict[str, Any]]:

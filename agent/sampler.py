@@ -2,79 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from agent import nvml
-from agent.device_records import DeviceSample, NvmlError, XidEvent
+from agent.device_records import DeviceSample, NvmlError
 from agent.journal import Journal
-from agent.options import AgentOptions, boot_id
-from agent.portal_client import PortalClient, PortalError, pack
+from agent.options import AgentOptions
+from agent.portal_client import PortalClient, PortalError
+from agent.spool import Spool
+from agent.xid_log import XidLog
 from agent.xid_watcher import XidWatcher
 
 log = logging.getLogger(__name__)
-FLUSH_BATCHES = 60  # a round: after an outage the backlog goes out in slices, the newest look is not late for it
 EVENTS_A_CALL = 200
+INVENTORY_SECONDS = 600.0
 RESTART_NVML_SECONDS = 60.0
+REPLACE_SECONDS = 60.0
+"""A thread that hung this long in the driver is given up, and the process with it: a fresh one gets a new client."""
+REPLACE_AGAIN_SECONDS = 900.0
+REPLACED = 75  # exit status; the supervisor starts a new sampler whatever it is
 GONE_CODES = frozenset({"GPU_IS_LOST", "RESET_REQUIRED", "UNINITIALIZED", "DRIVER_NOT_LOADED", "UNKNOWN"})
 PLAIN = (
     *("uuid", "utilisation_percent", "sm_active_percent", "tensor_active_percent", "memory_used_mib"),
     *("power_watts", "energy_mj", "temperature_c"),
 )
-
-
-class Spool:
-    """Batches that wait on disk, oldest first; beyond the bound the oldest are dropped and counted."""
-
-    def __init__(self, folder: Path, journal: Journal, limit: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._folder, self._journal, self._limit = folder, journal, limit
-
-    def put(self, samples: list[dict[str, Any]]) -> int:
-        """Keep a batch; its sequence, which never repeats and never goes back on this node."""
-        sequence = self._journal.count_up("sample_sequence")
-        path = self._folder / f"{sequence:012d}.json.gz"
-        draft = path.with_suffix(".new")
-        draft.write_bytes(pack({"boot_id": boot_id(), "sequence": sequence, "samples": samples}))
-        draft.replace(path)
-        waiting = self.waiting()
-        for old in waiting[: max(0, len(waiting) - self._limit)]:
-            self._drop(old)
-        return sequence
-
-    def waiting(self) -> list[Path]:
-        """What has not gone out yet."""
-        return sorted(self._folder.glob("*.json.gz"))
-
-    def flush(self, portal: PortalClient) -> None:
-        """Send what waits, oldest first; PortalError where the portal is away."""
-        for path in self.waiting()[:FLUSH_BATCHES]:
-            try:
-                portal.samples(path.read_bytes())
-            except PortalError as error:
-                if not error.final:
-                    raise
-                log.warning("a batch was refused for good: %s", error)
-                self._drop(path)
-                continue
-            path.unlink(missing_ok=True)
-        self._tell_gap()
-
-    def _drop(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
-        self._journal.count_up("samples_dropped")
-
-    def _tell_gap(self) -> None:
-        dropped = int(self._journal.fact("samples_dropped") or 0)
-        told = int(self._journal.fact("samples_dropped_told") or 0)
-        if dropped > told:
-            detail = {"batches": dropped - told}
-            self._journal.add_event({"uuid": None, "kind": "samples_dropped", "detail": detail, "at": time.time()})
-            self._journal.remember("samples_dropped_told", str(dropped))
 
 
 def row(sample: DeviceSample) -> dict[str, Any]:
@@ -89,20 +45,48 @@ class Sampler:
     def __init__(self, options: AgentOptions, journal: Journal, portal: PortalClient) -> None:
         self._options, self._journal, self._portal = options, journal, portal
         self.spool = Spool(options.state / "spool", journal, options.spool_batches)
+        self.xids = XidLog(journal, options.kernel_log)
+        self._uuids: tuple[str, ...] = ()
+        self._listed_at: float | None = None
         self._restarted_at = 0.0
+        self._silent: dict[str | None, nvml.Silence] = {}
+        self._last_success: dict[str, float] = {}
 
     def look(self) -> None:
         """Sample every device into the spool."""
+        self._list_when_due()
+        calls = nvml.cost().calls
         try:
-            found = nvml.sample_all()
+            found = nvml.sample_all(self._uuids)
         except NvmlError as error:
             log.warning("no samples: %s", error)
             self._start_again()
             return
         if found.samples:
             self.spool.put([row(sample) for sample in found.samples])
+            self._last_success |= {sample.uuid: sample.at.timestamp() for sample in found.samples}
         if any(fault.code in GONE_CODES for fault in found.faults):
             self._start_again()
+        self._tell_silences()
+        self._tell_cost(nvml.cost().calls - calls, len(found.samples))
+
+    def _list_when_due(self) -> None:
+        """The inventory, at the start, every ten minutes, and after the library was started again."""
+        due = self._listed_at is None or time.monotonic() - self._listed_at > INVENTORY_SECONDS
+        if due or not self._uuids:
+            try:
+                inventory = nvml.inventory()
+            except NvmlError as error:
+                log.warning("no inventory: %s", error)
+                return
+            self._uuids = tuple(device.uuid for device in inventory.devices) or self._uuids
+            self.xids.know(inventory.devices)
+            self._listed_at = time.monotonic()
+
+    @property
+    def uuids(self) -> tuple[str, ...]:
+        """The devices of the last inventory."""
+        return self._uuids
 
     def send(self) -> None:
         """Pass on what waits: samples, then events."""
@@ -116,20 +100,59 @@ class Sampler:
                 log.warning("events were refused for good: %s", error)
             self._journal.drop_events(waiting[-1][0])
 
-    def xid(self, event: XidEvent) -> None:
-        """Keep an XID; it goes out with the next round."""
-        detail, at = {"xid": event.xid}, event.at.timestamp()
-        self._journal.add_event({"uuid": event.uuid or None, "kind": "xid", "detail": detail, "at": at})
+    def must_be_replaced(self) -> bool:
+        """Whether something has hung so long that only a new process will see the device again. Told as an event."""
+        worst = max(nvml.silences(), key=lambda silence: silence.seconds, default=None)
+        if worst is None or worst.seconds < REPLACE_SECONDS:
+            return False
+        if time.time() - float(self._journal.fact("sampler_replaced_at") or 0) < REPLACE_AGAIN_SECONDS:
+            return False
+        self._journal.remember("sampler_replaced_at", str(time.time()))
+        self._event("sampler_replaced", worst.uuid, {"call": worst.call, "seconds": round(worst.seconds)})
+        log.error("%s has hung for %.0f s: this process makes way for a new one", worst.call, worst.seconds)
+        return True
+
+    def _tell_silences(self) -> None:
+        """An event when a device falls silent, and one when it answers again: not one a round."""
+        now = {silence.uuid: silence for silence in nvml.silences()}
+        for uuid, silence in now.items():
+            if uuid not in self._silent:
+                self._event("nvml_stalled", uuid, {"call": silence.call})
+        for uuid, silence in self._silent.items():
+            if uuid not in now:
+                self._event("nvml_answers_again", uuid, {"call": silence.call, "seconds": round(silence.seconds)})
+        self._silent = now
+
+    def _tell_cost(self, calls: int, samples: int) -> None:
+        """What the keeper tells the portal of this process; see agent.own_health."""
+        cost = nvml.cost()
+        said = {
+            "calls_per_sample": round(calls / samples, 1) if samples else None,
+            "cost_p50_us": cost.p50_us,
+            "cost_p99_us": cost.p99_us,
+            "silent": sorted(uuid or "node" for uuid in self._silent),
+            "last_success": self._last_success,
+            "kernel_log": self.xids.readable,
+            "spool_batches": len(self.spool.waiting()),
+        }
+        self._journal.remember("sampler_health", json.dumps(said))
+
+    def _event(self, kind: str, uuid: str | None, detail: dict[str, Any]) -> None:
+        self._journal.add_event({"uuid": uuid, "kind": kind, "detail": detail, "at": time.time()})
 
     def _start_again(self) -> None:
         """A library that has lost a device or its driver finds it again only when started anew."""
         if time.monotonic() - self._restarted_at > RESTART_NVML_SECONDS:
             self._restarted_at = time.monotonic()
-            nvml.restart()
+            self._listed_at = None
+            try:
+                nvml.restart()
+            except NvmlError as error:
+                log.warning("the library could not be shut down: %s", error)
 
 
 def run(options: AgentOptions) -> int:
-    """Until SIGTERM."""
+    """Until SIGTERM, or until only a new process can see a device again."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -137,26 +160,33 @@ def run(options: AgentOptions) -> int:
     portal = PortalClient(options.portal, options.token_file)
     sampler = Sampler(options, journal, portal)
     watcher: XidWatcher | None = None
+    status = 0
     while not stop.is_set():
-        if watcher is None:
-            watcher = _watch(sampler)
+        options.beat_file("sampler").touch()
         sampler.look()
+        if watcher is None or watcher.uuids != sampler.uuids:
+            watcher = _watch(sampler, watcher)
+        sampler.xids.read_kernel()
         try:
             sampler.send()
         except PortalError as error:
             log.warning("%s", error)
+        if sampler.must_be_replaced():
+            status = REPLACED
+            break
         stop.wait(options.sample_seconds - time.time() % options.sample_seconds)
     if watcher is not None:
         watcher.stop()
     portal.close()
-    return 0
+    return status
 
 
-def _watch(sampler: Sampler) -> XidWatcher | None:
-    try:
-        uuids = nvml.enumerate_uuids()[0]
-    except NvmlError:
+def _watch(sampler: Sampler, before: XidWatcher | None) -> XidWatcher | None:
+    """A watcher over the devices that there are now; the one before is let go of."""
+    if before is not None:
+        before.stop()
+    if not sampler.uuids:
         return None
-    watcher = XidWatcher(uuids, sampler.xid)
+    watcher = XidWatcher(sampler.uuids, sampler.xids.told_by_nvml)
     watcher.start()
     return watcher

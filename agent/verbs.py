@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from agent import nvml
 from agent.commands import Command
-from agent.device_records import DeviceCheck, DeviceReading
+from agent.device_records import Action, DeviceCheck, DeviceReading
 from agent.host.base import Host, HostError
 from agent.journal import Journal, LocalLease
+from agent.preparation import put_in_order
 
 SETTLE_TURNS, SETTLE_SECONDS = 6, 0.5  # a driver takes a moment to give back the memory of a process that died
 
@@ -36,12 +37,22 @@ def failed(code: str, **result: Any) -> Answer:
     return Answer("failed", {"error": code, **result})
 
 
-def plain(checks: Iterable[DeviceCheck]) -> list[dict[str, Any]]:
-    """Checks as they go over the wire."""
+def plain(checks: Iterable[DeviceCheck], actions: Mapping[str, Sequence[Action]] | None = None) -> list[dict[str, Any]]:
+    """Checks as they go over the wire, with the reading that they judged and what was done to the device before."""
     return [
-        {"uuid": each.uuid, "passed": each.passed, "checks": [asdict(check) for check in each.checks]}
+        {
+            "uuid": each.uuid,
+            "passed": each.passed,
+            "checks": [asdict(check) for check in each.checks],
+            "reading": None if each.reading is None else _told(each.reading),
+            "actions": [asdict(action) for action in (actions or {}).get(each.uuid, ())],
+        }
         for each in checks
     ]
+
+
+def _told(reading: DeviceReading) -> dict[str, Any]:
+    return {**asdict(reading), "at": reading.at.timestamp(), "nvlinks_down": list(reading.nvlinks_down)}
 
 
 class Verbs:
@@ -60,9 +71,10 @@ class Verbs:
         return answer
 
     def _verify(self, command: Command) -> Answer:
-        reports = nvml.check_ready(command.device_uuids)
         held = self._held_by_others(command.lease)
-        checks = plain(reports)
+        actions = put_in_order(uuid for uuid in command.device_uuids if uuid not in held)
+        reports = nvml.check_ready(command.device_uuids)
+        checks = plain(reports, actions)
         for check in checks:
             if check["uuid"] in held:
                 check["passed"] = False
@@ -150,6 +162,7 @@ class Verbs:
             self._host.end_access(known, tuple(uuid for uuid in uuids if uuid not in held))
             if known.login:
                 self._host.clean_up(known)
+        actions = put_in_order(uuid for uuid in uuids if uuid not in held)
         baseline = {uuid: _reading(raw) for uuid, raw in self._journal.baseline(command.lease).items()}
         for _turn in range(SETTLE_TURNS):
             reports = nvml.check_empty(uuids, baseline=baseline)
@@ -157,7 +170,7 @@ class Verbs:
                 break
             time.sleep(SETTLE_SECONDS)
         clean = all(report.passed for report in reports)
-        return Answer("done" if clean else "failed", {"clean": clean, "checks": plain(reports)})
+        return Answer("done" if clean else "failed", {"clean": clean, "checks": plain(reports, actions)})
 
     def _held_by_others(self, lease: str) -> dict[str, str]:
         """Device UUIDs to the other lease that holds them here."""

@@ -17,7 +17,7 @@ class XidWatcher:
 
     def __init__(self, uuids: Sequence[str], report: Callable[[XidEvent], None]) -> None:
         """`report` is called in the watcher's thread."""
-        self._uuids = list(uuids)
+        self.uuids = tuple(uuids)
         self._report = report
         self._stop = threading.Event()
         self.watching = threading.Event()
@@ -40,7 +40,7 @@ class XidWatcher:
                 self._stop.wait(REBUILD_SECONDS)
 
     def _watch(self) -> None:
-        source = nvml.XidSource(self._uuids)
+        source = nvml.XidSource(self.uuids)
         self.watching.set()
         try:
             while not self._stop.is_set():

@@ -10,11 +10,13 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from allocations.comparison import Figure, compare, harm
 from allocations.models import Lease
 from allocations.selectors import measured_window, placements_of
 from cluster.models import Device, Grant, Handover
 from cluster.selectors import grants_of, handovers_of
 from cluster.services.evidence import canonical, entry_of, sign
+from cluster.templatetags.evidence import FIGURES
 from telemetry import charts
 
 KEEPS_FILES = ("scheduled", "preparing", "prepare_stuck", "active")
@@ -62,6 +64,20 @@ class HandoverRow:
     device: Device
     start: Handover | None
     end: Handover | None
+
+    @property
+    def figures(self) -> list[Figure]:
+        """Every figure of the two readings, side by side."""
+        return compare(_reading(self.start), _reading(self.end), tuple(FIGURES))
+
+    @property
+    def harm(self) -> dict[str, list[Any]]:
+        """What the reservation left behind on this GPU; see allocations.comparison."""
+        return harm(_reading(self.start), _reading(self.end))
+
+
+def _reading(handover: Handover | None) -> dict[str, Any] | None:
+    return handover.reading if handover else None
 
 
 def steps(lease: Lease) -> list[Step]:
@@ -143,7 +159,7 @@ def handover_rows(lease: Lease) -> list[HandoverRow]:
 def handover_document(lease: Lease) -> dict[str, Any]:
     """The handover sheet as data: what the portal signs. Moments are ISO 8601 in UTC; None: not taken, or not yet."""
     return {
-        "format": "bitgoeul-handover-1",
+        "format": "bitgoeul-handover-2",
         "lease": lease.public_id,
         "organisation": lease.allocation.project.organisation.name_en,
         "project": lease.allocation.project.title,
@@ -161,6 +177,7 @@ def handover_document(lease: Lease) -> dict[str, Any]:
                 "gpu_class": row.device.gpu_class.code,
                 "start": entry_of(row.start) if row.start else None,
                 "end": entry_of(row.end) if row.end else None,
+                "harm": row.harm,
             }
             for row in handover_rows(lease)
         ],

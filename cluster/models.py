@@ -77,6 +77,8 @@ class Node(models.Model):
     ssh_host_key = models.TextField(blank=True)
     last_seen_at = models.DateTimeField(_("last heard"), null=True, blank=True)
     clock_skew_seconds = models.FloatField(_("clock skew"), null=True, blank=True, help_text="node minus portal")
+    agent_health = models.JSONField(default=dict, blank=True, help_text="as the agent says it of itself")
+    topology = models.JSONField(default=dict, blank=True, help_text="{UUID: {other UUID: NODE, SYS, ...}}")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = StaffQuerySet.as_manager()
@@ -113,7 +115,15 @@ class Device(models.Model):
     state_reason = models.CharField(max_length=200, blank=True)
     health = models.CharField(_("health"), max_length=10, choices=Health.choices, default=Health.OK)
     health_reasons = models.JSONField(default=list, blank=True, help_text="codes, as the agent reported them")
+    xid_level = models.CharField(
+        max_length=10,
+        choices=Health.choices,
+        default=Health.OK,
+        help_text="the health that XIDs gave it, until forgiven",
+    )
     last_sample_at = models.DateTimeField(null=True, blank=True)
+    facts = models.JSONField(default=dict, blank=True, help_text="the rest of the inventory, as the agent reported it")
+    checked_at = models.DateTimeField(_("checked"), null=True, blank=True, help_text="when it last passed the ladder")
 
     objects = StaffQuerySet.as_manager()
 
@@ -224,6 +234,8 @@ class Handover(models.Model):
     generation = models.PositiveIntegerField()
     passed = models.BooleanField()
     checks = models.JSONField(default=list, help_text="[{code, passed, observed, expected}] as the node measured them")
+    reading = models.JSONField(null=True, help_text="every figure of that moment; null where the device was silent")
+    actions = models.JSONField(default=list, help_text="[{name, value, result}]: what was done to the device before")
     taken_at = models.DateTimeField()
 
     class Meta:
@@ -238,6 +250,46 @@ class Handover(models.Model):
         return f"{self.lease_ref} {self.device_id} {self.moment}"
 
 
+class Inspection(models.Model):
+    """The check ladder for a device that no lease was about: weekly, after quarantine, after a silence."""
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="inspections")
+    passed = models.BooleanField()
+    checks = models.JSONField(default=list, help_text="[{code, passed, observed, expected}]")
+    reading = models.JSONField(null=True)
+    at = models.DateTimeField()
+
+    objects = StaffQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-at"]
+        indexes = [models.Index(fields=["device", "-at"])]
+
+    def __str__(self) -> str:
+        return f"{self.device_id} {self.at:%Y-%m-%d %H:%M:%S} {'passed' if self.passed else 'failed'}"
+
+
+class XidPolicy(models.Model):
+    """What an XID means for a device here: a site's own rule, over the one in cluster/xids.py."""
+
+    public_id = PublicIdField(prefix="xid")
+    xid = models.PositiveIntegerField(_("XID"), unique=True)
+    level = models.CharField(_("health"), max_length=10, choices=Device.Health.choices)
+    tell_partner = models.BooleanField(_("tell the partner"), default=False)
+    repeat_count = models.PositiveSmallIntegerField(_("repeats"), null=True, blank=True)
+    repeat_days = models.PositiveSmallIntegerField(_("within days"), null=True, blank=True)
+    note = models.CharField(_("note"), max_length=200, blank=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    objects = StaffQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["xid"]
+
+    def __str__(self) -> str:
+        return f"XID {self.xid}"
+
+
 class DeviceEvent(models.Model):
     """Something that happened to a device or a node: an XID, a loss, a stalled sampler."""
 
@@ -246,12 +298,17 @@ class DeviceEvent(models.Model):
     kind = models.CharField(max_length=40)
     detail = models.JSONField(default=dict)
     at = models.DateTimeField()
+    partner_told = models.BooleanField(default=True, help_text="false: whoever holds the device is yet to hear of it")
 
     objects = StaffQuerySet.as_manager()
 
     class Meta:
         ordering = ["-at"]
-        indexes = [models.Index(fields=["node", "-at"]), models.Index(fields=["device", "-at"])]
+        indexes = [
+            models.Index(fields=["node", "-at"]),
+            models.Index(fields=["device", "-at"]),
+            models.Index(fields=["id"], condition=models.Q(partner_told=False), name="event_untold"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.at:%Y-%m-%d %H:%M:%S}"

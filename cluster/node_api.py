@@ -89,7 +89,7 @@ class HeartbeatView(NodeView):
 
     def post(self, request: Request) -> Response:
         said = self.parsed(HeartbeatSerializer)
-        node = nodes.hear(node=request.user.node, boot_id=said["boot_id"], sent_at=said["sent_at"])
+        node = nodes.hear(node=request.user.node, boot_id=said["boot_id"], sent_at=said["sent_at"], agent=said["agent"])
         inventory.take_health(node=node, reports=said["devices"])
         if said["checks"]:
             inventory.confirm_idle(node=node, checks=said["checks"])

@@ -1,10 +1,14 @@
 """Questions about the machines."""
 
-from django.db.models import QuerySet
+from datetime import timedelta
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from cluster.models import Device, GpuClass, Grant, Handover, Node, NodeCommand, Pool
 
 GONE = ("offline", "quarantined", "rma", "retired")
+CHECK_EVERY = timedelta(days=7)
 
 
 def gpu_class_choices() -> list[tuple[str, str]]:
@@ -37,10 +41,18 @@ def bookable_devices(*pools: Pool) -> QuerySet[Device]:
     )
 
 
+def checked_before(devices: QuerySet[Device]) -> QuerySet[Device]:
+    """Those of the devices whose regular check is due: none has passed for a week."""
+    return devices.filter(Q(checked_at=None) | Q(checked_at__lt=timezone.now() - CHECK_EVERY))
+
+
 def devices_to_check(node: Node) -> list[str]:
     """UUIDs of the devices of a node that need proof that they are empty and healthy.
 
-    Those in `cleaning`; on a node that was unreachable the free ones too, before anything is promised there again.
+    Those in `cleaning`; the free ones whose weekly check is due; on a node that was unreachable all free ones, before
+    anything is promised there again.
     """
-    states = ("cleaning", "available") if node.state == "fenced" else ("cleaning",)
-    return [str(uuid) for uuid in Device.objects.filter(node=node, state__in=states).values_list("uuid", flat=True)]
+    free = node.devices.filter(state="available")
+    due = free if node.state == "fenced" else checked_before(free)
+    cleaning = node.devices.filter(state="cleaning")
+    return [str(uuid) for uuid in (cleaning | due).order_by("index").values_list("uuid", flat=True)]

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from cluster.models import Device, DeviceEvent, Node, Pool
-from cluster.wire_fields import EpochField, FiniteField, ShortTextField, plain_json
+from cluster.wire_fields import EpochField, FiniteField, ShortTextField, plain_json, small
 
 
 class CheckItemSerializer(serializers.Serializer[Any]):
@@ -17,12 +17,22 @@ class CheckItemSerializer(serializers.Serializer[Any]):
     expected = ShortTextField(required=False, allow_null=True)
 
 
+class ActionSerializer(serializers.Serializer[Any]):
+    """Something that was done to a device."""
+
+    name = serializers.CharField(max_length=60)
+    value = ShortTextField()
+    result = ShortTextField()
+
+
 class CheckSerializer(serializers.Serializer[Any]):
-    """One device's checks."""
+    """One device's checks, the reading that they judged, and what was done before."""
 
     uuid = serializers.CharField(max_length=80)
     passed = serializers.BooleanField()
     checks = CheckItemSerializer(many=True, max_length=100)
+    reading = serializers.DictField(validators=[plain_json, small], required=False, allow_null=True, default=None)
+    actions = ActionSerializer(many=True, required=False, default=list, max_length=20)
 
 
 class InventoryDeviceSerializer(serializers.Serializer[Any]):
@@ -35,6 +45,16 @@ class InventoryDeviceSerializer(serializers.Serializer[Any]):
     pci_bus_id = serializers.CharField(max_length=40, allow_null=True, allow_blank=True, required=False)
     memory_mib = serializers.IntegerField(min_value=1, max_value=10_000_000)
     power_limit_watts = FiniteField(allow_null=True, required=False, min_value=0, max_value=100_000)
+    part_number = serializers.CharField(max_length=60, allow_null=True, allow_blank=True, required=False)
+    vbios_version = serializers.CharField(max_length=60, allow_null=True, allow_blank=True, required=False)
+    inforom_version = serializers.CharField(max_length=60, allow_null=True, allow_blank=True, required=False)
+    compute_capability = serializers.CharField(max_length=10, allow_null=True, required=False)
+    architecture = serializers.CharField(max_length=40, allow_null=True, required=False)
+    mig_capable = serializers.BooleanField(allow_null=True, required=False)
+    mig_enabled = serializers.BooleanField(allow_null=True, required=False)
+    ecc_enabled = serializers.BooleanField(allow_null=True, required=False)
+    nvlink_count = serializers.IntegerField(min_value=0, max_value=255, allow_null=True, required=False)
+    numa_node = serializers.IntegerField(min_value=-1, max_value=1_000_000, allow_null=True, required=False)
 
 
 class SshDoorSerializer(serializers.Serializer[Any]):
@@ -55,6 +75,32 @@ class LeaseReportSerializer(serializers.Serializer[Any]):
     at = EpochField(allow_null=True, required=False)
 
 
+class InventoryFaultSerializer(serializers.Serializer[Any]):
+    """A device that did not answer when the inventory was taken."""
+
+    index = serializers.IntegerField(min_value=0, max_value=255, allow_null=True, required=False)
+    uuid = serializers.CharField(max_length=80, allow_null=True, required=False)
+    code = serializers.CharField(max_length=60)
+
+
+class PartSerializer(serializers.Serializer[Any]):
+    """A process of the agent."""
+
+    restarts = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
+    why = serializers.CharField(max_length=200, allow_blank=True)
+
+
+class AgentHealthSerializer(serializers.Serializer[Any]):
+    """How the agent is, as it says itself."""
+
+    memory_mib = FiniteField(min_value=0, allow_null=True, required=False)
+    cpu_percent = FiniteField(min_value=0, allow_null=True, required=False)
+    clock_skew_seconds = FiniteField(allow_null=True, required=False, min_value=-1e10, max_value=1e10)
+    samples_dropped = serializers.IntegerField(min_value=0, max_value=2**53, required=False)
+    parts = serializers.DictField(child=PartSerializer(), required=False, default=dict)
+    sampler = serializers.DictField(required=False, default=dict, validators=[plain_json, small])
+
+
 class HelloSerializer(serializers.Serializer[Any]):
     """hello/"""
 
@@ -64,6 +110,8 @@ class HelloSerializer(serializers.Serializer[Any]):
     sent_at = EpochField()
     ssh = SshDoorSerializer()
     devices = InventoryDeviceSerializer(many=True, max_length=64)
+    faults = InventoryFaultSerializer(many=True, required=False, default=list, max_length=64)
+    topology = serializers.DictField(required=False, default=dict, validators=[plain_json, small])
     checks = CheckSerializer(many=True, required=False, default=list, max_length=64)
     leases = LeaseReportSerializer(many=True, required=False, default=list, max_length=1_000)
 
@@ -90,6 +138,7 @@ class HeartbeatSerializer(serializers.Serializer[Any]):
     devices = DeviceHealthSerializer(many=True, required=False, default=list, max_length=64)
     leases = LeaseReportSerializer(many=True, required=False, default=list, max_length=1_000)
     checks = CheckSerializer(many=True, required=False, default=list, max_length=64)
+    agent = AgentHealthSerializer(required=False, allow_null=True, default=None)
 
 
 class ResultSerializer(serializers.Serializer[Any]):

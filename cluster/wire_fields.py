@@ -1,5 +1,6 @@
 """Fields for what strangers' machines send: nothing passes that the database or the clock could not take."""
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from rest_framework import serializers
 LAST_EPOCH_SECONDS = 32_503_680_000  # the year 3000; datetime ends in 9999
 MAX_DEPTH = 8
 MAX_TEXT = 500
+MAX_JSON_BYTES = 16_384
 
 
 class EpochField(serializers.FloatField):
@@ -69,3 +71,9 @@ def plain_json(value: Any, depth: int = 0) -> None:
             raise ValidationError("Text with a NUL or half a character.")
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValidationError("Not a finite number.")
+
+
+def small(value: Any) -> None:
+    """ValidationError for an object that is more than a few pages of text."""
+    if len(json.dumps(value, default=str)) > MAX_JSON_BYTES:
+        raise ValidationError("Larger than 16 KiB.")

@@ -30,12 +30,11 @@ from agent.device_records import (
     SampleSet,
 )
 from agent.device_records import NvmlError as NvmlError
-from agent.nvml import devices, sampling, settings
+from agent.nvml import devices, library, sampling, settings
 from agent.nvml.events import XidSource as XidSource
 from agent.nvml.library import Cost as Cost
 from agent.nvml.library import cost as cost
 from agent.nvml.library import inside
-from agent.nvml.library import restart as restart
 from agent.nvml.library import use_library as use_library
 from agent.watchdog import Stalled, Watchdog
 
@@ -89,6 +88,11 @@ def _for_each(
     answers = _ask({uuid: partial(ask, uuid) for uuid in uuids}, patience_seconds)
     faults = [DeviceFault(None, uuid, each.code) for uuid, each in answers.items() if isinstance(each, NvmlError)]
     return [each for each in answers.values() if not isinstance(each, NvmlError)], faults
+
+
+def restart() -> None:
+    """Start the library anew with the next call. NvmlError STALLED where it cannot even be shut down."""
+    _one(NODE, library.restart)
 
 
 def node_facts() -> NodeFacts:

@@ -127,6 +127,8 @@ def _keep_evidence(command: NodeCommand) -> list[Handover]:
             generation=command.generation,
             passed=check["passed"],
             checks=check["checks"],
+            reading=check.get("reading"),
+            actions=check.get("actions") or [],
             taken_at=command.finished_at or timezone.now(),
         )
         for check in command.result.get("checks", [])

@@ -4,15 +4,20 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.rules import may_run_nodes
 from audit.services import record
 from cluster.lifecycle import DEVICE
-from cluster.models import Device
+from cluster.models import Device, DeviceEvent
 from common.permissions import require
 
 XID_MARK = "xid_"
 """How a reason of health begins that came from an XID: NVML does not show it again, so it stays until forgiven."""
+
+
+KEPT_AS_EVENTS = {"quarantine": "quarantined", "lose": "lost"}
+"""Moves that belong to a device's history of troubles."""
 
 
 def prepare(*, actor: Any, devices: Iterable[int], reason: str = "") -> list[Device]:
@@ -63,7 +68,8 @@ def forgive_xids(rows: Iterable[Device]) -> None:
         if any(reason.startswith(XID_MARK) for reason in device.health_reasons):
             device.health = Device.Health.OK
             device.health_reasons = [r for r in device.health_reasons if not r.startswith(XID_MARK)]
-            device.save(update_fields=["health", "health_reasons"])
+            device.xid_level = Device.Health.OK
+            device.save(update_fields=["health", "health_reasons", "xid_level"])
 
 
 @transaction.atomic
@@ -80,4 +86,10 @@ def _move(actor: Any, devices: Iterable[int], event: str, reason: str) -> list[D
             changes={"state": [before, device.state], "reason": reason},
         )
     Device.objects.bulk_update(rows, ["state", "state_reason"])
+    if event in KEPT_AS_EVENTS:
+        now, kind = timezone.now(), KEPT_AS_EVENTS[event]
+        DeviceEvent.objects.bulk_create(
+            DeviceEvent(node_id=device.node_id, device=device, kind=kind, detail={"reason": reason[:200]}, at=now)
+            for device in rows
+        )
     return rows

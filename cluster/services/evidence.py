@@ -39,6 +39,8 @@ def entry_of(handover: Handover) -> dict[str, Any]:
         "taken_at": handover.taken_at.isoformat(),
         "passed": handover.passed,
         "checks": handover.checks,
+        "reading": handover.reading,
+        "actions": handover.actions,
     }
 
 

@@ -9,29 +9,32 @@ from django.utils import timezone
 from audit.services import record
 from cluster.lifecycle import NODE
 from cluster.models import Device, DeviceEvent, GpuClass, Node, NodeCommand
-from cluster.selectors import GONE
+from cluster.selectors import GONE, checked_before
 from cluster.services import devices as device_verbs
 from cluster.services.devices import XID_MARK
+from cluster.services.inspections import keep as keep_inspections
 from cluster.services.nodes import Hello, devices_of, hear
+from cluster.services.policies import LEVELS, level_of, rule_for
 from common.actors import SystemActor
 
 MAX_EVENTS = 200
-LEVELS = [choice.value for choice in Device.Health]  # from well to broken
 HEALTH = set(LEVELS)
-FATAL_XIDS = {48: "drain", 64: "drain", 79: "fail", 95: "drain"}
-"""XIDs after which a device takes no new work (NVIDIA's XID catalogue: reset or restart needed)."""
+HELLO_FIELDS = ("agent_version", "driver_version", "ssh_host", "ssh_port", "ssh_host_key", "topology")
+OF_ITS_OWN = ("uuid", "index", "name", "serial", "pci_bus_id", "memory_mib", "power_limit_watts")
+"""What of the inventory has a column; the rest is kept as facts."""
 
 
 @transaction.atomic
 def take_hello(*, node: Node, hello: Hello) -> Node:
     """An agent has started: its facts, its devices, and which of the free ones it found empty and healthy."""
     node = hear(node=node, boot_id=hello.boot_id, sent_at=hello.sent_at)
-    for attribute in ("agent_version", "driver_version", "ssh_host", "ssh_port", "ssh_host_key"):
+    for attribute in HELLO_FIELDS:
         setattr(node, attribute, getattr(hello, attribute))
-    node.save(update_fields=["agent_version", "driver_version", "ssh_host", "ssh_port", "ssh_host_key"])
+    node.save(update_fields=HELLO_FIELDS)
     known = devices_of(node)
     _add_new(node, hello.devices, known)
     _notice_missing(node, hello.devices, known)
+    _note_faults(node, hello.faults, known)
     confirm_idle(node=node, checks=hello.checks)
     return node
 
@@ -39,6 +42,7 @@ def take_hello(*, node: Node, hello: Hello) -> Node:
 @transaction.atomic
 def confirm_idle(*, node: Node, checks: list[dict[str, Any]]) -> None:
     """Devices in `cleaning` that no lease works on and that the node found empty and healthy become available."""
+    keep_inspections(node=node, checks=checks)
     passed = {check["uuid"] for check in checks if check.get("passed")}
     waiting = Device.objects.filter(node=node, state="cleaning", uuid__in=passed)
     busy = _uuids_in_work(node)
@@ -46,9 +50,19 @@ def confirm_idle(*, node: Node, checks: list[dict[str, Any]]) -> None:
     actor = SystemActor(f"node {node.name}")
     if ids:
         device_verbs.confirm_clean(actor=actor, devices=ids, reason="clean report")
+    _quarantine_failed(node, checks, actor)
     node = Node.objects.select_for_update().get(pk=node.pk)
     if node.state == "fenced":
         _try_to_trust_again(node, {check["uuid"]: check["passed"] for check in checks})
+
+
+def _quarantine_failed(node: Node, checks: list[dict[str, Any]], actor: SystemActor) -> None:
+    """A free device that was due for its check and failed it is not lent any more."""
+    failed = [check["uuid"] for check in checks if not check["passed"]]
+    due = checked_before(node.devices.filter(state="available", uuid__in=failed))
+    ids = list(due.values_list("pk", flat=True))
+    if ids and node.state != "fenced":
+        device_verbs.quarantine(actor=actor, devices=ids, reason="failed its regular check")
 
 
 def _try_to_trust_again(node: Node, passed: dict[str, bool]) -> None:
@@ -100,29 +114,39 @@ def take_events(*, node: Node, events: list[dict[str, Any]]) -> int:
         device = known.get(str(event.get("uuid")))
         if event.get("uuid") and device is None:
             continue
-        detail = event.get("detail") or {}
-        xid = detail.get("xid")
-        rows.append(
-            DeviceEvent(
-                node=node,
-                device=device,
-                kind=str(event["kind"])[:40],
-                detail=detail,
-                at=datetime.fromtimestamp(float(event["at"]), UTC),
-            )
-        )
-        health = FATAL_XIDS.get(xid) if event["kind"] == "xid" and isinstance(xid, int) else None
-        if device and health:
-            take_health(node=node, reports=[{"uuid": device.uuid, "health": health, "reasons": [f"{XID_MARK}{xid}"]}])
+        rows.append(_event(node, device, event))
     DeviceEvent.objects.bulk_create(rows)
     return len(rows)
 
 
+def _event(node: Node, device: Device | None, said: dict[str, Any]) -> DeviceEvent:
+    """One event; an XID gives its device the health of its rule at once."""
+    detail, kind = said.get("detail") or {}, str(said["kind"])[:40]
+    row = DeviceEvent(
+        node=node, device=device, kind=kind, detail=detail, at=datetime.fromtimestamp(float(said["at"]), UTC)
+    )
+    xid = detail.get("xid")
+    if device and kind == "xid" and isinstance(xid, int) and not isinstance(xid, bool):
+        rule = rule_for(xid)
+        row.partner_told = not rule.tell_partner
+        level = level_of(device, xid, row.at, rule)
+        if level != "ok":
+            _mark(device, xid, level)
+            take_health(node=node, reports=[{"uuid": device.uuid, "health": level, "reasons": [f"{XID_MARK}{xid}"]}])
+    return row
+
+
+def _mark(device: Device, xid: int, level: str) -> None:
+    """NVML does not show an XID again: what it made of the device stays until a fresh boot or an operator forgives."""
+    device.xid_level = max(device.xid_level, level, key=LEVELS.index)
+    device.save(update_fields=["xid_level"])
+
+
 def _with_xids(device: Device, report: dict[str, Any]) -> tuple[str, list[str]]:
     marks = [reason for reason in device.health_reasons if reason.startswith(XID_MARK)]
-    levels = [str(report["health"]), *(FATAL_XIDS.get(int(mark.removeprefix(XID_MARK)), "ok") for mark in marks)]
     said = [str(reason)[:60] for reason in report.get("reasons", [])]
-    return max(levels, key=LEVELS.index), list(dict.fromkeys([*marks, *said]))[:20]
+    level = max(str(report["health"]), device.xid_level, key=LEVELS.index)
+    return level, list(dict.fromkeys([*marks, *said]))[:20]
 
 
 def _add_new(node: Node, reported: list[dict[str, Any]], known: dict[str, Device]) -> None:
@@ -135,6 +159,7 @@ def _add_new(node: Node, reported: list[dict[str, Any]], known: dict[str, Device
             "pci_bus_id": report.get("pci_bus_id") or "",
             "memory_mib": report["memory_mib"],
             "power_limit_watts": report.get("power_limit_watts"),
+            "facts": {name: value for name, value in report.items() if name not in OF_ITS_OWN and value is not None},
         }
         gpu_class = classes.get(report["name"])
         if device is not None:
@@ -161,6 +186,15 @@ def _notice_missing(node: Node, reported: list[dict[str, Any]], known: dict[str,
     back = [d.pk for d in known.values() if d.uuid in seen and d.state == "offline"]
     if back:
         device_verbs.start_cleaning(actor=actor, devices=back, reason="seen again")
+
+
+def _note_faults(node: Node, faults: list[dict[str, Any]], known: dict[str, Device]) -> None:
+    """Devices that did not answer are named in the node's history; which index it was is all that some can say."""
+    now = timezone.now()
+    DeviceEvent.objects.bulk_create(
+        DeviceEvent(node=node, device=known.get(str(fault.get("uuid"))), kind="no_inventory", detail=fault, at=now)
+        for fault in faults
+    )
 
 
 def _uuids_in_work(node: Node) -> set[str]:

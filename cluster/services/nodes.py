@@ -19,6 +19,8 @@ from common.permissions import require
 
 SUSPECT_AFTER = timedelta(seconds=30)
 UNREACHABLE_AFTER = timedelta(seconds=120)
+SKEW_SECONDS = 2.0
+"""A hard end is kept by the node's clock: beyond this the difference is worth an operator's look."""
 WATCHER = SystemActor("node watch")
 
 
@@ -35,6 +37,8 @@ class Hello:
     ssh_host_key: str
     devices: list[dict[str, Any]]
     checks: list[dict[str, Any]] = field(default_factory=list)
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    topology: dict[str, Any] = field(default_factory=dict)
 
 
 def hash_token(token: str) -> str:
@@ -53,12 +57,21 @@ def register_node(*, actor: Any, name: str, pool: Pool) -> tuple[Node, str]:
 
 
 @transaction.atomic
-def hear(*, node: Node, boot_id: str, sent_at: float, now: datetime | None = None) -> Node:
-    """A sign of life: when, with which clock, after which boot. Moves suspect back to ready, unreachable to fenced."""
+def hear(
+    *, node: Node, boot_id: str, sent_at: float, agent: dict[str, Any] | None = None, now: datetime | None = None
+) -> Node:
+    """A sign of life: when, with which clock, after which boot. Moves suspect back to ready, unreachable to fenced.
+
+    `agent` is what the agent says of itself; its own measure of the clocks' difference, which knows the way there and
+    back, goes before ours.
+    """
     now = now or timezone.now()
     node = Node.objects.select_for_update().select_related("pool").get(pk=node.pk)
     node.last_seen_at = now
-    node.clock_skew_seconds = round(sent_at - now.timestamp(), 3)
+    skew = (agent or {}).get("clock_skew_seconds")
+    _take_skew(node, round(sent_at - now.timestamp(), 3) if skew is None else skew, now)
+    if agent:
+        _take_agent(node, agent, now)
     if node.boot_id != boot_id:
         if node.boot_id:
             DeviceEvent.objects.create(node=node, kind="new_boot", detail={"from": node.boot_id, "to": boot_id}, at=now)
@@ -68,8 +81,28 @@ def hear(*, node: Node, boot_id: str, sent_at: float, now: datetime | None = Non
         before = node.state
         node.state = NODE.next(node.state, "hear_drained" if before == "suspect" and node.drained else "hear")
         record(actor=WATCHER, verb="node.hear", target=node, changes={"state": [before, node.state]})
-    node.save(update_fields=["last_seen_at", "clock_skew_seconds", "boot_id", "state"])
+    node.save(update_fields=["last_seen_at", "clock_skew_seconds", "agent_health", "boot_id", "state"])
     return node
+
+
+def _take_skew(node: Node, seconds: float, now: datetime) -> None:
+    """Keep the skew; an event where the clocks go apart and where they come together again."""
+    was, is_now = (abs(value or 0) > SKEW_SECONDS for value in (node.clock_skew_seconds, seconds))
+    node.clock_skew_seconds = seconds
+    if was != is_now:
+        kind = "clock_skew" if is_now else "clock_right_again"
+        DeviceEvent.objects.create(node=node, kind=kind, detail={"seconds": seconds}, at=now)
+
+
+def _take_agent(node: Node, agent: dict[str, Any], now: datetime) -> None:
+    """Keep the agent's health; an event for each of its parts that had to be started again."""
+    before = node.agent_health.get("parts") or {}
+    for part, said in (agent.get("parts") or {}).items():
+        times = said["restarts"] - (before.get(part) or {}).get("restarts", 0)
+        if before and times > 0:
+            detail = {"part": part, "times": times, "why": said["why"]}
+            DeviceEvent.objects.create(node=node, kind="part_restarted", detail=detail, at=now)
+    node.agent_health = agent
 
 
 @transaction.atomic

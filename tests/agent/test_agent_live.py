@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,8 +20,10 @@ from django.apps import apps
 from django.conf import settings
 from django.utils import timezone
 
+from agent.portal_client import PortalClient
+from agent.spool import Spool
 from cluster.drivers.base import LeaseOrder
-from cluster.models import Device, DeviceEvent, Grant
+from cluster.models import Device, DeviceEvent, Grant, Node
 from cluster.selectors import grants_of
 from cluster.services import certificates
 from cluster.services.engine import engine_for
@@ -46,7 +49,7 @@ class Site:
     """A portal, a pool, a node with its agent."""
 
     def __init__(self, folder: Path, url: str, sim: SimulatedNode, redis_url: str, pace: float) -> None:
-        self.sim, self.pool = sim, PoolFactory()
+        self.sim, self.url, self.pool = sim, url, PoolFactory()
         self.node, token = register_node(actor=SystemActor("test"), name="gpu-01", pool=self.pool)
         self.agent: RunningAgent = start_agent(folder, url, token, sim, redis_url, heartbeat_seconds=pace)
         self.agent.wait_for_hello()
@@ -165,3 +168,60 @@ def test_xids_are_told_and_stopping_leaves_nothing(make_site: Callable[..., Site
     for pid in pids:
         wait_until_gone(pid)
     assert site.agent.process.returncode == 0
+
+
+def test_an_hour_without_the_portal_loses_nothing_and_counts_nothing_twice(make_site: Callable[..., Site]) -> None:
+    site = make_site(NO_BROKER)
+    wait_until(Sample.objects.exists, 60)
+    uuid, now = site.uuids[0], time.time()
+    away = Spool(site.agent.sandbox / "state" / "spool", site.agent.journal, 720)
+    os.kill(site.agent.pids["sampler"], signal.SIGSTOP)  # it does not touch the spool while an hour is laid into it
+    for turn in range(360):
+        away.put([{"uuid": uuid, "at": now - 3700 + 10 * turn, "utilisation_percent": 50}])
+    again = away.waiting()[-1].read_bytes()
+    os.kill(site.agent.pids["sampler"], signal.SIGCONT)
+    wait_until(lambda: not away.waiting(), 120)
+    hour = Sample.objects.filter(device__uuid=uuid, utilisation_percent=50)
+    assert hour.count() == 360
+    answer = PortalClient(site.url, site.agent.sandbox.parent / "token")
+    answer.samples(again)
+    answer.close()
+    assert hour.count() == 360 and not DeviceEvent.objects.filter(kind="samples_dropped").exists()
+
+
+def test_a_device_that_hangs_is_told_and_the_others_go_on(make_site: Callable[..., Site]) -> None:
+    site = make_site(NO_BROKER)
+    wait_until(Sample.objects.exists, 60)
+    site.sim.fault("nvml_hang", gpu=0, call="nvmlDeviceGetTemperatureV", seconds=600)
+    wait_until(lambda: DeviceEvent.objects.filter(kind="nvml_stalled").exists(), 60)
+    event = DeviceEvent.objects.get(kind="nvml_stalled")
+    assert event.device is not None and event.device.uuid == site.uuids[0]
+    assert event.detail == {"call": "nvmlDeviceGetTemperatureV"}
+    wait_until(lambda: Device.objects.get(uuid=site.uuids[0]).health_reasons == ["stalled"], 60)
+    seen = Sample.objects.filter(device__uuid=site.uuids[1]).count()
+    wait_until(lambda: Sample.objects.filter(device__uuid=site.uuids[1]).count() > seen + 1, 60)
+    assert Device.objects.get(uuid=site.uuids[1]).health == "ok"
+    site.sim.brain.clear()
+    wait_until(lambda: DeviceEvent.objects.filter(kind="nvml_answers_again").exists(), 60)
+    wait_until(lambda: Device.objects.get(uuid=site.uuids[0]).health == "ok", 60)
+
+
+def test_a_part_that_stands_still_is_replaced_and_the_portal_hears_of_it(make_site: Callable[..., Site]) -> None:
+    site = make_site(NO_BROKER)
+    wait_until(Sample.objects.exists, 60)
+    stopped, beat = site.agent.pids["sampler"], site.agent.sandbox / "state" / "sampler.beat"
+    os.kill(stopped, signal.SIGSTOP)
+    os.utime(beat, (time.time() - 600, time.time() - 600))
+    wait_until(lambda: site.agent.pids.get("sampler") not in (None, stopped), 60)
+    wait_until(lambda: DeviceEvent.objects.filter(kind="part_restarted").exists(), 60)
+    assert DeviceEvent.objects.get(kind="part_restarted").detail == {
+        "part": "sampler",
+        "times": 1,
+        "why": "stood still",
+    }
+    site.node.refresh_from_db()
+    health = site.node.agent_health
+    assert health["parts"]["sampler"]["restarts"] == 1 and health["memory_mib"] > 20
+    assert abs(site.node.clock_skew_seconds) < 1 and abs(health["clock_skew_seconds"]) < 1
+    wait_until(lambda: Node.objects.get().agent_health["sampler"].get("cost_p99_us"), 60)
+    wait_until(lambda: len(Node.objects.get().agent_health["sampler"]["last_success"]) == 4, 60)

@@ -10,7 +10,7 @@ import pytest
 
 from agent.journal import Journal
 from agent.portal_client import PortalClient, PortalError
-from agent.sampler import Spool
+from agent.spool import Spool
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -20,12 +20,13 @@ def test_batches_wait_in_order_and_the_oldest_give_way(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "state")
     spool = Spool(tmp_path / "spool", journal, limit=3)
     portal = PortalClient(NOBODY, tmp_path / "token")
-    assert [spool.put([{"uuid": "GPU-a"}]) for _ in range(5)] == [1, 2, 3, 4, 5]
+    assert [spool.put([{"uuid": "GPU-a", "at": 100.0 + turn}]) for turn in range(5)] == [1, 2, 3, 4, 5]
     with pytest.raises(PortalError):
         spool.flush(portal)
     waiting = [json.loads(gzip.decompress(path.read_bytes())) for path in spool.waiting()]
     assert [batch["sequence"] for batch in waiting] == [3, 4, 5]
     assert journal.fact("samples_dropped") == "2"
+    assert json.loads(journal.fact("samples_gap") or "") == {"batches": 2, "samples": 2, "from": 100.0, "until": 101.0}
 
 
 def test_the_sequence_goes_on_after_a_restart(tmp_path: Path) -> None:

@@ -3,9 +3,16 @@
 import pytest
 
 from tests.cluster.site import Speaker, enrol
+from tests.factories import Cast, make_cast
 
 
 @pytest.fixture
 def speaker(db: None) -> Speaker:
     """An enrolled node that has said nothing yet."""
     return enrol()
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    """The people of every test."""
+    return make_cast()

@@ -97,6 +97,47 @@ def test_another_generation_is_a_conflict(speaker: Speaker) -> None:
     assert answer["Content-Type"] == "application/problem+json"
 
 
+def test_the_agents_health_is_kept_and_clocks_that_part_are_noted(speaker: Speaker) -> None:
+    speaker.hello(topology={speaker.uuids[0]: {speaker.uuids[1]: "NODE"}})
+    assert speaker.node.topology == {speaker.uuids[0]: {speaker.uuids[1]: "NODE"}}
+    parts = {"worker": {"restarts": 1, "why": ""}}
+    agent = {"memory_mib": 88.5, "cpu_percent": 0.4, "clock_skew_seconds": 0.01, "parts": parts, "sampler": {}}
+    speaker.heartbeat(agent=agent)
+    assert speaker.node.agent_health["memory_mib"] == 88.5 and not DeviceEvent.objects.exists()
+    parts["worker"] = {"restarts": 3, "why": "ended with -9"}
+    for _beat in range(2):
+        speaker.heartbeat(agent={**agent, "clock_skew_seconds": -7.5})
+    assert speaker.node.clock_skew_seconds == -7.5
+    speaker.heartbeat(agent=agent)
+    told = [(event.kind, event.detail) for event in DeviceEvent.objects.order_by("id")]
+    assert told == [
+        ("clock_skew", {"seconds": -7.5}),
+        ("part_restarted", {"part": "worker", "times": 2, "why": "ended with -9"}),
+        ("clock_right_again", {"seconds": 0.01}),
+    ]
+
+
+def test_the_whole_inventory_is_kept_and_silent_devices_are_named(speaker: Speaker) -> None:
+    body = speaker.hello_body(faults=[{"index": 7, "uuid": None, "code": "GPU_IS_LOST"}])
+    body["devices"][0] |= {"vbios_version": "96.00", "numa_node": 1, "nvlink_count": 18, "mig_capable": True}
+    assert speaker.post("hello/", body).status_code == 200
+    facts = Device.objects.get(uuid=speaker.uuids[0]).facts
+    assert facts == {"vbios_version": "96.00", "numa_node": 1, "nvlink_count": 18, "mig_capable": True}
+    assert DeviceEvent.objects.get(kind="no_inventory").detail["index"] == 7
+
+
+def test_readings_and_actions_are_part_of_the_evidence(speaker: Speaker) -> None:
+    speaker.hello()
+    said = checks(speaker.uuids)
+    said[0] |= {"reading": {"ecc_dbe_aggregate": 3}, "actions": [{"name": "a", "value": "on", "result": "done"}]}
+    speaker.answer(speaker.order("verify"), result={"checks": said})
+    first, second = Handover.objects.order_by("device__index")
+    assert (first.reading, first.actions[0]["name"]) == ({"ecc_dbe_aggregate": 3}, "a")
+    assert (second.reading, second.actions) == (None, [])
+    said[0]["reading"] = {"text": "x" * 20_000}
+    assert speaker.answer(speaker.order("reclaim", 2), result={"checks": said}).status_code == 400
+
+
 def test_evidence_becomes_handovers(speaker: Speaker) -> None:
     speaker.hello()
     speaker.answer(speaker.order("verify"))
