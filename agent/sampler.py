@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
-import threading
 import time
 from typing import Any
 
@@ -13,6 +11,7 @@ from agent import nvml
 from agent.device_records import DeviceSample, NvmlError
 from agent.journal import Journal
 from agent.options import AgentOptions
+from agent.parent import StopSignal
 from agent.portal_client import PortalClient, PortalError
 from agent.spool import Spool
 from agent.xid_log import XidLog
@@ -153,15 +152,13 @@ class Sampler:
 
 def run(options: AgentOptions) -> int:
     """Until SIGTERM, or until only a new process can see a device again."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignal()
     journal = Journal(options.state)
     portal = PortalClient(options.portal, options.token_file)
     sampler = Sampler(options, journal, portal)
     watcher: XidWatcher | None = None
     status = 0
-    while not stop.is_set():
+    while not stop.asked:
         options.beat_file("sampler").touch()
         sampler.look()
         if watcher is None or watcher.uuids != sampler.uuids:

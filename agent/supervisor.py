@@ -6,15 +6,13 @@ import fcntl
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 
 from agent.options import PARTS, AgentOptions
-from agent.parent import die_with_parent
+from agent.parent import StopSignal, die_with_parent
 
 log = logging.getLogger(__name__)
 FIRST_DELAY_SECONDS, LAST_DELAY_SECONDS = 0.5, 30.0
@@ -96,12 +94,10 @@ def run(options: AgentOptions) -> int:
     except BlockingIOError:
         print(f"Another agent works in {options.sandbox}.", file=sys.stderr)
         return 1
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignal()
     parts = [Part(name) for name in PARTS]
     _note(parts, options)
-    while not stop.is_set():
+    while not stop.asked:
         changed = [part.give_up_when_still(options) or part.restart_due(options) for part in parts]
         if any(changed):
             _note(parts, options)

@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--gpu", required=True, help="device indexes, such as 0 or 0,1")
     run.add_argument("--mem", type=int, required=True, metavar="MIB", help="memory on each device")
     run.add_argument("--workload", choices=workloads.WORKLOADS, default="pretrain")
+    run.add_argument("--stubborn", action="store_true", help="the job ignores SIGTERM and SIGHUP")
     run.add_argument("command", nargs=argparse.REMAINDER)
     fault = verbs.add_parser("fault", help="put a fault into the node, or clear them")
     fault.add_argument("kind", choices=[*faults.KINDS, "clear"])
@@ -36,7 +37,10 @@ def parser() -> argparse.ArgumentParser:
     fault.add_argument("--call", default="")
     fault.add_argument("--seconds", type=float, default=0.0)
     fault.add_argument("--count", type=int, default=-1, help="how many calls fail; all where left out")
+    fault.add_argument("--action", type=int, default=1, help="xid 154: the recovery action that field 230 then names")
     fault.add_argument("--mem", type=int, default=0, metavar="MIB")
+    verbs.add_parser("reset", help="reset a device that nobody is on").add_argument("--gpu", type=int, required=True)
+    verbs.add_parser("reboot", help="restart the node: lost devices come back")
     status = verbs.add_parser("status", help="show devices, processes and faults")
     status.add_argument("--json", action="store_true")
     for verb in verbs.choices.values():
@@ -57,10 +61,14 @@ def dispatch(options: argparse.Namespace) -> int:
         if not command:
             raise ValueError("name a command after --")
         gpus = [int(word) for word in options.gpu.split(",")]
-        return commands.run(options.state, gpus, options.mem, options.workload, command)
+        return commands.run(options.state, gpus, options.mem, options.workload, command, options.stubborn)
     if options.verb == "fault":
-        arguments = {name: getattr(options, name) for name in ("gpu", "code", "call", "seconds", "count")}
+        arguments = {name: getattr(options, name) for name in ("gpu", "code", "call", "seconds", "count", "action")}
         return commands.fault(options.state, options.kind, options.which, {**arguments, "memory_mib": options.mem})
+    if options.verb == "reset":
+        return commands.reset(options.state, options.gpu)
+    if options.verb == "reboot":
+        return commands.reboot(options.state)
     return commands.status(options.state, options.json)
 
 

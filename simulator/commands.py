@@ -9,15 +9,15 @@ import os
 import shlex
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from simulator import build, faults
+from simulator import build, faults, kernel_log
 from simulator.node import MIB, SimNode
 from simulator.state import StateError
+from simulator.stopping import StopSignal
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -52,9 +52,7 @@ def serve(path: Path, profile: str, name: str, seed: int, count: int | None, wit
     """Keep a node alive: one tick a second until SIGTERM. Registered live processes survive a restart."""
     if with_parent:
         die_with_parent()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignal()
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(f"{path}.serve", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -80,6 +78,7 @@ def environment(path: Path) -> dict[str, str]:
     return {
         "NVML_LIBRARY": str(library),
         "NVML_SIM_STATE": str(path.resolve()),
+        "AGENT_KERNEL_LOG": str(kernel_log.path_of(path.resolve())),
         "LD_LIBRARY_PATH": ":".join([str(library.parent), *others]),
     }
 
@@ -91,8 +90,10 @@ def env(path: Path) -> int:
     return 0
 
 
-def run(path: Path, gpus: list[int], memory_mib: int, workload: str, command: list[str]) -> int:
+def run(path: Path, gpus: list[int], memory_mib: int, workload: str, command: list[str], stubborn: bool = False) -> int:
     """Run a command as a job on devices; returns its exit status, 128 + the signal where one ended it.
+
+    A stubborn job ignores SIGTERM and SIGHUP, unless its program sets them itself.
 
     The child waits on a pipe until it is registered, so that it is on its devices from its first instruction on.
     """
@@ -101,7 +102,7 @@ def run(path: Path, gpus: list[int], memory_mib: int, workload: str, command: li
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        _become(command, variables, reader, writer)
+        _become(command, variables, reader, writer, stubborn)
     os.close(reader)
     try:
         node.bind(child, gpus, memory_mib, workload)
@@ -126,9 +127,11 @@ def run(path: Path, gpus: list[int], memory_mib: int, workload: str, command: li
     return os.waitstatus_to_exitcode(status) if not os.WIFSIGNALED(status) else 128 + os.WTERMSIG(status)
 
 
-def _become(command: list[str], variables: dict[str, str], reader: int, writer: int) -> None:
-    """The child's side of `run`: never returns."""
+def _become(command: list[str], variables: dict[str, str], reader: int, writer: int, stubborn: bool) -> None:
+    """The child's side of `run`: never returns. What is ignored stays ignored over an exec (signal(7))."""
     try:
+        for number in (signal.SIGTERM, signal.SIGHUP) if stubborn else ():
+            signal.signal(number, signal.SIG_IGN)
         os.close(writer)
         if not os.read(reader, 1):
             os._exit(125)
@@ -153,6 +156,18 @@ def fault(path: Path, kind: str, which: str | None, arguments: dict[str, Any]) -
             raise ValueError("an xid fault needs its number")
         arguments["code"] = int(which)
     node.inject(kind, **arguments)
+    return 0
+
+
+def reset(path: Path, gpu: int) -> int:
+    """Reset one device."""
+    SimNode.open(path).reset(gpu)
+    return 0
+
+
+def reboot(path: Path) -> int:
+    """Restart the node."""
+    SimNode.open(path).reboot()
     return 0
 
 

@@ -11,12 +11,21 @@ from typing import Any
 from simulator import layout
 
 KINDS = layout.FAULT_KINDS[1:]
-CALL_FAULTS = ("nvml_hang", "nvml_error", "missing_symbol")
 EVENT_DOUBLE_BIT_ECC, EVENT_XID = 2, 8
-LOST_XID = 79
+LOST_XID, MANY_SBE_XID, RECOVERY_XID = 79, 92, 154
+OUTLIVE_A_REBOOT = ("remap_failed", "missing_symbol", "pcie_width", "thermal", "power_brake", "nvlink_down")
+STORM_A_SECOND = 200  # corrected errors of a storm, where no rate is named
+LINK_ERRORS_A_SECOND = 25
 # What an XID does besides its event (nvidia.com, XID catalogue): the condition that the driver reports with it.
-XID_CONDITIONS = {48: "ecc_dbe", 63: "remap_pending", 64: "remap_failed", 74: "nvlink_down", 79: "gpu_lost"}
-XID_NEEDS_RESET = (46, 62, 95, 109, 110, 119, 120, 136, 140, 143, 154, 155, 156, 158)
+XID_CONDITIONS = {
+    48: "ecc_dbe",
+    63: "remap_pending",
+    64: "remap_failed",
+    74: "nvlink_down",
+    79: "gpu_lost",
+    94: "remap_pending",
+}
+XID_NEEDS_RESET = (46, 62, 95, 109, 110, 119, 120, 136, 140, 143, 155, 156, 158)
 
 
 def inject(
@@ -29,21 +38,26 @@ def inject(
     seconds: float = 0.0,
     count: int = -1,
     memory_mib: int = 0,
+    action: int = 1,
 ) -> None:
     """Put a fault into the node; the caller holds the writers' lock.
 
     gpu: the device, None for all (device conditions) or for every call (call faults). code: the XID's number, the
     NVML return code of `nvml_error`, the code that a lost device's enumeration gives (15, or 999 as seen in the
-    field), the recovery action, or how many double-bit errors. call: the C symbol, a prefix with `*`, or empty for
-    every call. seconds: how long a hang lasts. count: how many calls fail, -1 for all. memory_mib: held by no process.
+    field), the recovery action, the PCIe width, corrected errors a second, or how many double-bit errors. call: the C
+    symbol, a prefix with `*`, or empty for every call. seconds: how long a call hangs or is slowed by. count: how many
+    calls fail, -1 for all. memory_mib: held by no process. action: what an xid 154 asks for (field 230).
     ValueError where these do not fit.
     """
     _check(view, kind, gpu, code, call, seconds, memory_mib)
     targets = range(view.header.device_count) if gpu is None else [gpu]
     if kind == "xid":
         for index in targets:
-            _xid(view, index, code)
+            _xid(view, index, code, action)
         return
+    if kind == "ecc_sbe_storm":
+        for index in targets:
+            _emit(view, index, EVENT_XID, MANY_SBE_XID)
     if kind == "gpu_lost":
         for index in targets:
             _emit(view, index, EVENT_XID, LOST_XID)
@@ -91,10 +105,42 @@ def show(view: Any, device: Any, index: int) -> None:
     device.remap_pending = int(active(view, "remap_pending", index))
     device.remap_failure = int(active(view, "remap_failed", index))
     device.zombie_bytes = sum(fault.memory_bytes for fault in _of(view, "zombie_mem", index))
+    device.pcie_width = min([*(f.code or 8 for f in _of(view, "pcie_width", index)), device.pcie_width_max])
     device.nvlink_down_mask = 1 if active(view, "nvlink_down", index) and device.nvlink_count else 0
     asked = [fault.code for fault in _of(view, "recovery_action", index)]
     needs_reset = device.ecc_dbe_volatile or device.remap_pending or device.remap_failure
     device.recovery_action = max([*asked, int(bool(needs_reset))])
+
+
+def wear(view: Any, device: Any, index: int, seconds: float) -> None:
+    """Let the counters of lasting faults grow over a time; the caller holds the device's seqlock."""
+    for fault in _of(view, "ecc_sbe_storm", index):
+        errors = round((fault.code or STORM_A_SECOND) * seconds)
+        device.ecc_sbe_volatile += errors
+        device.ecc_sbe_aggregate += errors
+    if device.nvlink_count and active(view, "nvlink_errors", index):
+        device.nvlink_replay += round(LINK_ERRORS_A_SECOND * seconds)
+        device.nvlink_recovery += round(LINK_ERRORS_A_SECOND * seconds / 10)
+
+
+def hold_stuck(view: Any) -> None:
+    """Processes of a device with stuck processes stay on it, killed or not, until the fault is cleared."""
+    for slot in view.processes:
+        if slot.in_use or slot.stuck:
+            slot.stuck = int(bool(slot.in_use) and active(view, "stuck_process", slot.device))
+
+
+def reset(view: Any, index: int) -> None:
+    """What a reset of the device mends: volatile counters, what waits for a reset, a recovery action that asks for one.
+
+    Not a lost device, nor rows that could not be remapped: those stay. The caller has made sure that nobody is on it.
+    """
+    mended = ("ecc_dbe", "remap_pending", "recovery_action", "ecc_sbe_storm", "zombie_mem", "nvlink_errors")
+    for kind in mended:
+        clear(view, kind, index)
+    device = view.devices[index]
+    device.ecc_sbe_volatile = 0
+    device.retired_pending = 0
 
 
 def listing(view: Any) -> list[dict[str, Any]]:
@@ -132,8 +178,8 @@ def _check(view: Any, kind: str, gpu: int | None, code: int, call: str, seconds:
         raise ValueError(f"no device {gpu}: the node has 0 to {view.header.device_count - 1}")
     if kind == "xid" and code <= 0:
         raise ValueError("an xid fault needs its number")
-    if kind == "nvml_hang" and seconds <= 0:
-        raise ValueError("a hang needs a number of seconds above 0")
+    if kind in ("nvml_hang", "nvml_slow") and seconds <= 0:
+        raise ValueError("a call that hangs or is slow needs a number of seconds above 0")
     if kind == "nvml_error" and code <= 0:
         raise ValueError("an nvml_error fault needs an NVML return code above 0")
     if kind == "missing_symbol" and not call:
@@ -159,7 +205,7 @@ def _record(
     settle(view)
 
 
-def _xid(view: Any, index: int, number: int) -> None:
+def _xid(view: Any, index: int, number: int, action: int) -> None:
     condition = XID_CONDITIONS.get(number)
     if condition == "gpu_lost":
         inject(view, condition, gpu=index)
@@ -167,6 +213,8 @@ def _xid(view: Any, index: int, number: int) -> None:
     _emit(view, index, EVENT_XID, number)
     if condition:
         inject(view, condition, gpu=index)
+    elif number == RECOVERY_XID:
+        inject(view, "recovery_action", gpu=index, code=action)
     elif number in XID_NEEDS_RESET:
         inject(view, "recovery_action", gpu=index, code=1)
 

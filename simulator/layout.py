@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 MAGIC = 0x4D49535F4C4D564E  # "NVML_SIM", little endian
 MAX_DEVICES = 16
 MAX_PROCESSES = 512
@@ -71,7 +71,7 @@ STRUCTS: dict[str, list[tuple[str, str, int]]] = {
             f64 now_nvlink_rx""",
         "sim_process": """
             u32 in_use, device, pid, workload; u64 start_ticks, memory_bytes, registered_ns, seed, util_us;
-            u32 sm_util, mem_util""",
+            u32 sm_util, mem_util, stuck, reserved""",
         "sim_fault": """
             u32 active, kind, device, code; u64 id, duration_ms, memory_bytes; i64 remaining; char call[64]""",
         "sim_event": "u64 at_ns, type, data; u32 device, reserved",
@@ -136,6 +136,12 @@ FAULT_KINDS = (
     "zombie_mem",
     "nvlink_down",
     "recovery_action",
+    "nvml_slow",
+    "power_brake",
+    "pcie_width",
+    "ecc_sbe_storm",
+    "nvlink_errors",
+    "stuck_process",
 )
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simulator import faults, layout, profiles, workloads
+from simulator import faults, kernel_log, layout, profiles, workloads
 from simulator.state import StateError, StateFile, empty_state, process_start_ticks, writing
 
 MIB = 1 << 20
 COUNTERS = ("graphics", "sm", "occupancy", "tensor", "dram", "pcie_tx", "pcie_rx", "nvlink_tx", "nvlink_rx")
-REASON_IDLE, REASON_POWER_CAP, REASON_HW_SLOWDOWN, REASON_HW_THERMAL = 0x1, 0x4, 0x8, 0x40
+REASON_IDLE, REASON_POWER_CAP, REASON_HW_SLOWDOWN, REASON_HW_THERMAL, REASON_HW_BRAKE = 0x1, 0x4, 0x8, 0x40, 0x80
 WARMING_SECONDS = 20.0  # time constant of the board's temperature
 LONGEST_STEP_SECONDS = 30.0  # load changes within a step of the clock are not seen beyond this
 
@@ -34,6 +34,25 @@ class BoundProcess:
     pid: int
     memory_mib: int
     workload: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the hardware protects itself from at this moment: heat, or the power supply's brake."""
+
+    hot: bool
+    brake: bool
+
+    @property
+    def hold_back(self) -> bool:
+        """Clocks are halved."""
+        return self.hot or self.brake
+
+    @property
+    def reasons(self) -> int:
+        """The bits of nvml.h's clocks event reasons."""
+        slowdown = REASON_HW_SLOWDOWN if self.hold_back else 0
+        return slowdown | (REASON_HW_THERMAL if self.hot else 0) | (REASON_HW_BRAKE if self.brake else 0)
 
 
 class SimNode:
@@ -148,17 +167,41 @@ class SimNode:
             self._advance(view, 0.0)
 
     def unbind(self, pid: int) -> None:
-        """Take a process off every device; harmless where it is on none."""
+        """Take a process off every device, unless it is stuck there; harmless where it is on none."""
         with self.state.locked() as view:
             for slot in view.processes:
-                if slot.in_use and slot.pid == pid:
+                if slot.in_use and slot.pid == pid and not slot.stuck:
                     slot.in_use = 0
             self._advance(view, 0.0)
 
     def inject(self, kind: str, **arguments: Any) -> None:
         """Put a fault into the node: see `faults.inject` for kinds and arguments."""
         with self.state.locked() as view:
+            before = view.header.event_count
             faults.inject(view, kind, **arguments)
+            kernel_log.write(self.state.path, view, before)
+            self._advance(view, 0.0)
+
+    def reset(self, gpu: int) -> None:
+        """Reset a device as `nvidia-smi --gpu-reset` does: DeviceBusy while it is used; a lost one stays lost."""
+        with self.state.locked() as view:
+            self._purge(view)
+            if any(slot.in_use and slot.device == gpu for slot in view.processes):
+                raise DeviceBusy(f"device {gpu} is in use by another client")
+            faults.reset(view, gpu)
+            self._advance(view, 0.0)
+
+    def reboot(self) -> None:
+        """Restart the server: lost devices come back, volatile faults and stuck processes go, failed rows stay."""
+        with self.state.locked() as view:
+            for kind in faults.KINDS:
+                if kind not in faults.OUTLIVE_A_REBOOT:
+                    faults.clear(view, kind)
+            for slot in view.processes:
+                slot.in_use = slot.stuck = 0
+            for index in range(view.header.device_count):
+                faults.reset(view, index)
+            kernel_log.begin(self.state.path)
             self._advance(view, 0.0)
 
     def clear(self, kind: str | None = None, gpu: int | None = None) -> int:
@@ -173,7 +216,7 @@ class SimNode:
         return [
             BoundProcess(slot.device, slot.pid, slot.memory_bytes // MIB, workloads.WORKLOADS[slot.workload])
             for slot in self.state.view.processes
-            if slot.in_use and process_start_ticks(slot.pid) == slot.start_ticks
+            if slot.in_use and (slot.stuck or process_start_ticks(slot.pid) == slot.start_ticks)
         ]
 
     def _admit(self, view: Any, gpu: int, memory_mib: int) -> None:
@@ -190,8 +233,9 @@ class SimNode:
 
     @staticmethod
     def _purge(view: Any) -> None:
+        faults.hold_stuck(view)
         for slot in view.processes:
-            if slot.in_use and process_start_ticks(slot.pid) != slot.start_ticks:
+            if slot.in_use and not slot.stuck and process_start_ticks(slot.pid) != slot.start_ticks:
                 slot.in_use = 0
 
     def _advance(self, view: Any, seconds: float) -> None:
@@ -203,10 +247,11 @@ class SimNode:
                 jobs.setdefault(slot.device, []).append(slot)
         for index in range(view.header.device_count):
             loads = [_load_of(slot, view.header.clock_ns) for slot in jobs.get(index, [])]
-            hot = faults.active(view, "thermal", index)
+            limits = Limits(hot=faults.active(view, "thermal", index), brake=faults.active(view, "power_brake", index))
             with writing(view.devices[index]) as device:
                 faults.show(view, device, index)
-                _run(device, self.profile, workloads.together(loads), seconds, busy=bool(loads), hot=hot)
+                faults.wear(view, device, index, seconds)
+                _run(device, self.profile, workloads.together(loads), seconds, busy=bool(loads), limits=limits)
 
 
 def _load_of(slot: Any, clock_ns: int) -> workloads.Load:
@@ -218,13 +263,13 @@ def _load_of(slot: Any, clock_ns: int) -> workloads.Load:
 
 
 def _run(
-    device: Any, profile: profiles.Profile, load: workloads.Load, seconds: float, *, busy: bool, hot: bool
+    device: Any, profile: profiles.Profile, load: workloads.Load, seconds: float, *, busy: bool, limits: Limits
 ) -> None:
     """Let a device carry a load for some seconds: clocks, power, temperature, counters."""
     wanted_mw = 1000 * (profile.idle_watts + (profile.power_max_watts - profile.idle_watts) * load.power_share)
     capped = wanted_mw > device.power_limit_mw
-    power_mw = min(wanted_mw, device.power_limit_mw) * (0.45 if hot and busy else 1.0)
-    slowed = 0.5 if hot else (device.power_limit_mw / wanted_mw) ** 0.5 if capped else 1.0
+    power_mw = min(wanted_mw, device.power_limit_mw) * (0.45 if limits.hold_back and busy else 1.0)
+    slowed = 0.5 if limits.hold_back else (device.power_limit_mw / wanted_mw) ** 0.5 if capped else 1.0
     device.power_mw = round(max(power_mw, profile.idle_watts * 1000))
     device.util_gpu, device.util_memory = round(load.utilisation), round(load.memory_utilisation)
     device.sm_clock = round(profile.sm_clock_mhz * slowed) if busy else profile.idle_sm_clock_mhz
@@ -232,12 +277,12 @@ def _run(
     device.pstate = 0 if busy else profile.idle_pstate
     device.pcie_gen = profile.pcie_generation if busy or profile.idle_pstate == 0 else 1
     reasons = (0 if busy else REASON_IDLE) | (REASON_POWER_CAP if capped else 0)
-    device.clock_event_reasons = reasons | (REASON_HW_SLOWDOWN | REASON_HW_THERMAL if hot else 0)
+    device.clock_event_reasons = reasons | limits.reasons
     device.violation_power_ns += int(seconds * 1e9) if capped else 0
-    device.violation_thermal_ns += int(seconds * 1e9) if hot else 0
+    device.violation_thermal_ns += int(seconds * 1e9) if limits.hot else 0
     device.energy += device.power_mw * seconds
     device.energy_mj = int(device.energy)
-    _warm(device, profile, seconds, hot)
+    _warm(device, profile, seconds, limits.hot)
     values = (load.utilisation, load.sm * slowed, load.occupancy, load.tensor * slowed, load.dram)
     rates = (load.pcie_mib_per_second,) * 2 + (load.nvlink_mib_per_second if profile.nvlink_links else 0.0,) * 2
     device.gpm_seconds += seconds
