@@ -21,6 +21,7 @@ from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.services import access, booking, ending, extending, reclaiming
 from cluster.models import Pool
 from common.api import ReadViewSet
+from partners.models import organisation_ids_of
 
 
 def _body(serializer_class: Any, request: Request) -> dict[str, Any]:
@@ -133,6 +134,11 @@ class LeaseViewSet(ReadViewSet):
         return Response(serializers.UsageSerializer(selectors.lease_usage(self.get_object())).data)
 
 
+def own_organisations(user: Any) -> list[int]:
+    """Keys of the organisations that a person belongs to."""
+    return list(organisation_ids_of(user).values_list("organisation_id", flat=True))
+
+
 class AvailabilityViewSet(viewsets.ViewSet):
     """What is free, in one pool and window."""
 
@@ -147,14 +153,19 @@ class AvailabilityViewSet(viewsets.ViewSet):
         responses=serializers.AvailabilitySerializer,
     )
     def list(self, request: Request) -> Response:
-        """Capacity in the window, and the next window for as many GPUs and as long."""
+        """Capacity in the window, and the next window for as many GPUs and as long.
+
+        For a partner, what its organisations could have: nodes that are lent whole to others then are not free.
+        """
         query = serializers.AskWindowSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         ask = query.validated_data
         pool = Pool.objects.visible_to(request.user).filter(Q(public_id=ask["pool"]) | Q(name=ask["pool"])).first()
         if pool is None:
             raise NotFound
-        found = selectors.capacity(pool, ask["since"], ask["until"])
-        offer = selectors.next_free_window(pool, ask["gpus"], ask["until"] - ask["since"], ask["since"])
+        tenants = None if request.user.is_agency else own_organisations(request.user)
+        found = selectors.capacity(pool, ask["since"], ask["until"], tenants=tenants)
+        length = ask["until"] - ask["since"]
+        offer = selectors.next_free_window(pool, ask["gpus"], length, ask["since"], tenants=tenants)
         window = {"start": offer[0], "end": offer[1]} if offer else None
         return Response(serializers.AvailabilitySerializer(asdict(found) | {"next_window": window}).data)

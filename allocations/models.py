@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from allocations.lifecycle import ALLOCATION, LEASE
-from cluster.models import Device, Pool
+from cluster.models import Device, Node, Pool
 from common.ids import PublicIdField
-from partners.models import organisation_ids_of
+from partners.models import Organisation, organisation_ids_of
 from projects.models import Project
 
 
@@ -98,6 +98,7 @@ class Lease(models.Model):
     ended_at = models.DateTimeField(_("returned"), null=True, blank=True)
     end_reason = models.CharField(max_length=12, choices=EndReason.choices, blank=True)
     used_seconds = models.BigIntegerField(null=True, blank=True, help_text="measured device-seconds, sealed at the end")
+    replacements = models.PositiveSmallIntegerField(default=0, help_text="how often devices failed before the handover")
 
     objects = LeaseQuerySet.as_manager()
 
@@ -128,6 +129,11 @@ class Placement(models.Model):
     slices = IntegerRangeField(help_text="[0, memory slices of the device) for a whole GPU")
     window = DateTimeRangeField()
     released = models.BooleanField(default=False)
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="+", help_text="the device's")
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.PROTECT, related_name="+", help_text="the lease's: who is on the node"
+    )
+    shared = models.BooleanField(default=False, help_text="the pool's rule: may others be on the node meanwhile")
 
     class Meta:
         constraints = [
@@ -139,7 +145,16 @@ class Placement(models.Model):
                     ("window", RangeOperators.OVERLAPS),
                 ],
                 condition=Q(released=False),
-            )
+            ),
+            ExclusionConstraint(
+                name="one_organisation_on_a_node",
+                expressions=[
+                    ("node", RangeOperators.EQUAL),
+                    ("organisation", RangeOperators.NOT_EQUAL),
+                    ("window", RangeOperators.OVERLAPS),
+                ],
+                condition=Q(released=False, shared=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -164,6 +179,8 @@ class LedgerEntry(models.Model):
         "extension not acknowledged": _("a node did not confirm the extension"),
         "allocation expired": _("the term of the allocation is over"),
         "allocation closed": _("the allocation was closed"),
+        "late handover": _("the GPUs were handed over late"),
+        "device lost": _("GPUs were lost during the reservation"),
     }
     """The reasons that the services write, in words; anything else is somebody's own text."""
 

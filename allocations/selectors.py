@@ -1,7 +1,8 @@
 """What is free, what is promised, what is left. Reads only; every answer costs a fixed number of queries."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -128,12 +129,27 @@ def overlapping(starts_at: datetime, ends_at: datetime) -> Q:
     return Q(released=False, window__overlap=(starts_at, ends_at))
 
 
+def of_others(tenants: Collection[int]) -> Q:
+    """Placements that keep everybody but these organisations (by key) off the whole node."""
+    return Q(shared=False) & ~Q(organisation_id__in=list(tenants))
+
+
 def free_devices(
-    pool: Pool, starts_at: datetime, ends_at: datetime, *, now: datetime | None = None
+    pool: Pool,
+    starts_at: datetime,
+    ends_at: datetime,
+    *,
+    tenants: Collection[int] | None = None,
+    now: datetime | None = None,
 ) -> QuerySet[Device]:
-    """Bookable devices that nobody holds in the window; for a start within the lead only those ready now."""
-    taken = Placement.objects.filter(overlapping(starts_at, ends_at), device_id=OuterRef("pk"))
-    devices = bookable_devices(pool).filter(~Exists(taken))
+    """Bookable devices that nobody holds in the window; for a start within the lead only those ready now.
+
+    With `tenants`, what these organisations could have: not the free devices of nodes that are lent to others then.
+    """
+    held = Placement.objects.filter(overlapping(starts_at, ends_at))
+    devices = bookable_devices(pool).filter(~Exists(held.filter(device_id=OuterRef("pk"))))
+    if tenants is not None and not pool.shared_nodes:
+        devices = devices.filter(~Exists(held.filter(of_others(tenants), node_id=OuterRef("node_id"))))
     if starts_at < (now or timezone.now()) + LEAD:
         devices = devices.filter(state="available")
     return devices
@@ -151,22 +167,31 @@ def held_leases(starts_at: datetime, ends_at: datetime) -> QuerySet[Lease]:
     return Lease.objects.filter(Q(ends_at__gt=starts_at) | late, state__in=HELD, starts_at__lt=ends_at)
 
 
-def capacity(pool: Pool, starts_at: datetime, ends_at: datetime) -> Capacity:
+def capacity(pool: Pool, starts_at: datetime, ends_at: datetime, *, tenants: Collection[int] | None = None) -> Capacity:
     """The pool in one window: four queries whatever its size."""
-    return capacities([pool], [(starts_at, ends_at)])[pool.pk, (starts_at, ends_at)]
+    return capacities([pool], [(starts_at, ends_at)], tenants=tenants)[pool.pk, (starts_at, ends_at)]
 
 
-def capacities(pools: list[Pool], windows: list[Window]) -> dict[tuple[int, Window], Capacity]:
-    """Each pool in each window, by (pool's key, window): four queries however many of each."""
+def capacities(
+    pools: list[Pool], windows: list[Window], *, tenants: Collection[int] | None = None
+) -> dict[tuple[int, Window], Capacity]:
+    """Each pool in each window, by (pool's key, window): four queries however many of each.
+
+    With `tenants`, `free` is what these organisations could have; see free_devices.
+    """
     if not pools or not windows:
         return {}
     first, last = min(start for start, _end in windows), max(end for _start, end in windows)
     known = Counter(Device.objects.filter(node__pool__in=pools).exclude(state="retired").values_list("node__pool_id"))
-    bookable = list(bookable_devices(*pools).values_list("node__pool_id", "pk", "state"))
+    bookable = list(bookable_devices(*pools).values_list("node__pool_id", "pk", "state", "node_id"))
     taken = Placement.objects.filter(overlapping(first, last), device__node__pool__in=pools)
     busy: dict[int, list[tuple[int, Busy]]] = {pool.pk: [] for pool in pools}
-    for pool_id, device_id, window in taken.values_list("device__node__pool_id", "device_id", "window"):
+    shut: list[tuple[int, Busy]] = []
+    columns = ("device__node__pool_id", "device_id", "window", "node_id", "organisation_id", "shared")
+    for pool_id, device_id, window, node_id, organisation_id, shared in taken.values_list(*columns):
         busy[pool_id].append((device_id, _as_busy(window)))
+        if tenants is not None and not shared and organisation_id not in tenants:
+            shut.append((node_id, _as_busy(window)))
     open_allocations = list(
         Allocation.objects.filter(
             pool__in=pools, state__in=_OPEN_ALLOCATIONS, valid_from__lt=last, valid_until__gt=first
@@ -175,14 +200,18 @@ def capacities(pools: list[Pool], windows: list[Window]) -> dict[tuple[int, Wind
     soon = timezone.now() + LEAD
     found = {}
     for pool in pools:
-        devices = [(pk, state) for pool_id, pk, state in bookable if pool_id == pool.pk]
+        devices = [(pk, state, node_id) for pool_id, pk, state, node_id in bookable if pool_id == pool.pk]
         for start, end in windows:
             held = {pk for pk, item in busy[pool.pk] if item.start < end and item.end > start}
+            away = {pk for pk, item in shut if item.start < end and item.end > start}
             found[pool.pk, (start, end)] = Capacity(
                 devices=known[(pool.pk,)],
                 bookable=len(devices),
                 booked_peak=peak((item for _pk, item in busy[pool.pk]), start, end),
-                free=sum(pk not in held and (start >= soon or state == "available") for pk, state in devices),
+                free=sum(
+                    pk not in held and node_id not in away and (start >= soon or state == "available")
+                    for pk, state, node_id in devices
+                ),
                 promised=sum(
                     gpus
                     for pool_id, since, until, gpus in open_allocations
@@ -193,22 +222,30 @@ def capacities(pools: list[Pool], windows: list[Window]) -> dict[tuple[int, Wind
 
 
 def next_free_window(
-    pool: Pool, device_count: int, duration: timedelta, after: datetime
+    pool: Pool, device_count: int, duration: timedelta, after: datetime, *, tenants: Collection[int] | None = None
 ) -> tuple[datetime, datetime] | None:
     """The first window of `duration` from `after` on in which so many devices are free; None: never as things stand.
 
+    With `tenants`, free for these organisations; see free_devices.
+
     Two queries; the sweep is done here. Offers begin on whole minutes: forms hold no seconds.
     """
-    devices = dict(bookable_devices(pool).values_list("pk", "state"))
-    busy: dict[int, list[Busy]] = {pk: [] for pk in devices}
-    rows = Placement.objects.filter(device_id__in=list(devices), released=False).values_list("device_id", "window")
-    for device_id, window in rows:
-        taken = _as_busy(window)
-        busy[device_id].append(Busy(taken.start, whole_minute(taken.end)))
+    devices = list(bookable_devices(pool).values_list("pk", "state", "node_id"))
+    busy: dict[int, list[Busy]] = {pk: [] for pk, _state, _node in devices}
+    by_node: dict[int, list[int]] = defaultdict(list)
     soon = whole_minute(timezone.now() + LEAD)
-    for device_id, state in devices.items():
+    for device_id, state, node_id in devices:
+        by_node[node_id].append(device_id)
         if state != "available":
             busy[device_id].append(Busy(_EARLY, soon))
+    columns = ("device_id", "window", "node_id", "organisation_id", "shared")
+    rows = Placement.objects.filter(node_id__in=list(by_node), released=False).values_list(*columns)
+    for device_id, window, node_id, organisation_id, shared in rows:
+        taken = _as_busy(window)
+        away = tenants is not None and not shared and organisation_id not in tenants
+        for each in by_node[node_id] if away else [device_id]:
+            if each in busy:
+                busy[each].append(Busy(taken.start, whole_minute(taken.end)))
     start = first_window(list(busy.values()), device_count, duration, whole_minute(after))
     return (start, start + duration) if start else None
 

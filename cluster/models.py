@@ -50,6 +50,9 @@ class Pool(models.Model):
     name = models.SlugField(_("name"), max_length=60, unique=True)
     gpu_class = models.ForeignKey(GpuClass, on_delete=models.PROTECT, related_name="pools")
     engine = models.CharField(_("engine"), max_length=20, choices=Engine.choices, default=Engine.BARE_METAL)
+    shared_nodes = models.BooleanField(
+        _("organisations may share a node"), default=False, help_text="else a node is lent to one of them at a time"
+    )
 
     objects = PoolQuerySet.as_manager()
 

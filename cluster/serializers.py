@@ -196,7 +196,7 @@ class PoolSerializer(serializers.ModelSerializer[Pool]):
 
     class Meta:
         model = Pool
-        fields = ("public_id", "name", "gpu_class", "engine")
+        fields = ("public_id", "name", "gpu_class", "engine", "shared_nodes")
 
 
 class NodeSerializer(serializers.ModelSerializer[Node]):

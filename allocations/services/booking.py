@@ -15,7 +15,7 @@ from allocations.selectors import free_devices, next_free_window
 from allocations.services import checks, ledger, placing, telling
 from allocations.services.placing import LostRace
 from audit import services as audit
-from cluster.models import Device, Pool
+from cluster.models import Device
 from common.errors import RuleBroken
 from common.permissions import require
 
@@ -64,7 +64,7 @@ def book(
             log.warning("booking under %s again after %s", allocation.public_id, code)
             if deadlocks > DEADLOCK_RETRIES or (devices is not None and code == _EXCLUSION):
                 break
-    raise no_free_devices(allocation.pool, device_count, starts_at, ends_at)
+    raise no_free_devices(allocation, device_count, starts_at, ends_at)
 
 
 @transaction.atomic
@@ -85,7 +85,7 @@ def _book(
     checks.allocation_covers(allocation, starts_at, ends_at)
     checks.concurrency(allocation, device_count, starts_at, ends_at)
     hold = checks.balance_suffices(allocation, device_count, starts_at, ends_at)
-    chosen = _take(allocation.pool, device_count, starts_at, ends_at, now, devices)
+    chosen = _take(allocation, device_count, starts_at, ends_at, now, devices)
     lease = Lease.objects.create(
         allocation=allocation,
         booked_by=actor,
@@ -109,24 +109,32 @@ def _book(
 
 
 def _take(
-    pool: Pool, count: int, starts_at: datetime, ends_at: datetime, now: datetime, named: Sequence[Device] | None
+    allocation: Allocation,
+    count: int,
+    starts_at: datetime,
+    ends_at: datetime,
+    now: datetime,
+    named: Sequence[Device] | None,
 ) -> list[Device]:
-    free = free_devices(pool, starts_at, ends_at, now=now)
+    pool, tenant = allocation.pool, allocation.project.organisation_id
+    free = free_devices(pool, starts_at, ends_at, tenants=[tenant], now=now)
     if named is not None:
         checks.named_devices(named, count)
         free = free.filter(pk__in=[device.pk for device in named])
-    chosen = placing.choose(list(free), count)
+    chosen = placing.choose(list(free), count, placing.own_nodes(pool, tenant, starts_at, ends_at))
     if chosen is None:
-        raise no_free_devices(pool, count, starts_at, ends_at)
+        raise no_free_devices(allocation, count, starts_at, ends_at)
     locked = placing.lock(device.pk for device in chosen)
-    placing.check_free((device.pk for device in locked), starts_at, ends_at)
+    placing.check_free(locked, starts_at, ends_at, tenant=tenant)
     return locked
 
 
-def no_free_devices(pool: Pool, count: int, starts_at: datetime, ends_at: datetime) -> RuleBroken:
-    """The refusal when others hold the devices, with the next free window as its remedy."""
+def no_free_devices(allocation: Allocation, count: int, starts_at: datetime, ends_at: datetime) -> RuleBroken:
+    """The refusal when others hold the devices, or the nodes, with the next free window as its remedy."""
+    pool, tenants = allocation.pool, [allocation.project.organisation_id]
     after = max(starts_at, timezone.now())
-    offer = next_free_window(pool, count, max(ends_at - starts_at, timedelta(minutes=1)), after)
+    length = max(ends_at - starts_at, timedelta(minutes=1))
+    offer = next_free_window(pool, count, length, after, tenants=tenants)
     remedy = _("The pool %(pool)s never has that many GPUs free together. Ask for fewer.") % {"pool": pool.name}
     facts: dict[str, Any] = {"asked": count, "pool": pool.name, "next_start": None, "next_end": None}
     if offer:
@@ -137,4 +145,10 @@ def no_free_devices(pool: Pool, count: int, starts_at: datetime, ends_at: dateti
             "end": telling.local(end),
         }
     message = _("In this window %(count)s GPUs are not free: somebody else has reserved them.") % {"count": count}
+    if not pool.shared_nodes and free_devices(pool, starts_at, ends_at).count() >= count:
+        message = _(
+            "In this window %(count)s GPUs are free only on nodes that another organisation holds; this pool lends a "
+            "node to one organisation at a time."
+        ) % {"count": count}
+        facts["whole_nodes"] = True
     return RuleBroken(message, code="no_free_devices", remedy=remedy, facts=facts)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from allocations.models import Lease, Placement
 from allocations.rules import may_end, may_reclaim
+from allocations.selectors import of_others
 from allocations.services import ledger, telling
 from allocations.services.steps import lock_lease, move, open_placements
 from common.errors import InvalidTransition, RuleBroken
@@ -81,23 +82,24 @@ def start_draining(lease: Lease, event: str, *, actor: Any, end_reason: str, now
 
 
 def open_windows(lease: Lease) -> None:
-    """Keep the devices until they are confirmed clean: no end, or the next booking of the same device.
+    """Keep the devices until they are confirmed clean: no end, or the next booking of the same device (or, by another
+    organisation, of the same node where that is lent whole).
 
     A booking that follows stays booked; it cannot begin before the device is available, and the reconciler moves it
     to another device if this one is not back in time.
     """
     placements = open_placements(lease)
-    following = dict(
-        Placement.objects.filter(
-            ~Q(lease=lease),
-            released=False,
-            device_id__in=[placement.device_id for placement in placements],
-            window__startswith__gt=lease.starts_at,
-        )
-        .order_by()
-        .values_list("device_id")
-        .annotate(first=Min("window__startswith"))
+    others = Placement.objects.filter(
+        ~Q(lease=lease), released=False, window__startswith__gt=lease.starts_at
+    ).order_by()
+    first = Min("window__startswith")
+    on_device = others.filter(device__in=[row.device_id for row in placements])
+    on_node = others.filter(
+        of_others([lease.allocation.project.organisation_id]), node__in={row.node_id for row in placements}
     )
+    devices = dict(on_device.values_list("device").annotate(first=first))
+    nodes = dict(on_node.values_list("node").annotate(first=first))
     for placement in placements:
-        placement.window = DateTimeTZRange(placement.window.lower, following.get(placement.device_id))
+        coming = [devices.get(placement.device_id), nodes.get(placement.node_id)]
+        placement.window = DateTimeTZRange(placement.window.lower, min(filter(None, coming), default=None))
     Placement.objects.bulk_update(placements, ["window"])

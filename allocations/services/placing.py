@@ -1,24 +1,27 @@
 """Which devices a booking gets, and the rows that forbid them to anybody else."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
+from django.db import connection
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
+from django.db.models import Q
 
 from allocations.models import Lease, Placement
-from allocations.selectors import overlapping
-from cluster.models import Device
+from allocations.selectors import of_others, overlapping
+from cluster.models import Device, Pool
 
 
 class LostRace(Exception):
     """Somebody else took a device between the choice and the lock."""
 
 
-def choose(candidates: Sequence[Device], count: int) -> list[Device] | None:
+def choose(candidates: Sequence[Device], count: int, own_nodes: Collection[int] = ()) -> list[Device] | None:
     """The devices to take: fewest nodes first, then the node with the least but sufficient free ones. None: too few.
 
-    Filling the fullest node that still fits keeps whole nodes whole for those who need them.
+    Filling the fullest node that still fits keeps whole nodes whole for those who need them. `own_nodes` are lent to
+    the same organisation then: nobody else could have what is free there, so that they go first.
     """
     by_node: dict[int, list[Device]] = defaultdict(list)
     for device in candidates:
@@ -29,26 +32,47 @@ def choose(candidates: Sequence[Device], count: int) -> list[Device] | None:
     while (missing := count - len(taken)) > 0:
         fitting = [node for node, devices in by_node.items() if len(devices) >= missing]
         if fitting:
-            node = min(fitting, key=lambda pk: (len(by_node[pk]), pk))
+            node = min(fitting, key=lambda pk: (pk not in own_nodes, len(by_node[pk]), pk))
         else:
-            node = max(by_node, key=lambda pk: (len(by_node[pk]), -pk))
+            node = max(by_node, key=lambda pk: (pk in own_nodes, len(by_node[pk]), -pk))
         taken += sorted(by_node.pop(node), key=lambda device: (device.index, device.pk))[:missing]
     return taken
 
 
+def own_nodes(pool: Pool, tenant: int, starts_at: datetime, ends_at: datetime) -> set[int]:
+    """Nodes of the pool that are lent to this organisation in the window, where that keeps others off."""
+    if pool.shared_nodes:
+        return set()
+    rows = Placement.objects.filter(overlapping(starts_at, ends_at), organisation_id=tenant, device__node__pool=pool)
+    return set(rows.values_list("node_id", flat=True))
+
+
 def lock(device_ids: Iterable[int]) -> list[Device]:
-    """The devices' rows, locked in id order: whoever wants some of the same ones waits in a queue, not in a knot."""
-    return list(
+    """The devices' rows, locked in id order: whoever wants some of the same ones waits in a queue, not in a knot.
+
+    Where a node is lent whole, all of its devices are locked: another organisation may be after its other half.
+    """
+    wanted = set(device_ids)
+    whole = Q(node__in=Device.objects.filter(pk__in=wanted).values("node"), node__pool__shared_nodes=False)
+    rows = (
         Device.objects.select_for_update(of=("self",))
         .select_related("gpu_class", "node")
-        .filter(pk__in=list(device_ids))
+        .filter(Q(pk__in=wanted) | whole)
         .order_by("pk")
     )
+    return [device for device in rows if device.pk in wanted]
 
 
-def check_free(device_ids: Iterable[int], starts_at: datetime, ends_at: datetime, *, but: Lease | None = None) -> None:
-    """LostRace when another lease's placement overlaps; asked after the lock, it sees what the holder wrote."""
-    taken = Placement.objects.filter(overlapping(starts_at, ends_at), device_id__in=list(device_ids))
+def check_free(
+    devices: Sequence[Device], starts_at: datetime, ends_at: datetime, *, tenant: int, but: Lease | None = None
+) -> None:
+    """LostRace when another lease's placement overlaps, or another organisation is on one of the nodes then.
+
+    Asked after the lock, it sees what the holder wrote.
+    """
+    same = Q(device__in=[device.pk for device in devices])
+    others = of_others([tenant]) & Q(node__in={device.node_id for device in devices})
+    taken = Placement.objects.filter(overlapping(starts_at, ends_at)).filter(same | others)
     if but is not None:
         taken = taken.exclude(lease=but)
     if taken.exists():
@@ -56,13 +80,24 @@ def check_free(device_ids: Iterable[int], starts_at: datetime, ends_at: datetime
 
 
 def place(lease: Lease, devices: Iterable[Device], starts_at: datetime, ends_at: datetime) -> None:
-    """One placement a device, all its slices, in one statement."""
+    """One placement a device, all its slices, in one statement, under the rule that the pool has at this moment."""
+    shared = _shares_nodes(lease.allocation.pool_id)
     Placement.objects.bulk_create(
         Placement(
             lease=lease,
             device=device,
             slices=NumericRange(0, device.gpu_class.memory_slices),
             window=DateTimeTZRange(starts_at, ends_at),
+            node_id=device.node_id,
+            organisation_id=lease.allocation.project.organisation_id,
+            shared=shared,
         )
         for device in devices
     )
+
+
+def _shares_nodes(pool_id: int) -> bool:
+    """The pool's rule, which cannot change before this transaction is over (it would not see what is placed here)."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT shared_nodes FROM cluster_pool WHERE id = %s FOR SHARE", [pool_id])
+        return bool(cursor.fetchone()[0])

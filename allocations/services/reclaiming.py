@@ -10,7 +10,8 @@ from allocations.models import Lease
 from allocations.rules import may_retry
 from allocations.selectors import measured_window, placements_of
 from allocations.services import ending, extending, ledger, telling
-from allocations.services.starting import release
+from allocations.services.crediting import credit_faults
+from allocations.services.replacing import release
 from allocations.services.steps import device_ids, lock_lease, move, open_placements
 from allocations.services.waiting import STUCK_PAUSE, pursue
 from cluster.drivers.base import Step
@@ -130,9 +131,15 @@ def _end(lease: Lease, now: datetime) -> None:
     lease.ended_at = now
     lease.state_reason = lease.state_reason if lease.end_reason == Lease.EndReason.RECLAIMED else ""
     charged = ledger.settle(lease, actor=RECONCILER, reason=str(lease.end_reason))
-    changes = {"charged_device_seconds": charged, "used_device_seconds": lease.used_seconds}
+    credited = credit_faults(lease, charged, actor=RECONCILER)
+    ledger.write_off(lease.allocation, actor=RECONCILER)
+    changes = {
+        "charged_device_seconds": charged,
+        "credited_device_seconds": credited,
+        "used_device_seconds": lease.used_seconds,
+    }
     move(lease, "cleaned", actor=RECONCILER, fields=("used_seconds", "ended_at"), **changes)
-    telling.tell_partner(lease, "lease_ended", charged=charged)
+    telling.tell_partner(lease, "lease_ended", charged=charged, credited=credited)
 
 
 def _give_back(lease: Lease, now: datetime) -> None:

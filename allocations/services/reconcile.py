@@ -14,7 +14,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from allocations.models import Lease, Placement
 from allocations.selectors import LEAD
-from allocations.services import awards, reclaiming, starting
+from allocations.services import awards, incidents, reclaiming, starting
 from allocations.services.steps import lock_lease
 from cluster.models import Grant
 
@@ -50,6 +50,7 @@ def tick(now: datetime | None = None) -> int:
             return 0
         moment = now or database_now()
         steps = awards.keep_dates(moment)
+        incidents.tell_incidents(moment)
         for ref in list(due(moment).values_list("public_id", flat=True)):
             try:
                 steps += reconcile_lease(ref, now=now)

@@ -44,16 +44,17 @@ def offer_of(allocation: Allocation, count: int, start: datetime, end: datetime,
 def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
     """What is free in the asked window, what it would hold, and where the next free window lies if it is not."""
     count, start, end = asked["device_count"], asked["starts_at"], asked["ends_at"]
+    tenants = [allocation.project.organisation_id]
     found: dict[str, Any] = {
         "count": count,
         "start": start,
         "end": end,
-        "capacity": capacity(allocation.pool, start, end),
+        "capacity": capacity(allocation.pool, start, end, tenants=tenants),
         "hold_seconds": count * int((end - start).total_seconds()),
         "left_seconds": balance(allocation).left,
     }
     if found["capacity"].free < count:
-        window = next_free_window(allocation.pool, count, end - start, start)
+        window = next_free_window(allocation.pool, count, end - start, start, tenants=tenants)
         found["offer"] = offer_of(allocation, count, *window, asked.get("note", "")) if window else None
     return found
 
@@ -105,10 +106,10 @@ class BookPage(ObjectServicePage):
             raise
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        now = timezone.now()
+        now, tenants = timezone.now(), [self.object.project.organisation_id]
         return super().get_context_data(
             balance=balance(self.object),
-            free_now=capacity(self.object.pool, now, now + timedelta(hours=1)),
+            free_now=capacity(self.object.pool, now, now + timedelta(hours=1), tenants=tenants),
             may_book=allowed(self.request.user, may_book, self.object),
             check=self.check,
             offer=self.offer,

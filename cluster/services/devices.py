@@ -75,6 +75,7 @@ def forgive_xids(rows: Iterable[Device]) -> None:
 @transaction.atomic
 def _move(actor: Any, devices: Iterable[int], event: str, reason: str) -> list[Device]:
     rows = list(Device.objects.select_for_update().filter(pk__in=list(devices)).order_by("pk"))
+    lent = {device.pk for device in rows if device.state == "in_use"}
     for device in rows:
         before = device.state
         device.state = DEVICE.next(device.state, event)
@@ -89,7 +90,14 @@ def _move(actor: Any, devices: Iterable[int], event: str, reason: str) -> list[D
     if event in KEPT_AS_EVENTS:
         now, kind = timezone.now(), KEPT_AS_EVENTS[event]
         DeviceEvent.objects.bulk_create(
-            DeviceEvent(node_id=device.node_id, device=device, kind=kind, detail={"reason": reason[:200]}, at=now)
+            DeviceEvent(
+                node_id=device.node_id,
+                device=device,
+                kind=kind,
+                detail={"reason": reason[:200]},
+                at=now,
+                partner_told=device.pk not in lent,
+            )
             for device in rows
         )
     return rows

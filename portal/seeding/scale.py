@@ -308,6 +308,9 @@ class Programme:
                     slices=whole,
                     window=DateTimeTZRange(lease.starts_at, lease.ends_at),
                     released=lease.state == "ended",
+                    node_id=device.node_id,
+                    organisation_id=lease.allocation.project.organisation_id,
+                    shared=self.pool.shared_nodes,
                 )
                 for lease, device in zip(leases, devices, strict=True)
             ),

@@ -7,7 +7,12 @@ from django.utils import timezone
 
 from allocations.models import Lease
 from cluster.lifecycle import COMMAND
-from cluster.models import Grant, NodeCommand
+from cluster.models import Device, Grant, NodeCommand
+
+
+def no_spares(lease: Lease) -> None:
+    """Take every device that nobody has booked out of the pool: nothing can stand in for the lease's own."""
+    Device.objects.filter(node__pool=lease.allocation.pool, placements=None).update(state="quarantined")
 
 
 def pending(lease: Lease, verb: str) -> list[NodeCommand]:

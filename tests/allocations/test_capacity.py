@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from allocations.models import Placement
 from allocations.selectors import capacities, capacity, free_devices
 from tests.factories import AllocationFactory, LeaseFactory, PoolFactory, make_cast, make_node
+from tests.factories.allocations import PlacementFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +27,7 @@ def test_capacities_of_many_are_those_of_each_at_the_price_of_one() -> None:
             start = now + timedelta(hours=4 * turn)
             lease = LeaseFactory(allocation=allocation, booked_by=cast.owner, starts_at=start, state="scheduled")
             window = DateTimeTZRange(start, start + timedelta(hours=2))
-            Placement.objects.create(lease=lease, device=device, slices=NumericRange(0, 8), window=window)
+            PlacementFactory(lease=lease, device=device, window=window)
         devices[3].state = "cleaning"
         devices[3].save()
     with CaptureQueriesContext(connection) as captured:

@@ -12,7 +12,7 @@ from audit.models import AuditEvent
 from cluster.models import Device, Grant, NodeCommand
 from common.errors import WrongState
 from tests.allocations.conftest import Stage
-from tests.allocations.nodes import answer, pending
+from tests.allocations.nodes import answer, no_spares, pending
 from tests.factories import AllocationFactory
 
 
@@ -85,6 +85,7 @@ def test_an_early_release_gives_unused_hours_back(stage: Stage, monkeypatch: Any
 
 def test_a_device_that_fails_its_check_is_quarantined_and_the_others_come_back(stage: Stage) -> None:
     lease = go(stage.book(3), stage.now + timedelta(minutes=55))
+    no_spares(lease)
     bad = lease.placements.first().device.uuid
     answer(lease, "verify", "fail", bad=(bad,))
     go(lease, lease.starts_at)

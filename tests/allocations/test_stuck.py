@@ -9,7 +9,7 @@ from audit.models import AuditEvent
 from cluster.models import Device
 from notifications.models import Mail
 from tests.allocations.conftest import Stage
-from tests.allocations.nodes import answer, pending
+from tests.allocations.nodes import answer, no_spares, pending
 from tests.allocations.test_reconcile import brought_back, go, started, states
 from tests.factories import UserFactory, grant_role
 
@@ -140,6 +140,7 @@ def test_a_dirty_device_is_told_to_operators(stage: Stage) -> None:
 
 def test_a_lease_that_failed_is_told_to_operators_and_to_the_partner(stage: Stage) -> None:
     lease = go(stage.book(2), stage.now + timedelta(minutes=55))
+    no_spares(lease)
     answer(lease, "verify", "fail", bad=(lease.placements.first().device.uuid,))
     go(lease, lease.starts_at)
     assert lease.state == "failed" and len(mails(stage, lease)) == 1
@@ -148,6 +149,7 @@ def test_a_lease_that_failed_is_told_to_operators_and_to_the_partner(stage: Stag
 
 def test_cleaning_after_a_failed_start_that_nobody_answers_is_told_once(stage: Stage) -> None:
     lease = go(stage.book(3), stage.now + timedelta(minutes=55))
+    no_spares(lease)
     answer(lease, "verify", "fail", bad=(lease.placements.first().device.uuid,))
     now = lease.starts_at
     go(lease, now)

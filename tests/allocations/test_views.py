@@ -4,16 +4,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from allocations.models import Allocation, Lease, Placement
+from allocations.models import Allocation, Lease
 from allocations.services.booking import book
 from cluster.models import Grant, Handover
 from telemetry.models import Sample
 from tests.factories import AllocationFactory, Cast, LeaseFactory, PoolFactory, SshKeyFactory, make_cast, make_node
+from tests.factories.allocations import PlacementFactory
 from tests.queries import MOST_A_PAGE, queries_of
 
 pytestmark = pytest.mark.django_db
@@ -58,9 +58,7 @@ def running(allocation: Allocation, user: Any, *, count: int = 2) -> Lease:
     )
     devices = list(allocation.pool.nodes.get().devices.order_by("index")[:count])
     for device in devices:
-        Placement.objects.create(
-            lease=lease, device=device, slices=NumericRange(0, 8), window=DateTimeTZRange(began, lease.ends_at)
-        )
+        PlacementFactory(lease=lease, device=device)
     Grant.objects.create(
         lease_ref=lease.public_id,
         node=devices[0].node,
@@ -348,15 +346,8 @@ def test_pages_cost_the_same_with_one_row_and_with_fifty(cast: Cast, allocation:
         AllocationFactory(project=cast.project, pool=allocation.pool, concurrent_gpus=number + 1)
         LeaseFactory(allocation=allocation, booked_by=cast.owner, state="scheduled")
     fuller = make_node(allocation.pool, devices=50)
-    Placement.objects.bulk_create(
-        Placement(
-            lease=lease,
-            device=device,
-            slices=NumericRange(0, 8),
-            window=DateTimeTZRange(lease.starts_at, lease.ends_at),
-        )
-        for device in fuller.devices.all()
-    )
+    for device in fuller.devices.all():
+        PlacementFactory(lease=lease, device=device)
     after = [queries_of(lambda url=url: client.get(url)) for url in urls]  # type: ignore[misc]
     for url, few, many in zip(urls, before, after, strict=True):
         assert len(many) <= MOST_A_PAGE, f"{url}: {len(many)}\n" + "\n".join(many)

@@ -4,11 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import factory
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
 from django.utils import timezone
 
-from allocations.models import Allocation, Lease, LedgerEntry
+from allocations.models import Allocation, Lease, LedgerEntry, Placement
 from tests.factories.cluster import PoolFactory
-from tests.factories.partners import ProjectFactory
+from tests.factories.partners import AgreementFactory, ProjectFactory, ProjectMemberFactory
 
 
 class AllocationFactory(factory.django.DjangoModelFactory):
@@ -50,3 +51,26 @@ class LeaseFactory(factory.django.DjangoModelFactory):
     device_count = 4
     starts_at = factory.LazyFunction(lambda: timezone.now() + timedelta(hours=1))
     ends_at = factory.LazyAttribute(lambda row: row.starts_at + timedelta(hours=4))
+
+
+class PlacementFactory(factory.django.DjangoModelFactory):
+    """A whole GPU for the lease's window."""
+
+    class Meta:
+        model = Placement
+
+    lease = factory.SubFactory(LeaseFactory)
+    device = factory.SubFactory("tests.factories.cluster.DeviceFactory")
+    slices = NumericRange(0, 8)
+    window = factory.LazyAttribute(lambda row: DateTimeTZRange(row.lease.starts_at, row.lease.ends_at))
+    node = factory.SelfAttribute("device.node")
+    organisation = factory.SelfAttribute("lease.allocation.project.organisation")
+
+
+def rival_award(cast: Any, pool: Any) -> Allocation:
+    """An award of the outsider's organisation on a pool; the outsider leads its project."""
+    organisation = cast.outsider.memberships.get().organisation
+    project = ProjectFactory(agreement=AgreementFactory(organisation=organisation))
+    ProjectMemberFactory(project=project, user=cast.outsider, is_lead=True)
+    award: Allocation = AllocationFactory(project=project, pool=pool)
+    return award

@@ -4,17 +4,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from allocations.models import Lease, Placement
+from allocations.models import Lease
 from audit.models import AuditEvent
 from cluster.models import Device, DeviceEvent, Node, NodeCommand
 from reports.selectors.fleet import fleet, held_seconds, level_of
 from telemetry.models import DeviceMinute, Sample
 from tests.factories import AllocationFactory, Cast, LeaseFactory, PoolFactory, make_cast, make_node
+from tests.factories.allocations import PlacementFactory
 from tests.queries import MOST_A_PAGE, queries_of
 
 pytestmark = pytest.mark.django_db
@@ -46,9 +46,7 @@ def hold(device: Device, cast: Cast, *, since: datetime, hours: int = 4) -> Leas
         ends_at=since + timedelta(hours=hours),
         state="active",
     )
-    Placement.objects.create(
-        lease=lease, device=device, slices=NumericRange(0, 8), window=DateTimeTZRange(since, lease.ends_at)
-    )
+    PlacementFactory(lease=lease, device=device)
     return lease
 
 

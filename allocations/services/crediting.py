@@ -1,0 +1,49 @@
+"""Device-seconds that were charged and not to be had: what the provider owes back."""
+
+from datetime import datetime
+
+from allocations.models import Lease, LedgerEntry
+from allocations.selectors import placements_of
+from allocations.services.ledger import enter, seconds_between
+from cluster.models import DeviceEvent
+
+PUNCTUAL_SECONDS = 60
+"""A handover this soon after the start is on time: preparing takes a moment when somebody books from now on."""
+LOSSES = ("lost", "quarantined")
+"""What takes a device away from a lease that runs; it never comes back to the same lease."""
+
+
+def credit_faults(lease: Lease, charged: int, *, actor: object) -> int:
+    """Give back what a late handover and lost devices cost, at most what was charged; the device-seconds given back.
+
+    The caller has settled the lease under its allocation's lock.
+    """
+    given = 0
+    for reason, seconds in (("late handover", _late(lease)), ("device lost", _lost(lease))):
+        owed = min(seconds, charged - given)
+        if owed > 0:
+            enter(lease.allocation, LedgerEntry.Kind.CREDIT, owed, actor=actor, lease=lease, reason=reason)
+            given += owed
+    return given
+
+
+def _late(lease: Lease) -> int:
+    if lease.active_at is None or lease.drained_at is None:
+        return 0
+    begun = max(lease.starts_at, lease.created_at)
+    late = seconds_between(begun, min(lease.active_at, lease.drained_at))
+    return lease.device_count * late if late > PUNCTUAL_SECONDS else 0
+
+
+def _lost(lease: Lease) -> int:
+    """From the moment that a device was lost to the end of use."""
+    if lease.active_at is None or lease.drained_at is None:
+        return 0
+    held = {row.device_id for row in placements_of(lease)}
+    events = DeviceEvent.objects.filter(
+        device__in=held, kind__in=LOSSES, at__gt=lease.active_at, at__lt=lease.drained_at
+    )
+    first: dict[int, datetime] = {}
+    for device_id, at in events.order_by("at").values_list("device", "at"):
+        first.setdefault(device_id, at)
+    return sum(seconds_between(at, lease.drained_at) for at in first.values())

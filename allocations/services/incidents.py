@@ -1,0 +1,57 @@
+"""What happened to a device is told to whoever holds it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from allocations.models import Lease, Placement
+from allocations.services import telling
+from cluster.models import DeviceEvent
+from cluster.services.policies import rule_for
+
+HOLDING = ("preparing", "prepare_stuck", "active")
+OLD = timedelta(days=1)
+"""News of yesterday helps nobody: a node that comes back after days does not flood its partners."""
+AT_ONCE = 100
+
+
+@transaction.atomic
+def tell_incidents(now: datetime) -> int:
+    """Tell partners of the events that they have not heard of, once a lease and kind; how many were looked at."""
+    events = list(
+        DeviceEvent.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(partner_told=False)
+        .select_related("device__node")
+        .order_by("id")[:AT_ONCE]
+    )
+    told: set[tuple[int, str, Any]] = set()
+    for event in events:
+        lease = _holder(event) if event.at > now - OLD else None
+        key = (lease.pk, event.kind, event.detail.get("xid")) if lease else None
+        if lease and key and key not in told:
+            told.add(key)
+            _tell(lease, event)
+    DeviceEvent.objects.filter(pk__in=[event.pk for event in events]).update(partner_told=True)
+    return len(events)
+
+
+def _holder(event: DeviceEvent) -> Lease | None:
+    placement = (
+        Placement.objects.filter(device=event.device, released=False, lease__state__in=HOLDING)
+        .select_related("lease__allocation__project__organisation", "lease__allocation__pool", "lease__booked_by")
+        .first()
+    )
+    return placement.lease if placement else None
+
+
+def _tell(lease: Lease, event: DeviceEvent) -> None:
+    gpu = f"{event.device.node.name}/{event.device.index}" if event.device else ""
+    if event.kind == "xid":
+        rule = rule_for(int(event.detail["xid"]))
+        serious = rule.level in ("drain", "fail")
+        telling.tell_partner(
+            lease, "device_xid", gpu=gpu, xid=event.detail["xid"], meaning=rule.meaning, serious=serious
+        )
+    else:
+        telling.tell_partner(lease, "device_lost", gpu=gpu)

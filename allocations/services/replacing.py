@@ -1,0 +1,101 @@
+"""Other devices for a lease whose own are not to be had, or did not pass their check."""
+
+from datetime import datetime, timedelta
+
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+from django.db.models import Q
+
+from allocations.models import Lease, Placement
+from allocations.selectors import free_devices, of_others
+from allocations.services import placing, telling
+from allocations.services.steps import device_ids, open_placements
+from audit import services as audit
+from cluster.services import devices
+from common.actors import RECONCILER
+
+MOST_REPLACEMENTS = 3
+"""How often devices may fail their check before the lease is given up: then something else is wrong."""
+GONE = ("offline", "quarantined", "rma", "retired")
+LOST_NODES = ("unreachable", "fenced", "maintenance")
+WELL = ("ok", "warn")
+
+
+def is_ready(row: Placement) -> bool:
+    """Whether the lease could be prepared on this device now."""
+    device = row.device
+    return device.state == "available" and device.health in WELL and device.node.state not in LOST_NODES
+
+
+def is_gone(row: Placement) -> bool:
+    """Whether waiting for this device is of no use."""
+    device = row.device
+    return device.state in GONE or device.health not in WELL or device.node.state in LOST_NODES
+
+
+def promised_before(lease: Lease, placements: list[Placement]) -> set[int]:
+    """Devices that an earlier lease still has or waits for: they may be free at this moment and are not this lease's.
+
+    A device that comes back late from one lease is wanted by two that are due: the one whose turn it is gets it. Where
+    a node is lent whole, another organisation that is still on it keeps all of its devices from us.
+    """
+    tenant = lease.allocation.project.organisation_id
+    earlier = Placement.objects.filter(released=False, window__startswith__lt=lease.starts_at).exclude(lease=lease)
+    there = Q(device__in=[row.device_id for row in placements])
+    around = of_others([tenant]) & Q(node__in={row.node_id for row in placements})
+    taken, shut = set(), set()
+    rows = earlier.filter(there | around).values_list("device", "node", "organisation", "shared")
+    for device_id, node_id, organisation_id, shared in rows:
+        taken.add(device_id)
+        if not shared and organisation_id != tenant:
+            shut.add(node_id)
+    return {row.device_id for row in placements if row.device_id in taken or row.node_id in shut}
+
+
+def replace(lease: Lease, missing: list[Placement], now: datetime) -> bool:
+    """Move placements to devices that are ready; False when there are none to be had."""
+    if not missing:
+        return False
+    start, pool, tenant = max(lease.starts_at, now), lease.allocation.pool, lease.allocation.project.organisation_id
+    free = list(free_devices(pool, start, lease.ends_at, tenants=[tenant], now=now))
+    chosen = placing.choose(free, len(missing), placing.own_nodes(pool, tenant, start, lease.ends_at))
+    if chosen is None:
+        return False
+    locked = placing.lock(device.pk for device in chosen)
+    try:
+        placing.check_free(locked, start, lease.ends_at, tenant=tenant)
+    except placing.LostRace:
+        return False
+    swaps = {row.device.public_id: device.public_id for row, device in zip(missing, locked, strict=True)}
+    release(missing, now)  # cut to now: what these devices measure later is not this lease's
+    placing.place(lease, locked, start, lease.ends_at)
+    audit.record(actor=RECONCILER, verb="lease.replace_devices", target=lease, changes={"devices": swaps})
+    return True
+
+
+def replace_failed(lease: Lease, bad: list[str], reason: str, now: datetime) -> bool:
+    """Devices (by UUID) that failed their check before the handover make way for others, and all are checked again.
+
+    The failed ones go to quarantine. False where there are no others, or it has happened too often: the lease fails.
+    """
+    rows = [row for row in open_placements(lease) if row.device.uuid in bad]
+    if lease.replacements >= MOST_REPLACEMENTS or not replace(lease, rows, now):
+        return False
+    failed = device_ids(rows, "preparing", "available", "cleaning")
+    devices.quarantine(actor=RECONCILER, devices=failed, reason=f"{lease.public_id}: {reason}")
+    fresh = device_ids(open_placements(lease), "available")
+    devices.prepare(actor=RECONCILER, devices=fresh, reason=lease.public_id)
+    lease.generation += 1
+    lease.replacements += 1
+    lease.attempts = 0
+    lease.save(update_fields=["generation", "replacements", "attempts"])
+    telling.tell_operators(lease, "lease_moved", count=len(rows))
+    telling.tell_partner(lease, "lease_moved", count=len(rows))
+    return True
+
+
+def release(placements: list[Placement], now: datetime) -> None:
+    """These placements no longer hold their device; their window ends now."""
+    for row in placements:
+        row.window = DateTimeTZRange(row.window.lower, max(now, row.window.lower + timedelta(microseconds=1)))
+        row.released = True
+    Placement.objects.bulk_update(placements, ["window", "released"])
