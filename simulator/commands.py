@@ -1,4 +1,4 @@
-"""The verbs of `python -m simulator`: serve, env, run, fault, status."""
+"""The verbs of `python -m simulator`: serve, env, run, fault, reset, reboot, status."""
 
 from __future__ import annotations
 
@@ -91,14 +91,17 @@ def env(path: Path) -> int:
     return 0
 
 
-def run(path: Path, gpus: list[int], memory_mib: int, workload: str, command: list[str]) -> int:
+def run(path: Path, gpus: list[int], memory_mib: int, workload: str, command: list[str], stubborn: bool = False) -> int:
     """Run a command as a job on devices; returns its exit status, 128 + the signal where one ended it.
 
+    stubborn: the command begins deaf to SIGTERM, SIGINT and SIGHUP, and most programs leave that so.
     The child waits on a pipe until it is registered, so that it is on its devices from its first instruction on.
     """
     node = SimNode.open(path)
     variables = {**os.environ, **environment(path), "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))}
     reader, writer = os.pipe()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) if stubborn else ():
+        signal.signal(number, signal.SIG_IGN)  # survives fork and exec
     child = os.fork()
     if child == 0:
         _become(command, variables, reader, writer)
@@ -151,8 +154,27 @@ def fault(path: Path, kind: str, which: str | None, arguments: dict[str, Any]) -
     if kind == "xid" and which is not None:
         if not which.isdecimal():
             raise ValueError("an xid fault needs its number")
-        arguments["code"] = int(which)
+        arguments["action"], arguments["code"] = arguments["code"], int(which)
     node.inject(kind, **arguments)
+    return 0
+
+
+def reset(path: Path, gpu: int) -> int:
+    """Reset a device as `nvidia-smi --gpu-reset` does."""
+    SimNode.open(path).reset(gpu)
+    print(f"device {gpu} was reset")
+    return 0
+
+
+def reboot(path: Path) -> int:
+    """Start the node afresh: the jobs on its devices are killed, as by a machine that goes down."""
+    pids = SimNode.open(path).reboot()
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    print(f"rebooted; {len(pids)} processes ended")
     return 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 MAGIC = 0x4D49535F4C4D564E  # "NVML_SIM", little endian
 MAX_DEVICES = 16
 MAX_PROCESSES = 512
@@ -46,7 +46,7 @@ STRUCTS: dict[str, list[tuple[str, str, int]]] = {
     for name, text in {
         "sim_header": """
             u64 magic; u32 abi_version, device_count; u64 seed, created_ns, clock_ns, tick_count, event_count;
-            u64 fault_serial, process_serial; u32 fault_count, serve_pid, cuda_version, reserved;
+            u64 fault_serial, process_serial, boot_ns, log_serial; u32 fault_count, serve_pid, cuda_version, boots;
             char driver_version[80], nvml_version[80], node_name[64], profile[64]""",
         "sim_device": """
             u32 seq, minor_number;
@@ -64,17 +64,18 @@ STRUCTS: dict[str, list[tuple[str, str, int]]] = {
             u32 pcie_replay;
             u64 memory_total, memory_reserved, bar1_total, zombie_bytes, clock_event_reasons, energy_mj;
             u64 ecc_sbe_volatile, ecc_dbe_volatile, ecc_sbe_aggregate, ecc_dbe_aggregate;
-            u64 nvlink_replay, nvlink_recovery, violation_power_ns, violation_thermal_ns;
+            u64 nvlink_replay, nvlink_recovery, nvlink_crc_flit, nvlink_crc_data;
+            u64 violation_power_ns, violation_thermal_ns, violation_brake_ns;
             f64 temperature, energy, gpm_seconds, graphics, sm, occupancy, tensor, dram, pcie_tx, pcie_rx, nvlink_tx;
             f64 nvlink_rx;
             f64 now_graphics, now_sm, now_occupancy, now_tensor, now_dram, now_pcie_tx, now_pcie_rx, now_nvlink_tx;
             f64 now_nvlink_rx""",
         "sim_process": """
             u32 in_use, device, pid, workload; u64 start_ticks, memory_bytes, registered_ns, seed, util_us;
-            u32 sm_util, mem_util""",
+            u32 sm_util, mem_util, stuck, reserved""",
         "sim_fault": """
             u32 active, kind, device, code; u64 id, duration_ms, memory_bytes; i64 remaining; char call[64]""",
-        "sim_event": "u64 at_ns, type, data; u32 device, reserved",
+        "sim_event": "u64 at_ns, type, data; u32 device, pid",
         "sim_state": f"""
             sim_header header; sim_device devices[{MAX_DEVICES}]; sim_process processes[{MAX_PROCESSES}];
             sim_fault faults[{MAX_FAULTS}]; sim_event events[{MAX_EVENTS}]""",
@@ -136,6 +137,12 @@ FAULT_KINDS = (
     "zombie_mem",
     "nvlink_down",
     "recovery_action",
+    "ecc_sbe_storm",
+    "power_brake",
+    "pcie_width",
+    "nvlink_errors",
+    "nvml_slow",
+    "stuck_process",
 )
 
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simulator import faults, layout, profiles, workloads
+from simulator import board, faults, kernel_log, layout, profiles, recovery, workloads
+from simulator.board import MIB
 from simulator.state import StateError, StateFile, empty_state, process_start_ticks, writing
 
-MIB = 1 << 20
-COUNTERS = ("graphics", "sm", "occupancy", "tensor", "dram", "pcie_tx", "pcie_rx", "nvlink_tx", "nvlink_rx")
-REASON_IDLE, REASON_POWER_CAP, REASON_HW_SLOWDOWN, REASON_HW_THERMAL = 0x1, 0x4, 0x8, 0x40
-WARMING_SECONDS = 20.0  # time constant of the board's temperature
 LONGEST_STEP_SECONDS = 30.0  # load changes within a step of the clock are not seen beyond this
 
 
@@ -68,11 +64,11 @@ class SimNode:
         state = empty_state()
         header = state.header
         header.device_count, header.seed = devices, seed
-        header.created_ns = header.clock_ns = int((time.time() if now is None else now) * 1e9)
+        header.created_ns = header.clock_ns = header.boot_ns = int((time.time() if now is None else now) * 1e9)
         header.driver_version, header.nvml_version = kind.driver_version.encode(), f"13.{kind.driver_version}".encode()
         header.cuda_version, header.node_name, header.profile = kind.cuda_version, name.encode()[:63], profile.encode()
         for index in range(devices):
-            _describe(state.devices[index], kind, name, index)
+            board.describe(state.devices[index], kind, name, index)
         StateFile.create(Path(path), state)
         node = cls.open(path)
         node.refresh()
@@ -143,7 +139,7 @@ class SimNode:
                 slot.workload, slot.memory_bytes = workloads.WORKLOADS.index(workload), memory_mib * MIB
                 slot.registered_ns = view.header.clock_ns
                 slot.seed = workloads.mix(view.header.seed, gpu, view.header.process_serial)
-                slot.sm_util = slot.mem_util = slot.util_us = 0
+                slot.sm_util = slot.mem_util = slot.util_us = slot.stuck = 0
                 slot.in_use = 1
             self._advance(view, 0.0)
 
@@ -151,15 +147,16 @@ class SimNode:
         """Take a process off every device; harmless where it is on none."""
         with self.state.locked() as view:
             for slot in view.processes:
-                if slot.in_use and slot.pid == pid:
+                if slot.in_use and slot.pid == pid and not slot.stuck:
                     slot.in_use = 0
             self._advance(view, 0.0)
 
     def inject(self, kind: str, **arguments: Any) -> None:
         """Put a fault into the node: see `faults.inject` for kinds and arguments."""
         with self.state.locked() as view:
+            since = view.header.event_count
             faults.inject(view, kind, **arguments)
-            self._advance(view, 0.0)
+            self._advance(view, 0.0, since)
 
     def clear(self, kind: str | None = None, gpu: int | None = None) -> int:
         """Take faults out again, all or those of a kind or device; returns how many there were."""
@@ -168,12 +165,28 @@ class SimNode:
             self._advance(view, 0.0)
         return cleared
 
+    def reset(self, gpu: int) -> None:
+        """Reset a device as `nvidia-smi --gpu-reset` does: see `recovery.reset` for what refuses it."""
+        with self.state.locked() as view:
+            self._purge(view)
+            recovery.reset(view, gpu)
+            self._advance(view, 0.0)
+
+    def reboot(self) -> list[int]:
+        """Start the node afresh: see `recovery.reboot`. Returns the PIDs that were on its devices."""
+        with self.state.locked() as view:
+            self._purge(view)
+            pids = recovery.reboot(view)
+            kernel_log.forget(self.state.path, view)
+            self._advance(view, 0.0)
+        return pids
+
     def processes(self) -> list[BoundProcess]:
-        """The live processes bound to the node's devices."""
+        """The live processes bound to the node's devices, and dead ones that a fault holds there."""
         return [
             BoundProcess(slot.device, slot.pid, slot.memory_bytes // MIB, workloads.WORKLOADS[slot.workload])
             for slot in self.state.view.processes
-            if slot.in_use and process_start_ticks(slot.pid) == slot.start_ticks
+            if slot.in_use and (slot.stuck or process_start_ticks(slot.pid) == slot.start_ticks)
         ]
 
     def _admit(self, view: Any, gpu: int, memory_mib: int) -> None:
@@ -191,22 +204,31 @@ class SimNode:
     @staticmethod
     def _purge(view: Any) -> None:
         for slot in view.processes:
-            if slot.in_use and process_start_ticks(slot.pid) != slot.start_ticks:
-                slot.in_use = 0
+            if not slot.in_use:
+                continue
+            alive = process_start_ticks(slot.pid) == slot.start_ticks
+            held = faults.active(view, "stuck_process", slot.device)
+            slot.stuck = int(held and (alive or slot.stuck))
+            slot.in_use = int(alive or slot.stuck)
 
-    def _advance(self, view: Any, seconds: float) -> None:
-        self._purge(view)
+    def _advance(self, view: Any, seconds: float, since: int | None = None) -> None:
+        """Derive everything anew after some seconds; log XIDs from event number `since` on, now where left out."""
+        since = view.header.event_count if since is None else since
         faults.settle(view)
+        self._purge(view)
         jobs: dict[int, list[Any]] = {}
         for slot in view.processes:
             if slot.in_use:
                 jobs.setdefault(slot.device, []).append(slot)
         for index in range(view.header.device_count):
             loads = [_load_of(slot, view.header.clock_ns) for slot in jobs.get(index, [])]
-            hot = faults.active(view, "thermal", index)
+            hot, brake = faults.active(view, "thermal", index), faults.active(view, "power_brake", index)
             with writing(view.devices[index]) as device:
                 faults.show(view, device, index)
-                _run(device, self.profile, workloads.together(loads), seconds, busy=bool(loads), hot=hot)
+                faults.wear(view, device, index, round(seconds * 1e9))
+                load = workloads.together(loads)
+                board.run(device, self.profile, load, seconds, busy=bool(loads), hot=hot, brake=brake)
+        kernel_log.append(self.state.path, view, since)
 
 
 def _load_of(slot: Any, clock_ns: int) -> workloads.Load:
@@ -215,75 +237,6 @@ def _load_of(slot: Any, clock_ns: int) -> workloads.Load:
     slot.sm_util, slot.mem_util = round(load.utilisation), round(load.memory_utilisation)
     slot.util_us = clock_ns // 1000
     return load
-
-
-def _run(
-    device: Any, profile: profiles.Profile, load: workloads.Load, seconds: float, *, busy: bool, hot: bool
-) -> None:
-    """Let a device carry a load for some seconds: clocks, power, temperature, counters."""
-    wanted_mw = 1000 * (profile.idle_watts + (profile.power_max_watts - profile.idle_watts) * load.power_share)
-    capped = wanted_mw > device.power_limit_mw
-    power_mw = min(wanted_mw, device.power_limit_mw) * (0.45 if hot and busy else 1.0)
-    slowed = 0.5 if hot else (device.power_limit_mw / wanted_mw) ** 0.5 if capped else 1.0
-    device.power_mw = round(max(power_mw, profile.idle_watts * 1000))
-    device.util_gpu, device.util_memory = round(load.utilisation), round(load.memory_utilisation)
-    device.sm_clock = round(profile.sm_clock_mhz * slowed) if busy else profile.idle_sm_clock_mhz
-    device.mem_clock = profile.memory_clock_mhz if busy or profile.idle_pstate == 0 else 405
-    device.pstate = 0 if busy else profile.idle_pstate
-    device.pcie_gen = profile.pcie_generation if busy or profile.idle_pstate == 0 else 1
-    reasons = (0 if busy else REASON_IDLE) | (REASON_POWER_CAP if capped else 0)
-    device.clock_event_reasons = reasons | (REASON_HW_SLOWDOWN | REASON_HW_THERMAL if hot else 0)
-    device.violation_power_ns += int(seconds * 1e9) if capped else 0
-    device.violation_thermal_ns += int(seconds * 1e9) if hot else 0
-    device.energy += device.power_mw * seconds
-    device.energy_mj = int(device.energy)
-    _warm(device, profile, seconds, hot)
-    values = (load.utilisation, load.sm * slowed, load.occupancy, load.tensor * slowed, load.dram)
-    rates = (load.pcie_mib_per_second,) * 2 + (load.nvlink_mib_per_second if profile.nvlink_links else 0.0,) * 2
-    device.gpm_seconds += seconds
-    for name, value in zip(COUNTERS, values + rates, strict=True):
-        setattr(device, f"now_{name}", value)
-        setattr(device, name, getattr(device, name) + value * seconds)
-
-
-def _warm(device: Any, profile: profiles.Profile, seconds: float, hot: bool) -> None:
-    share = (device.power_mw / 1000 - profile.idle_watts) / (profile.power_max_watts - profile.idle_watts)
-    target = profile.idle_celsius + (profile.load_celsius - profile.idle_celsius) * max(0.0, share)
-    if hot:
-        device.temperature = profile.slowdown_celsius + 2.0
-    else:
-        device.temperature += (target - device.temperature) * (1 - 2.718281828 ** (-seconds / WARMING_SECONDS))
-    device.temperature_c = round(device.temperature)
-    device.memory_temperature_c = round(device.temperature + 6 * max(0.0, share) + 3)
-
-
-def _describe(device: Any, kind: profiles.Profile, node: str, index: int) -> None:
-    """Fill in what never changes. Identity is derived from the node's name and the slot: the same on every run."""
-    bus = (0x1B, 0x43, 0x52, 0x61, 0x9D, 0xC3, 0xD1, 0xDF)[index % 8] + index // 8
-    device.uuid = f"GPU-{uuid.uuid5(uuid.NAMESPACE_DNS, f'{node}.{kind.key}.{index}.gpu.invalid')}".encode()
-    device.serial = str(1_320_000_000_000 + workloads.mix(*node.encode(), index) % 9_999_999_999).encode()
-    device.name, device.vbios = kind.name.encode(), kind.vbios.encode()
-    device.inforom, device.part_number = kind.inforom.encode(), kind.part_number.encode()
-    device.bus_id, device.bus_id_legacy = f"00000000:{bus:02X}:00.0".encode(), f"0000:{bus:02X}:00.0".encode()
-    device.pci_bus, device.minor_number, device.module_id = bus, index, index + 1
-    device.pci_device_id, device.pci_subsystem_id = kind.pci_device_id, kind.pci_subsystem_id
-    device.brand, device.architecture = 14, kind.architecture
-    device.cc_major, device.cc_minor = kind.compute_capability
-    device.memory_total, device.memory_reserved = kind.memory_total_mib * MIB, kind.memory_reserved_mib * MIB
-    device.bar1_total = 1 << (kind.memory_total_mib * MIB - 1).bit_length()
-    device.power_min_mw, device.power_max_mw = kind.power_min_watts * 1000, kind.power_max_watts * 1000
-    device.power_default_mw = device.power_limit_mw = kind.power_max_watts * 1000
-    device.pcie_gen_max = device.pcie_gen = kind.pcie_generation
-    device.pcie_width_max = device.pcie_width = 16
-    device.nvlink_count, device.nvlink_version = kind.nvlink_links, kind.nvlink_version
-    device.fabric_state, device.gpm_supported = 3 if kind.fabric else 0, int(kind.gpm)
-    device.mig_capable, device.row_remap_supported = int(kind.mig), int(kind.row_remap)
-    device.page_retirement_supported = int(not kind.row_remap)
-    device.sm_clock_max, device.mem_clock_max = kind.sm_clock_mhz, kind.memory_clock_mhz
-    device.temp_slowdown, device.temp_shutdown = kind.slowdown_celsius, kind.shutdown_celsius
-    device.temp_max, device.numa_node = kind.max_celsius, int(index >= kind.devices / 2)
-    device.persistence_mode = device.ecc_mode = device.ecc_pending = 1
-    device.temperature = float(kind.idle_celsius)
 
 
 __all__ = ["BoundProcess", "DeviceBusy", "OutOfMemory", "SimNode", "StateError"]

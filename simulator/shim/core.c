@@ -116,7 +116,7 @@ static nvmlReturn_t apply_faults(const char *call, uint32_t device) {
         if (fault->device != SIM_ALL_DEVICES && fault->device != device) continue;
         int exact = fault->kind == SIM_FAULT_MISSING_SYMBOL;
         if (!same_call(fault->call, call, exact)) continue;
-        if (fault->kind == SIM_FAULT_NVML_HANG) hang(fault);
+        if (fault->kind == SIM_FAULT_NVML_HANG || fault->kind == SIM_FAULT_NVML_SLOW) hang(fault);
         if (exact) return NVML_FUNCTION_NOT_FOUND;
         if (fault->kind == SIM_FAULT_NVML_ERROR && take_error(fault)) return (nvmlReturn_t)fault->code;
         if (fault->kind == SIM_FAULT_LIB_RM_MISMATCH && strncmp(call, "nvmlInit", 8) == 0) return NVML_LIB_RM_VERSION_MISMATCH;
@@ -161,6 +161,7 @@ nvmlReturn_t sim_require_root(void) {
 
 /* Alive: the PID exists, is no zombie, and is the same process (its start time is the recorded one). */
 static int alive(const sim_process *process) {
+    if (process->stuck) return 1; /* killed, but the kernel cannot let go of it */
     char path[32], text[1024];
     snprintf(path, sizeof path, "/proc/%u/stat", process->pid);
     int file = open(path, O_RDONLY | O_CLOEXEC);
