@@ -41,12 +41,8 @@ def run(
     device.energy += device.power_mw * seconds
     device.energy_mj = int(device.energy)
     _warm(device, profile, seconds, hot)
-    values = (load.utilisation, load.sm * slowed, load.occupancy, load.tensor * slowed, load.dram)
-    rates = (load.pcie_mib_per_second,) * 2 + (load.nvlink_mib_per_second if profile.nvlink_links else 0.0,) * 2
     device.gpm_seconds += seconds
-    for name, value in zip(COUNTERS, values + rates, strict=True):
-        setattr(device, f"now_{name}", value)
-        setattr(device, name, getattr(device, name) + value * seconds)
+    count_up(device, load, slowed, bool(profile.nvlink_links), seconds)
 
 
 def _warm(device: Any, profile: profiles.Profile, seconds: float, hot: bool) -> None:
@@ -87,3 +83,22 @@ def describe(device: Any, kind: profiles.Profile, node: str, index: int) -> None
     device.temp_max, device.numa_node = kind.max_celsius, int(index >= kind.devices / 2)
     device.persistence_mode = device.ecc_mode = device.ecc_pending = 1
     device.temperature = float(kind.idle_celsius)
+
+
+def describe_mig(view: Any, kind: profiles.Profile) -> None:
+    """Write the kinds of GPU instances that the node's devices can be cut into."""
+    for row, said in zip(view.mig_profiles, kind.mig_profiles, strict=False):
+        for name, value in said.items():
+            if name == "name":
+                row.name = value.encode()
+            else:
+                setattr(row, name, sum(1 << start for start in value) if name == "starts" else value)
+
+
+def count_up(target: Any, load: workloads.Load, slowed: float, links: bool, seconds: float) -> None:
+    """Add a load over some seconds to the interval counters of a device or a GPU instance."""
+    values = (load.utilisation, load.sm * slowed, load.occupancy, load.tensor * slowed, load.dram)
+    rates = (load.pcie_mib_per_second,) * 2 + (load.nvlink_mib_per_second if links else 0.0,) * 2
+    for name, value in zip(COUNTERS, values + rates, strict=True):
+        setattr(target, f"now_{name}", value)
+        setattr(target, name, getattr(target, name) + value * seconds)

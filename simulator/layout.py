@@ -9,12 +9,15 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 MAGIC = 0x4D49535F4C4D564E  # "NVML_SIM", little endian
 MAX_DEVICES = 16
 MAX_PROCESSES = 512
 MAX_FAULTS = 64
 MAX_EVENTS = 256
+MAX_INSTANCES = 8  # GPU instances on a device, compute instances in one
+MAX_MIG_PROFILES = 8
+NO_INSTANCE = 0xFFFFFFFF
 ALL_DEVICES = 0xFFFFFFFF
 GPM_METRIC_MAX = 477  # pynvml 13.615's NVML_GPM_METRIC_MAX + 1; callers with fewer only lay out fewer
 
@@ -72,13 +75,24 @@ STRUCTS: dict[str, list[tuple[str, str, int]]] = {
             f64 now_nvlink_rx""",
         "sim_process": """
             u32 in_use, device, pid, workload; u64 start_ticks, memory_bytes, registered_ns, seed, util_us;
-            u32 sm_util, mem_util, stuck, reserved""",
+            u32 sm_util, mem_util, stuck, gpu_instance, compute_instance, reserved""",
         "sim_fault": """
             u32 active, kind, device, code; u64 id, duration_ms, memory_bytes; i64 remaining; char call[64]""",
         "sim_event": "u64 at_ns, type, data; u32 device, pid",
+        "sim_mig_profile": """
+            u32 id, kind, slices, size, starts, count, sms, copies, decoders, encoders, jpegs, ofas; u64 memory_mib;
+            char name[32]""",
+        "sim_compute_instance": "u32 in_use, kind, slices, start",
+        "sim_gpu_instance": f"""
+            u32 in_use, id, profile, start; sim_compute_instance compute[{MAX_INSTANCES}];
+            f64 graphics, sm, occupancy, tensor, dram, pcie_tx, pcie_rx, nvlink_tx, nvlink_rx;
+            f64 now_graphics, now_sm, now_occupancy, now_tensor, now_dram, now_pcie_tx, now_pcie_rx, now_nvlink_tx;
+            f64 now_nvlink_rx""",
+        "sim_partition": f"sim_gpu_instance instances[{MAX_INSTANCES}]",
         "sim_state": f"""
             sim_header header; sim_device devices[{MAX_DEVICES}]; sim_process processes[{MAX_PROCESSES}];
-            sim_fault faults[{MAX_FAULTS}]; sim_event events[{MAX_EVENTS}]""",
+            sim_fault faults[{MAX_FAULTS}]; sim_event events[{MAX_EVENTS}];
+            sim_mig_profile mig_profiles[{MAX_MIG_PROFILES}]; sim_partition partitions[{MAX_DEVICES}]""",
         "nvmlMemory": "u64 total, free, used",
         "nvmlMemory_v2": "u32 version; u64 total, reserved, free, used",
         "nvmlBAR1Memory": "u64 total, free, used",
@@ -95,6 +109,26 @@ STRUCTS: dict[str, list[tuple[str, str, int]]] = {
         "nvmlGpuFabricInfo_v2": "u32 version; u8 clusterUuid[16]; u32 status, cliqueId, state, healthMask",
         "nvmlGpuFabricInfo_v3": """
             u32 version; u8 clusterUuid[16]; u32 status, cliqueId, state, healthMask; u8 healthSummary""",
+        "nvmlGpuInstancePlacement": "u32 start, size",
+        "nvmlGpuInstanceProfileInfo": """
+            u32 id, isP2pSupported, sliceCount, instanceCount, multiprocessorCount, copyEngineCount, decoderCount;
+            u32 encoderCount, jpegCount, ofaCount; u64 memorySizeMB""",
+        "nvmlGpuInstanceProfileInfo_v2": """
+            u32 version, id, isP2pSupported, sliceCount, instanceCount, multiprocessorCount, copyEngineCount;
+            u32 decoderCount, encoderCount, jpegCount, ofaCount; u64 memorySizeMB; char name[96]""",
+        "nvmlGpuInstanceInfo": "ptr device; u32 id, profileId; nvmlGpuInstancePlacement placement",
+        "nvmlComputeInstancePlacement": "u32 start, size",
+        "nvmlComputeInstanceProfileInfo": """
+            u32 id, sliceCount, instanceCount, multiprocessorCount, sharedCopyEngineCount, sharedDecoderCount;
+            u32 sharedEncoderCount, sharedJpegCount, sharedOfaCount""",
+        "nvmlComputeInstanceProfileInfo_v2": """
+            u32 version, id, sliceCount, instanceCount, multiprocessorCount, sharedCopyEngineCount;
+            u32 sharedDecoderCount, sharedEncoderCount, sharedJpegCount, sharedOfaCount; char name[96]""",
+        "nvmlComputeInstanceInfo": """
+            ptr device, gpuInstance; u32 id, profileId; nvmlComputeInstancePlacement placement""",
+        "nvmlDeviceAttributes": """
+            u32 multiprocessorCount, sharedCopyEngineCount, sharedDecoderCount, sharedEncoderCount, sharedJpegCount;
+            u32 sharedOfaCount, gpuInstanceSliceCount, computeInstanceSliceCount; u64 memorySizeMB""",
         "nvmlGpmSupport": "u32 version, isSupportedDevice",
         "nvmlGpmMetric": "u32 metricId, nvmlReturn; f64 value; ptr shortName, longName, unit",
         "nvmlGpmMetricsGet_t": f"""
@@ -118,6 +152,7 @@ RETURN_CODES: dict[str, tuple[int, str]] = {
     "LIB_RM_VERSION_MISMATCH": (18, "Driver/library version mismatch"),
     "IN_USE": (19, "In use by another client"),
     "MEMORY": (20, "Insufficient Memory"),
+    "INSUFFICIENT_RESOURCES": (23, "Insufficient Resources"),
     "ARGUMENT_VERSION_MISMATCH": (25, "The provided version is not supported by this function"),
     "UNKNOWN": (999, "Unknown Error"),
 }
@@ -171,6 +206,9 @@ def header_text() -> str:
         ("MAX_PROCESSES", MAX_PROCESSES),
         ("MAX_FAULTS", MAX_FAULTS),
         ("MAX_EVENTS", MAX_EVENTS),
+        ("MAX_INSTANCES", MAX_INSTANCES),
+        ("MAX_MIG_PROFILES", MAX_MIG_PROFILES),
+        ("NO_INSTANCE", f"{NO_INSTANCE}U"),
         ("ALL_DEVICES", f"{ALL_DEVICES}U"),
     ):
         lines.append(f"#define SIM_{label} {value}")

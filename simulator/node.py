@@ -69,6 +69,7 @@ class SimNode:
         header.cuda_version, header.node_name, header.profile = kind.cuda_version, name.encode()[:63], profile.encode()
         for index in range(devices):
             board.describe(state.devices[index], kind, name, index)
+        board.describe_mig(state, kind)
         StateFile.create(Path(path), state)
         node = cls.open(path)
         node.refresh()
@@ -114,8 +115,12 @@ class SimNode:
         with self.state.locked() as view:
             self._advance(view, 0.0)
 
-    def bind(self, pid: int, gpus: list[int], memory_mib: int, workload: str = "pretrain") -> None:
+    def bind(
+        self, pid: int, gpus: list[int], memory_mib: int, workload: str = "pretrain", mig: tuple[int, int] | None = None
+    ) -> None:
         """Put a live process on devices, with so much memory on each.
+
+        mig: ids of the GPU and the compute instance, needed where MIG is on.
 
         ValueError for a device or workload that is not there, OutOfMemory, DeviceBusy, ProcessLookupError.
         """
@@ -129,7 +134,7 @@ class SimNode:
         with self.state.locked() as view:
             self._purge(view)
             for gpu in gpus:
-                self._admit(view, gpu, memory_mib)
+                self._admit(view, gpu, memory_mib, mig)
             free = [slot for slot in view.processes if not slot.in_use]
             if len(free) < len(gpus):
                 raise OutOfMemory(f"the node's process table is full ({layout.MAX_PROCESSES})")
@@ -137,6 +142,7 @@ class SimNode:
                 view.header.process_serial += 1
                 slot.device, slot.pid, slot.start_ticks = gpu, pid, start_ticks
                 slot.workload, slot.memory_bytes = workloads.WORKLOADS.index(workload), memory_mib * MIB
+                slot.gpu_instance, slot.compute_instance = mig or (layout.NO_INSTANCE, layout.NO_INSTANCE)
                 slot.registered_ns = view.header.clock_ns
                 slot.seed = workloads.mix(view.header.seed, gpu, view.header.process_serial)
                 slot.sm_util = slot.mem_util = slot.util_us = slot.stuck = 0
@@ -189,17 +195,32 @@ class SimNode:
             if slot.in_use and (slot.stuck or process_start_ticks(slot.pid) == slot.start_ticks)
         ]
 
-    def _admit(self, view: Any, gpu: int, memory_mib: int) -> None:
+    def _admit(self, view: Any, gpu: int, memory_mib: int, mig: tuple[int, int] | None) -> None:
         if not 0 <= gpu < view.header.device_count:
             raise ValueError(f"no device {gpu}: the node has 0 to {view.header.device_count - 1}")
         device = view.devices[gpu]
         others = [slot for slot in view.processes if slot.in_use and slot.device == gpu]
+        if bool(device.mig_mode) != bool(mig):
+            raise DeviceBusy(f"device {gpu} has MIG {'on: name an instance' if device.mig_mode else 'off'}")
+        if mig:
+            others = [slot for slot in others if slot.gpu_instance == mig[0]]
         if device.compute_mode == 2 or (device.compute_mode == 3 and others):
             raise DeviceBusy(f"device {gpu} admits no further process (compute mode {device.compute_mode})")
-        held = sum(slot.memory_bytes for slot in others) + device.zombie_bytes
-        free_mib = (device.memory_total - device.memory_reserved - held) // MIB
+        held = sum(slot.memory_bytes for slot in others)
+        if mig:
+            free_mib = self._instance_memory_mib(view, gpu, *mig) - held // MIB
+        else:
+            free_mib = (device.memory_total - device.memory_reserved - device.zombie_bytes - held) // MIB
         if memory_mib > free_mib:
             raise OutOfMemory(f"device {gpu} has {free_mib} MiB free, {memory_mib} MiB were asked for")
+
+    @staticmethod
+    def _instance_memory_mib(view: Any, gpu: int, gpu_instance: int, compute_instance: int) -> int:
+        for each in view.partitions[gpu].instances:
+            known = compute_instance < layout.MAX_INSTANCES and each.compute[compute_instance].in_use
+            if each.in_use and each.id == gpu_instance and known:
+                return int(view.mig_profiles[each.profile].memory_mib)
+        raise ValueError(f"device {gpu} has no instance {gpu_instance}:{compute_instance}")
 
     @staticmethod
     def _purge(view: Any) -> None:
@@ -221,7 +242,7 @@ class SimNode:
             if slot.in_use:
                 jobs.setdefault(slot.device, []).append(slot)
         for index in range(view.header.device_count):
-            loads = [_load_of(slot, view.header.clock_ns) for slot in jobs.get(index, [])]
+            loads = _loads(view, index, jobs.get(index, []), seconds)
             hot, brake = faults.active(view, "thermal", index), faults.active(view, "power_brake", index)
             with writing(view.devices[index]) as device:
                 faults.show(view, device, index)
@@ -229,6 +250,23 @@ class SimNode:
                 load = workloads.together(loads)
                 board.run(device, self.profile, load, seconds, busy=bool(loads), hot=hot, brake=brake)
         kernel_log.append(self.state.path, view, since)
+
+
+def _loads(view: Any, index: int, jobs: list[Any], seconds: float) -> list[workloads.Load]:
+    """The loads of a device's jobs as the whole device feels them; counts them up on their GPU instances."""
+    loads = [_load_of(slot, view.header.clock_ns) for slot in jobs]
+    if not view.devices[index].mig_mode:
+        return loads
+    whole = []
+    for instance in view.partitions[index].instances:
+        if not instance.in_use:
+            continue
+        mine = [load for slot, load in zip(jobs, loads, strict=True) if slot.gpu_instance == instance.id]
+        load = workloads.together(mine)
+        board.count_up(instance, load, 1.0, False, seconds)
+        if mine:
+            whole.append(workloads.share(load, view.mig_profiles[instance.profile].slices / 7))
+    return whole
 
 
 def _load_of(slot: Any, clock_ns: int) -> workloads.Load:

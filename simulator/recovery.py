@@ -10,6 +10,7 @@ from simulator.state import writing
 DRIVER_FAULTS = ("nvml_hang", "nvml_slow", "nvml_error", "lib_rm_mismatch")
 RESET_MENDS = ("ecc_dbe", "remap_pending", "nvlink_down", "zombie_mem", "recovery_action")
 REBOOT_MENDS = (*RESET_MENDS, *DRIVER_FAULTS, "gpu_lost", "stuck_process")
+AMPERE = 7  # keeps its MIG mode in the InfoROM; later boards forget it with the driver
 RESET_ACTIONS = (1, 4)  # reset, drain and reset: any other asks for more than a reset of the device
 
 
@@ -33,6 +34,7 @@ def reset(view: Any, gpu: int) -> None:
         faults.lift(view, kind, gpu, only=RESET_ACTIONS if kind == "recovery_action" else None)
     with writing(view.devices[gpu]) as device:
         _restart(device)
+    _unite(view, gpu)
 
 
 def reboot(view: Any) -> list[int]:
@@ -50,12 +52,20 @@ def reboot(view: Any) -> list[int]:
             _restart(device)
             device.persistence_mode = device.compute_mode = 0
             device.energy = device.energy_mj = 0
+            device.mig_mode = device.mig_mode if device.architecture == AMPERE else 0
+        _unite(view, gpu)
     for fault in view.faults:
         if fault.active and layout.FAULT_KINDS[fault.kind] in DRIVER_FAULTS:
             fault.active = 0
     view.header.boot_ns = view.header.clock_ns
     view.header.boots += 1
     return pids
+
+
+def _unite(view: Any, gpu: int) -> None:
+    """MIG instances live in the driver alone: a reset takes them away and leaves the mode."""
+    for instance in view.partitions[gpu].instances:
+        instance.in_use = 0
 
 
 def _restart(device: Any) -> None:
