@@ -28,6 +28,8 @@ def run(
     device.power_mw = round(max(power_mw, profile.idle_watts * 1000))
     device.util_gpu, device.util_memory = round(load.utilisation), round(load.memory_utilisation)
     device.sm_clock = round(profile.sm_clock_mhz * slowed) if busy else profile.idle_sm_clock_mhz
+    if device.locked_clock:
+        device.sm_clock = min(device.sm_clock, device.locked_clock)
     device.mem_clock = profile.memory_clock_mhz if busy or profile.idle_pstate == 0 else 405
     device.pstate = 0 if busy else profile.idle_pstate
     device.pcie_gen = profile.pcie_generation if busy or profile.idle_pstate == 0 else 1

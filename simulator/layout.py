@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 MAGIC = 0x4D49535F4C4D564E  # "NVML_SIM", little endian
 MAX_DEVICES = 16
 MAX_PROCESSES = 512
@@ -17,6 +17,7 @@ MAX_FAULTS = 64
 MAX_EVENTS = 256
 MAX_INSTANCES = 8  # GPU instances on a device, compute instances in one
 MAX_MIG_PROFILES = 8
+MAX_ACCOUNTS = 64  # a driver keeps 4000
 NO_INSTANCE = 0xFFFFFFFF
 ALL_DEVICES = 0xFFFFFFFF
 GPM_METRIC_MAX = 477  # pynvml 13.615's NVML_GPM_METRIC_MAX + 1; callers with fewer only lay out fewer
@@ -64,7 +65,7 @@ STRUCTS: dict[str, list[tuple[str, str, int]]] = {
             u32 util_gpu, util_memory, power_mw, temperature_c, memory_temperature_c, sm_clock, mem_clock, pstate;
             u32 pcie_gen, pcie_width, remap_correctable, remap_uncorrectable, remap_pending, remap_failure;
             u32 retired_sbe, retired_dbe, retired_pending, recovery_action, lost, lost_code, nvlink_down_mask;
-            u32 pcie_replay;
+            u32 pcie_replay, locked_clock;
             u64 memory_total, memory_reserved, bar1_total, zombie_bytes, clock_event_reasons, energy_mj;
             u64 ecc_sbe_volatile, ecc_dbe_volatile, ecc_sbe_aggregate, ecc_dbe_aggregate;
             u64 nvlink_replay, nvlink_recovery, nvlink_crc_flit, nvlink_crc_data;
@@ -89,10 +90,14 @@ STRUCTS: dict[str, list[tuple[str, str, int]]] = {
             f64 now_graphics, now_sm, now_occupancy, now_tensor, now_dram, now_pcie_tx, now_pcie_rx, now_nvlink_tx;
             f64 now_nvlink_rx""",
         "sim_partition": f"sim_gpu_instance instances[{MAX_INSTANCES}]",
+        "sim_account": """
+            u32 pid, running; u64 start_us, memory_bytes; f64 seconds, busy, memory_busy""",
+        "sim_ledger": f"u64 written; sim_account accounts[{MAX_ACCOUNTS}]",
         "sim_state": f"""
             sim_header header; sim_device devices[{MAX_DEVICES}]; sim_process processes[{MAX_PROCESSES}];
             sim_fault faults[{MAX_FAULTS}]; sim_event events[{MAX_EVENTS}];
-            sim_mig_profile mig_profiles[{MAX_MIG_PROFILES}]; sim_partition partitions[{MAX_DEVICES}]""",
+            sim_mig_profile mig_profiles[{MAX_MIG_PROFILES}]; sim_partition partitions[{MAX_DEVICES}];
+            sim_ledger ledgers[{MAX_DEVICES}]""",
         "nvmlMemory": "u64 total, free, used",
         "nvmlMemory_v2": "u32 version; u64 total, reserved, free, used",
         "nvmlBAR1Memory": "u64 total, free, used",
@@ -109,6 +114,14 @@ STRUCTS: dict[str, list[tuple[str, str, int]]] = {
         "nvmlGpuFabricInfo_v2": "u32 version; u8 clusterUuid[16]; u32 status, cliqueId, state, healthMask",
         "nvmlGpuFabricInfo_v3": """
             u32 version; u8 clusterUuid[16]; u32 status, cliqueId, state, healthMask; u8 healthSummary""",
+        "nvmlAccountingStats": """
+            u32 gpuUtilization, memoryUtilization; u64 maxMemoryUsage, time, startTime; u32 isRunning, reserved[5]""",
+        "nvmlSample": "u64 timeStamp, sampleValue",
+        "nvmlRowRemapperHistogramValues": "u32 max, high, partial, low, none",
+        "nvmlEccSramErrorStatus_v1": """
+            u32 version; u64 aggregateUncParity, aggregateUncSecDed, aggregateCor, volatileUncParity;
+            u64 volatileUncSecDed, volatileCor, aggregateUncBucketL2, aggregateUncBucketSm, aggregateUncBucketPcie;
+            u64 aggregateUncBucketMcu, aggregateUncBucketOther; u32 bThresholdExceeded""",
         "nvmlGpuInstancePlacement": "u32 start, size",
         "nvmlGpuInstanceProfileInfo": """
             u32 id, isP2pSupported, sliceCount, instanceCount, multiprocessorCount, copyEngineCount, decoderCount;
@@ -208,6 +221,7 @@ def header_text() -> str:
         ("MAX_EVENTS", MAX_EVENTS),
         ("MAX_INSTANCES", MAX_INSTANCES),
         ("MAX_MIG_PROFILES", MAX_MIG_PROFILES),
+        ("MAX_ACCOUNTS", MAX_ACCOUNTS),
         ("NO_INSTANCE", f"{NO_INSTANCE}U"),
         ("ALL_DEVICES", f"{ALL_DEVICES}U"),
     ):

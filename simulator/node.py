@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simulator import board, faults, kernel_log, layout, profiles, recovery, workloads
+from simulator import accounting, board, faults, kernel_log, layout, profiles, recovery, workloads
 from simulator.board import MIB
 from simulator.state import StateError, StateFile, empty_state, process_start_ticks, writing
 
@@ -243,6 +243,7 @@ class SimNode:
                 jobs.setdefault(slot.device, []).append(slot)
         for index in range(view.header.device_count):
             loads = _loads(view, index, jobs.get(index, []), seconds)
+            accounting.note(view, index, jobs.get(index, []), seconds)
             hot, brake = faults.active(view, "thermal", index), faults.active(view, "power_brake", index)
             with writing(view.devices[index]) as device:
                 faults.show(view, device, index)

@@ -50,7 +50,7 @@ def reboot(view: Any) -> list[int]:
             faults.lift(view, kind, gpu)
         with writing(view.devices[gpu]) as device:
             _restart(device)
-            device.persistence_mode = device.compute_mode = 0
+            device.persistence_mode = device.compute_mode = device.accounting_mode = 0
             device.energy = device.energy_mj = 0
             device.mig_mode = device.mig_mode if device.architecture == AMPERE else 0
         _unite(view, gpu)
@@ -71,6 +71,6 @@ def _unite(view: Any, gpu: int) -> None:
 def _restart(device: Any) -> None:
     device.ecc_sbe_volatile = device.ecc_dbe_volatile = 0
     device.nvlink_replay = device.nvlink_recovery = device.nvlink_crc_flit = device.nvlink_crc_data = 0
-    device.pcie_replay = 0
+    device.pcie_replay = device.locked_clock = 0
     device.ecc_mode = device.ecc_pending
     device.power_limit_mw = device.power_default_mw

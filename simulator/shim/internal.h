@@ -26,6 +26,7 @@ uint64_t sim_memory_held(uint32_t device, const sim_device *view);
 void sim_snapshot(uint32_t index, sim_device *view);
 /* The writers' lock, shared with the Python side: a descriptor to close, or -1. */
 int sim_lock(void);
+void sim_unlock(int lock);
 nvmlDevice_t sim_mig_handle(uint32_t device, int32_t instance, int32_t compute);
 int sim_is_mig(nvmlDevice_t handle);
 /* The way into a call on a MIG device: NOT_FOUND once its instance was destroyed. */
