@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -121,7 +122,8 @@ def run(path: Path, gpus: list[int], memory_mib: int, workload: str, command: li
 
     for number in FORWARDED:
         signal.signal(number, forward)
-    os.write(writer, b"!")
+    with contextlib.suppress(BrokenPipeError):  # killed already, before its first instruction
+        os.write(writer, b"!")
     os.close(writer)
     _, status = os.waitpid(child, 0)
     node.unbind(child)
@@ -198,6 +200,9 @@ def status_of(path: Path) -> dict[str, Any]:
                 "memory_used_mib": used,
                 "memory_total_mib": device.memory_total // MIB,
                 "power_watts": round(device.power_mw / 1000, 1),
+                "mig": bool(device.mig_mode),
+                "instances": _instances(view, index) if device.mig_mode else [],
+                "recovery_action": device.recovery_action,
                 "temperature_c": device.temperature_c,
                 "processes": [{"pid": p.pid, "memory_mib": p.memory_mib, "workload": p.workload} for p in mine],
             }
@@ -210,6 +215,20 @@ def status_of(path: Path) -> dict[str, Any]:
         "devices": devices,
         "faults": faults.listing(view),
     }
+
+
+def _instances(view: Any, index: int) -> list[dict[str, Any]]:
+    """The GPU instances of a device with the ids of their compute instances."""
+    return [
+        {
+            "id": each.id,
+            "profile": view.mig_profiles[each.profile].name.decode(),
+            "start": each.start,
+            "compute": [number for number, one in enumerate(each.compute) if one.in_use],
+        }
+        for each in view.partitions[index].instances
+        if each.in_use
+    ]
 
 
 def status(path: Path, as_json: bool) -> int:
@@ -226,6 +245,8 @@ def status(path: Path, as_json: bool) -> int:
             f"{device['utilisation_percent']:>3} %  {device['memory_used_mib']:>6} MiB  "
             f"{device['power_watts']:>6} W  {device['temperature_c']:>3} C  {jobs}"
         )
+        for cut in device["instances"]:
+            print(f"       MIG {cut['profile']}  id {cut['id']}  at {cut['start']}  compute {cut['compute']}")
     for each in said["faults"]:
         print(f"  fault {each['kind']}  gpu {'all' if each['gpu'] is None else each['gpu']}  {each['call']}")
     return 0
