@@ -9,7 +9,12 @@ from pathlib import Path
 from simulator import commands, faults, profiles, workloads
 from simulator.build import BuildError
 from simulator.node import DeviceBusy, OutOfMemory
+from simulator.recovery import ResetRefused
 from simulator.state import StateError
+
+MENDABLE = (
+    StateError, BuildError, OutOfMemory, DeviceBusy, ResetRefused, ValueError, KeyError, ProcessLookupError,
+)  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--gpu", required=True, help="device indexes, such as 0 or 0,1")
     run.add_argument("--mem", type=int, required=True, metavar="MIB", help="memory on each device")
     run.add_argument("--workload", choices=workloads.WORKLOADS, default="pretrain")
-    run.add_argument("--stubborn", action="store_true", help="the job ignores SIGTERM and SIGHUP")
+    run.add_argument("--stubborn", action="store_true", help="the command ignores SIGTERM, SIGINT and SIGHUP")
     run.add_argument("command", nargs=argparse.REMAINDER)
     fault = verbs.add_parser("fault", help="put a fault into the node, or clear them")
     fault.add_argument("kind", choices=[*faults.KINDS, "clear"])
@@ -37,10 +42,10 @@ def parser() -> argparse.ArgumentParser:
     fault.add_argument("--call", default="")
     fault.add_argument("--seconds", type=float, default=0.0)
     fault.add_argument("--count", type=int, default=-1, help="how many calls fail; all where left out")
-    fault.add_argument("--action", type=int, default=1, help="xid 154: the recovery action that field 230 then names")
     fault.add_argument("--mem", type=int, default=0, metavar="MIB")
-    verbs.add_parser("reset", help="reset a device that nobody is on").add_argument("--gpu", type=int, required=True)
-    verbs.add_parser("reboot", help="restart the node: lost devices come back")
+    reset = verbs.add_parser("reset", help="reset a device, as nvidia-smi --gpu-reset does")
+    reset.add_argument("--gpu", type=int, required=True)
+    verbs.add_parser("reboot", help="start the node afresh; its jobs are killed")
     status = verbs.add_parser("status", help="show devices, processes and faults")
     status.add_argument("--json", action="store_true")
     for verb in verbs.choices.values():
@@ -62,13 +67,13 @@ def dispatch(options: argparse.Namespace) -> int:
             raise ValueError("name a command after --")
         gpus = [int(word) for word in options.gpu.split(",")]
         return commands.run(options.state, gpus, options.mem, options.workload, command, options.stubborn)
-    if options.verb == "fault":
-        arguments = {name: getattr(options, name) for name in ("gpu", "code", "call", "seconds", "count", "action")}
-        return commands.fault(options.state, options.kind, options.which, {**arguments, "memory_mib": options.mem})
     if options.verb == "reset":
         return commands.reset(options.state, options.gpu)
     if options.verb == "reboot":
         return commands.reboot(options.state)
+    if options.verb == "fault":
+        arguments = {name: getattr(options, name) for name in ("gpu", "code", "call", "seconds", "count")}
+        return commands.fault(options.state, options.kind, options.which, {**arguments, "memory_mib": options.mem})
     return commands.status(options.state, options.json)
 
 
@@ -76,7 +81,7 @@ def main() -> int:
     """Errors that a user can mend are one line on stderr and status 2."""
     try:
         return dispatch(parser().parse_args())
-    except (StateError, BuildError, OutOfMemory, DeviceBusy, ValueError, KeyError, ProcessLookupError) as error:
+    except MENDABLE as error:
         print(f"simulator: {error.args[0] if error.args else error}", file=sys.stderr)
         return 2
 

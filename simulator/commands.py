@@ -1,7 +1,8 @@
-"""The verbs of `python -m simulator`: serve, env, run, fault, status."""
+"""The verbs of `python -m simulator`: serve, env, run, fault, reset, reboot, status."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -62,6 +63,8 @@ def serve(path: Path, profile: str, name: str, seed: int, count: int | None, wit
     node = open_or_create(path, profile, name, seed, count)
     build.library()
     node.state.view.header.serve_pid = os.getpid()
+    # The kernel's records count from the machine's own start: a reader turns them back into moments by that clock.
+    node.state.view.header.boot_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     node.resume()
     print(f"simulator: serving {node.device_count} x {node.profile.name} as {name}, state {path}", flush=True)
     while not stop.wait(1.0 - time.time() % 1.0):
@@ -93,16 +96,17 @@ def env(path: Path) -> int:
 def run(path: Path, gpus: list[int], memory_mib: int, workload: str, command: list[str], stubborn: bool = False) -> int:
     """Run a command as a job on devices; returns its exit status, 128 + the signal where one ended it.
 
-    A stubborn job ignores SIGTERM and SIGHUP, unless its program sets them itself.
-
+    stubborn: the command begins deaf to SIGTERM, SIGINT and SIGHUP, and most programs leave that so.
     The child waits on a pipe until it is registered, so that it is on its devices from its first instruction on.
     """
     node = SimNode.open(path)
     variables = {**os.environ, **environment(path), "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))}
     reader, writer = os.pipe()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) if stubborn else ():
+        signal.signal(number, signal.SIG_IGN)  # survives fork and exec
     child = os.fork()
     if child == 0:
-        _become(command, variables, reader, writer, stubborn)
+        _become(command, variables, reader, writer)
     os.close(reader)
     try:
         node.bind(child, gpus, memory_mib, workload)
@@ -119,7 +123,8 @@ def run(path: Path, gpus: list[int], memory_mib: int, workload: str, command: li
 
     for number in FORWARDED:
         signal.signal(number, forward)
-    os.write(writer, b"!")
+    with contextlib.suppress(BrokenPipeError):  # killed already, before its first instruction
+        os.write(writer, b"!")
     os.close(writer)
     _, status = os.waitpid(child, 0)
     node.unbind(child)
@@ -127,11 +132,9 @@ def run(path: Path, gpus: list[int], memory_mib: int, workload: str, command: li
     return os.waitstatus_to_exitcode(status) if not os.WIFSIGNALED(status) else 128 + os.WTERMSIG(status)
 
 
-def _become(command: list[str], variables: dict[str, str], reader: int, writer: int, stubborn: bool) -> None:
-    """The child's side of `run`: never returns. What is ignored stays ignored over an exec (signal(7))."""
+def _become(command: list[str], variables: dict[str, str], reader: int, writer: int) -> None:
+    """The child's side of `run`: never returns."""
     try:
-        for number in (signal.SIGTERM, signal.SIGHUP) if stubborn else ():
-            signal.signal(number, signal.SIG_IGN)
         os.close(writer)
         if not os.read(reader, 1):
             os._exit(125)
@@ -154,20 +157,27 @@ def fault(path: Path, kind: str, which: str | None, arguments: dict[str, Any]) -
     if kind == "xid" and which is not None:
         if not which.isdecimal():
             raise ValueError("an xid fault needs its number")
-        arguments["code"] = int(which)
+        arguments["action"], arguments["code"] = arguments["code"], int(which)
     node.inject(kind, **arguments)
     return 0
 
 
 def reset(path: Path, gpu: int) -> int:
-    """Reset one device."""
+    """Reset a device as `nvidia-smi --gpu-reset` does."""
     SimNode.open(path).reset(gpu)
+    print(f"device {gpu} was reset")
     return 0
 
 
 def reboot(path: Path) -> int:
-    """Restart the node."""
-    SimNode.open(path).reboot()
+    """Start the node afresh: the jobs on its devices are killed, as by a machine that goes down."""
+    pids = SimNode.open(path).reboot()
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    print(f"rebooted; {len(pids)} processes ended")
     return 0
 
 
@@ -191,6 +201,9 @@ def status_of(path: Path) -> dict[str, Any]:
                 "memory_used_mib": used,
                 "memory_total_mib": device.memory_total // MIB,
                 "power_watts": round(device.power_mw / 1000, 1),
+                "mig": bool(device.mig_mode),
+                "instances": _instances(view, index) if device.mig_mode else [],
+                "recovery_action": device.recovery_action,
                 "temperature_c": device.temperature_c,
                 "processes": [{"pid": p.pid, "memory_mib": p.memory_mib, "workload": p.workload} for p in mine],
             }
@@ -203,6 +216,20 @@ def status_of(path: Path) -> dict[str, Any]:
         "devices": devices,
         "faults": faults.listing(view),
     }
+
+
+def _instances(view: Any, index: int) -> list[dict[str, Any]]:
+    """The GPU instances of a device with the ids of their compute instances."""
+    return [
+        {
+            "id": each.id,
+            "profile": view.mig_profiles[each.profile].name.decode(),
+            "start": each.start,
+            "compute": [number for number, one in enumerate(each.compute) if one.in_use],
+        }
+        for each in view.partitions[index].instances
+        if each.in_use
+    ]
 
 
 def status(path: Path, as_json: bool) -> int:
@@ -219,6 +246,8 @@ def status(path: Path, as_json: bool) -> int:
             f"{device['utilisation_percent']:>3} %  {device['memory_used_mib']:>6} MiB  "
             f"{device['power_watts']:>6} W  {device['temperature_c']:>3} C  {jobs}"
         )
+        for cut in device["instances"]:
+            print(f"       MIG {cut['profile']}  id {cut['id']}  at {cut['start']}  compute {cut['compute']}")
     for each in said["faults"]:
         print(f"  fault {each['kind']}  gpu {'all' if each['gpu'] is None else each['gpu']}  {each['call']}")
     return 0

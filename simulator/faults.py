@@ -11,21 +11,17 @@ from typing import Any
 from simulator import layout
 
 KINDS = layout.FAULT_KINDS[1:]
+CALL_FAULTS = ("nvml_hang", "nvml_slow", "nvml_error", "missing_symbol")
 EVENT_DOUBLE_BIT_ECC, EVENT_XID = 2, 8
-LOST_XID, MANY_SBE_XID, RECOVERY_XID = 79, 92, 154
-OUTLIVE_A_REBOOT = ("remap_failed", "missing_symbol", "pcie_width", "thermal", "power_brake", "nvlink_down")
-STORM_A_SECOND = 200  # corrected errors of a storm, where no rate is named
-LINK_ERRORS_A_SECOND = 25
+LOST_XID, STORM_XID, ACTION_XID = 79, 92, 154
+STORM_PER_SECOND, STORM_XID_FROM, STORM_XID_EVERY = 100, 10, 60  # errors a second; from which rate; seconds between
+LINK_ERRORS_PER_SECOND = 20
+NARROW = 8  # lanes left, where no other number is given
 # What an XID does besides its event (nvidia.com, XID catalogue): the condition that the driver reports with it.
-XID_CONDITIONS = {
-    48: "ecc_dbe",
-    63: "remap_pending",
-    64: "remap_failed",
-    74: "nvlink_down",
-    79: "gpu_lost",
-    94: "remap_pending",
-}
+XID_CONDITIONS = {48: "ecc_dbe", 63: "remap_pending", 64: "remap_failed", 74: "nvlink_down", 79: "gpu_lost"}
 XID_NEEDS_RESET = (46, 62, 95, 109, 110, 119, 120, 136, 140, 143, 155, 156, 158)
+DRAIN_AND_RESET = 4  # of field 230: work may end first
+UNCORRECTABLE_XIDS = (94, 95)
 
 
 def inject(
@@ -38,15 +34,19 @@ def inject(
     seconds: float = 0.0,
     count: int = -1,
     memory_mib: int = 0,
-    action: int = 1,
+    action: int = 0,
 ) -> None:
     """Put a fault into the node; the caller holds the writers' lock.
 
-    gpu: the device, None for all (device conditions) or for every call (call faults). code: the XID's number, the
-    NVML return code of `nvml_error`, the code that a lost device's enumeration gives (15, or 999 as seen in the
-    field), the recovery action, the PCIe width, corrected errors a second, or how many double-bit errors. call: the C
-    symbol, a prefix with `*`, or empty for every call. seconds: how long a call hangs or is slowed by. count: how many
-    calls fail, -1 for all. memory_mib: held by no process. action: what an xid 154 asks for (field 230).
+    gpu: the device, None for all (device conditions) or for every call (call faults).
+    code: the XID's number, the NVML return code of `nvml_error`, the code that a lost device's enumeration gives (15,
+    or 999 as seen in the field), the recovery action, how many double-bit errors, how many errors a second
+    (ecc_sbe_storm, nvlink_errors), or the lanes left (pcie_width).
+    action: what XID 154 puts into field 230, 1 where left out.
+    call: the C symbol, a prefix with `*`, or empty for every call.
+    seconds: how long a hang lasts, or each slow call takes.
+    count: how many calls fail, -1 for all.
+    memory_mib: held by no process.
     ValueError where these do not fit.
     """
     _check(view, kind, gpu, code, call, seconds, memory_mib)
@@ -55,15 +55,12 @@ def inject(
         for index in targets:
             _xid(view, index, code, action)
         return
-    if kind == "ecc_sbe_storm":
-        for index in targets:
-            _emit(view, index, EVENT_XID, MANY_SBE_XID)
     if kind == "gpu_lost":
         for index in targets:
             _emit(view, index, EVENT_XID, LOST_XID)
     if kind == "ecc_dbe":
         for index in targets:
-            view.devices[index].ecc_dbe_aggregate += max(1, code)
+            _count_uncorrectable(view.devices[index], max(1, code))
             _emit(view, index, EVENT_DOUBLE_BIT_ECC, 0)
     if kind in ("remap_pending", "remap_failed"):
         for index in targets:
@@ -79,8 +76,50 @@ def clear(view: Any, kind: str | None = None, gpu: int | None = None) -> int:
         if fault.active and (number is None or fault.kind == number) and (gpu is None or fault.device == gpu):
             fault.active = 0
             cleared += 1
+            if layout.FAULT_KINDS[fault.kind] == "ecc_dbe":
+                for index in range(view.header.device_count) if fault.device == layout.ALL_DEVICES else [fault.device]:
+                    view.devices[index].ecc_dbe_volatile = 0
     settle(view)
     return cleared
+
+
+def lift(view: Any, kind: str, index: int, *, only: tuple[int, ...] | None = None) -> None:
+    """End a kind of fault on one device; a fault of all devices stays on the others. The caller holds the lock.
+
+    only: the codes that end; all where left out.
+    """
+    for fault in list(_of(view, kind, index)):
+        if only is not None and fault.code not in only:
+            continue
+        fault.active = 0
+        if fault.device == layout.ALL_DEVICES:
+            seconds, mib = fault.duration_ms / 1000, fault.memory_bytes >> 20
+            for other in range(view.header.device_count):
+                if other != index:
+                    _record(view, kind, other, fault.code, fault.call.decode(), seconds, fault.remaining, mib)
+    settle(view)
+
+
+def wear(view: Any, device: Any, index: int, step_ns: int) -> None:
+    """Let counters of errors rise over a step that ends now; the caller holds the device's seqlock."""
+    before, after = view.header.clock_ns - step_ns, view.header.clock_ns
+
+    def counted(rate_mhz: int) -> int:  # thousandths a second: whole numbers keep long and short steps alike
+        return rate_mhz * after // 10**12 - rate_mhz * before // 10**12
+
+    for fault in _of(view, "ecc_sbe_storm", index):
+        rate = fault.code or STORM_PER_SECOND
+        device.ecc_sbe_volatile += counted(1000 * rate)
+        device.ecc_sbe_aggregate += counted(1000 * rate)
+        every = STORM_XID_EVERY * 10**9
+        if rate >= STORM_XID_FROM and before // every != after // every:
+            _emit(view, index, EVENT_XID, STORM_XID)
+    for fault in _of(view, "nvlink_errors", index) if device.nvlink_count else ():
+        rate = fault.code or LINK_ERRORS_PER_SECOND
+        device.nvlink_crc_flit += counted(1000 * rate)
+        device.nvlink_replay += counted(500 * rate)
+        device.nvlink_crc_data += counted(100 * rate)
+        device.nvlink_recovery += counted(10 * rate)
 
 
 def settle(view: Any) -> None:
@@ -101,46 +140,15 @@ def show(view: Any, device: Any, index: int) -> None:
     """Write a device's conditions from the active faults; the caller holds the device's seqlock."""
     lost = list(_of(view, "gpu_lost", index))
     device.lost, device.lost_code = int(bool(lost)), lost[0].code if lost else 0
-    device.ecc_dbe_volatile = sum(max(1, fault.code) for fault in _of(view, "ecc_dbe", index))
     device.remap_pending = int(active(view, "remap_pending", index))
     device.remap_failure = int(active(view, "remap_failed", index))
     device.zombie_bytes = sum(fault.memory_bytes for fault in _of(view, "zombie_mem", index))
-    device.pcie_width = min([*(f.code or 8 for f in _of(view, "pcie_width", index)), device.pcie_width_max])
     device.nvlink_down_mask = 1 if active(view, "nvlink_down", index) and device.nvlink_count else 0
     asked = [fault.code for fault in _of(view, "recovery_action", index)]
-    needs_reset = device.ecc_dbe_volatile or device.remap_pending or device.remap_failure
+    narrow = [fault.code or NARROW for fault in _of(view, "pcie_width", index)]
+    device.pcie_width = min([device.pcie_width_max, *narrow])
+    needs_reset = active(view, "ecc_dbe", index) or device.remap_pending or device.remap_failure
     device.recovery_action = max([*asked, int(bool(needs_reset))])
-
-
-def wear(view: Any, device: Any, index: int, seconds: float) -> None:
-    """Let the counters of lasting faults grow over a time; the caller holds the device's seqlock."""
-    for fault in _of(view, "ecc_sbe_storm", index):
-        errors = round((fault.code or STORM_A_SECOND) * seconds)
-        device.ecc_sbe_volatile += errors
-        device.ecc_sbe_aggregate += errors
-    if device.nvlink_count and active(view, "nvlink_errors", index):
-        device.nvlink_replay += round(LINK_ERRORS_A_SECOND * seconds)
-        device.nvlink_recovery += round(LINK_ERRORS_A_SECOND * seconds / 10)
-
-
-def hold_stuck(view: Any) -> None:
-    """Processes of a device with stuck processes stay on it, killed or not, until the fault is cleared."""
-    for slot in view.processes:
-        if slot.in_use or slot.stuck:
-            slot.stuck = int(bool(slot.in_use) and active(view, "stuck_process", slot.device))
-
-
-def reset(view: Any, index: int) -> None:
-    """What a reset of the device mends: volatile counters, what waits for a reset, a recovery action that asks for one.
-
-    Not a lost device, nor rows that could not be remapped: those stay. The caller has made sure that nobody is on it.
-    """
-    mended = ("ecc_dbe", "remap_pending", "recovery_action", "ecc_sbe_storm", "zombie_mem", "nvlink_errors")
-    for kind in mended:
-        clear(view, kind, index)
-    device = view.devices[index]
-    device.ecc_sbe_volatile = 0
-    device.retired_pending = 0
 
 
 def listing(view: Any) -> list[dict[str, Any]]:
@@ -179,7 +187,9 @@ def _check(view: Any, kind: str, gpu: int | None, code: int, call: str, seconds:
     if kind == "xid" and code <= 0:
         raise ValueError("an xid fault needs its number")
     if kind in ("nvml_hang", "nvml_slow") and seconds <= 0:
-        raise ValueError("a call that hangs or is slow needs a number of seconds above 0")
+        raise ValueError("a hang or a slow call needs a number of seconds above 0")
+    if kind == "pcie_width" and code not in (0, 1, 2, 4, 8, 16):
+        raise ValueError("a link is 1, 2, 4, 8 or 16 lanes wide")
     if kind == "nvml_error" and code <= 0:
         raise ValueError("an nvml_error fault needs an NVML return code above 0")
     if kind == "missing_symbol" and not call:
@@ -205,16 +215,25 @@ def _record(
     settle(view)
 
 
+def _count_uncorrectable(device: Any, count: int) -> None:
+    device.ecc_dbe_volatile += count
+    device.ecc_dbe_aggregate += count
+
+
 def _xid(view: Any, index: int, number: int, action: int) -> None:
     condition = XID_CONDITIONS.get(number)
     if condition == "gpu_lost":
         inject(view, condition, gpu=index)
         return
     _emit(view, index, EVENT_XID, number)
+    if number in UNCORRECTABLE_XIDS:
+        _count_uncorrectable(view.devices[index], 1)
     if condition:
         inject(view, condition, gpu=index)
-    elif number == RECOVERY_XID:
-        inject(view, "recovery_action", gpu=index, code=action)
+    elif number == ACTION_XID:
+        inject(view, "recovery_action", gpu=index, code=action or 1)
+    elif number == 94:
+        inject(view, "recovery_action", gpu=index, code=DRAIN_AND_RESET)
     elif number in XID_NEEDS_RESET:
         inject(view, "recovery_action", gpu=index, code=1)
 
@@ -223,4 +242,5 @@ def _emit(view: Any, index: int, kind: int, data: int) -> None:
     """Append to the event ring; the count moves last, because it is what readers look at."""
     slot = view.events[view.header.event_count % layout.MAX_EVENTS]
     slot.at_ns, slot.type, slot.data, slot.device = view.header.clock_ns, kind, data, index
+    slot.pid = next((each.pid for each in view.processes if each.in_use and each.device == index), 0)
     view.header.event_count += 1

@@ -9,12 +9,16 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-ABI_VERSION = 2
+ABI_VERSION = 4
 MAGIC = 0x4D49535F4C4D564E  # "NVML_SIM", little endian
 MAX_DEVICES = 16
 MAX_PROCESSES = 512
 MAX_FAULTS = 64
 MAX_EVENTS = 256
+MAX_INSTANCES = 8  # GPU instances on a device, compute instances in one
+MAX_MIG_PROFILES = 8
+MAX_ACCOUNTS = 64  # a driver keeps 4000
+NO_INSTANCE = 0xFFFFFFFF
 ALL_DEVICES = 0xFFFFFFFF
 GPM_METRIC_MAX = 477  # pynvml 13.615's NVML_GPM_METRIC_MAX + 1; callers with fewer only lay out fewer
 
@@ -46,7 +50,7 @@ STRUCTS: dict[str, list[tuple[str, str, int]]] = {
     for name, text in {
         "sim_header": """
             u64 magic; u32 abi_version, device_count; u64 seed, created_ns, clock_ns, tick_count, event_count;
-            u64 fault_serial, process_serial; u32 fault_count, serve_pid, cuda_version, reserved;
+            u64 fault_serial, process_serial, boot_ns, log_serial; u32 fault_count, serve_pid, cuda_version, boots;
             char driver_version[80], nvml_version[80], node_name[64], profile[64]""",
         "sim_device": """
             u32 seq, minor_number;
@@ -61,23 +65,39 @@ STRUCTS: dict[str, list[tuple[str, str, int]]] = {
             u32 util_gpu, util_memory, power_mw, temperature_c, memory_temperature_c, sm_clock, mem_clock, pstate;
             u32 pcie_gen, pcie_width, remap_correctable, remap_uncorrectable, remap_pending, remap_failure;
             u32 retired_sbe, retired_dbe, retired_pending, recovery_action, lost, lost_code, nvlink_down_mask;
-            u32 pcie_replay;
+            u32 pcie_replay, locked_clock;
             u64 memory_total, memory_reserved, bar1_total, zombie_bytes, clock_event_reasons, energy_mj;
             u64 ecc_sbe_volatile, ecc_dbe_volatile, ecc_sbe_aggregate, ecc_dbe_aggregate;
-            u64 nvlink_replay, nvlink_recovery, violation_power_ns, violation_thermal_ns;
+            u64 nvlink_replay, nvlink_recovery, nvlink_crc_flit, nvlink_crc_data;
+            u64 violation_power_ns, violation_thermal_ns, violation_brake_ns;
             f64 temperature, energy, gpm_seconds, graphics, sm, occupancy, tensor, dram, pcie_tx, pcie_rx, nvlink_tx;
             f64 nvlink_rx;
             f64 now_graphics, now_sm, now_occupancy, now_tensor, now_dram, now_pcie_tx, now_pcie_rx, now_nvlink_tx;
             f64 now_nvlink_rx""",
         "sim_process": """
             u32 in_use, device, pid, workload; u64 start_ticks, memory_bytes, registered_ns, seed, util_us;
-            u32 sm_util, mem_util, stuck, reserved""",
+            u32 sm_util, mem_util, stuck, gpu_instance, compute_instance, reserved""",
         "sim_fault": """
             u32 active, kind, device, code; u64 id, duration_ms, memory_bytes; i64 remaining; char call[64]""",
-        "sim_event": "u64 at_ns, type, data; u32 device, reserved",
+        "sim_event": "u64 at_ns, type, data; u32 device, pid",
+        "sim_mig_profile": """
+            u32 id, kind, slices, size, starts, count, sms, copies, decoders, encoders, jpegs, ofas; u64 memory_mib;
+            char name[32]""",
+        "sim_compute_instance": "u32 in_use, kind, slices, start",
+        "sim_gpu_instance": f"""
+            u32 in_use, id, profile, start; sim_compute_instance compute[{MAX_INSTANCES}];
+            f64 graphics, sm, occupancy, tensor, dram, pcie_tx, pcie_rx, nvlink_tx, nvlink_rx;
+            f64 now_graphics, now_sm, now_occupancy, now_tensor, now_dram, now_pcie_tx, now_pcie_rx, now_nvlink_tx;
+            f64 now_nvlink_rx""",
+        "sim_partition": f"sim_gpu_instance instances[{MAX_INSTANCES}]",
+        "sim_account": """
+            u32 pid, running; u64 start_us, memory_bytes; f64 seconds, busy, memory_busy""",
+        "sim_ledger": f"u64 written; sim_account accounts[{MAX_ACCOUNTS}]",
         "sim_state": f"""
             sim_header header; sim_device devices[{MAX_DEVICES}]; sim_process processes[{MAX_PROCESSES}];
-            sim_fault faults[{MAX_FAULTS}]; sim_event events[{MAX_EVENTS}]""",
+            sim_fault faults[{MAX_FAULTS}]; sim_event events[{MAX_EVENTS}];
+            sim_mig_profile mig_profiles[{MAX_MIG_PROFILES}]; sim_partition partitions[{MAX_DEVICES}];
+            sim_ledger ledgers[{MAX_DEVICES}]""",
         "nvmlMemory": "u64 total, free, used",
         "nvmlMemory_v2": "u32 version; u64 total, reserved, free, used",
         "nvmlBAR1Memory": "u64 total, free, used",
@@ -94,6 +114,34 @@ STRUCTS: dict[str, list[tuple[str, str, int]]] = {
         "nvmlGpuFabricInfo_v2": "u32 version; u8 clusterUuid[16]; u32 status, cliqueId, state, healthMask",
         "nvmlGpuFabricInfo_v3": """
             u32 version; u8 clusterUuid[16]; u32 status, cliqueId, state, healthMask; u8 healthSummary""",
+        "nvmlAccountingStats": """
+            u32 gpuUtilization, memoryUtilization; u64 maxMemoryUsage, time, startTime; u32 isRunning, reserved[5]""",
+        "nvmlSample": "u64 timeStamp, sampleValue",
+        "nvmlRowRemapperHistogramValues": "u32 max, high, partial, low, none",
+        "nvmlEccSramErrorStatus_v1": """
+            u32 version; u64 aggregateUncParity, aggregateUncSecDed, aggregateCor, volatileUncParity;
+            u64 volatileUncSecDed, volatileCor, aggregateUncBucketL2, aggregateUncBucketSm, aggregateUncBucketPcie;
+            u64 aggregateUncBucketMcu, aggregateUncBucketOther; u32 bThresholdExceeded""",
+        "nvmlGpuInstancePlacement": "u32 start, size",
+        "nvmlGpuInstanceProfileInfo": """
+            u32 id, isP2pSupported, sliceCount, instanceCount, multiprocessorCount, copyEngineCount, decoderCount;
+            u32 encoderCount, jpegCount, ofaCount; u64 memorySizeMB""",
+        "nvmlGpuInstanceProfileInfo_v2": """
+            u32 version, id, isP2pSupported, sliceCount, instanceCount, multiprocessorCount, copyEngineCount;
+            u32 decoderCount, encoderCount, jpegCount, ofaCount; u64 memorySizeMB; char name[96]""",
+        "nvmlGpuInstanceInfo": "ptr device; u32 id, profileId; nvmlGpuInstancePlacement placement",
+        "nvmlComputeInstancePlacement": "u32 start, size",
+        "nvmlComputeInstanceProfileInfo": """
+            u32 id, sliceCount, instanceCount, multiprocessorCount, sharedCopyEngineCount, sharedDecoderCount;
+            u32 sharedEncoderCount, sharedJpegCount, sharedOfaCount""",
+        "nvmlComputeInstanceProfileInfo_v2": """
+            u32 version, id, sliceCount, instanceCount, multiprocessorCount, sharedCopyEngineCount;
+            u32 sharedDecoderCount, sharedEncoderCount, sharedJpegCount, sharedOfaCount; char name[96]""",
+        "nvmlComputeInstanceInfo": """
+            ptr device, gpuInstance; u32 id, profileId; nvmlComputeInstancePlacement placement""",
+        "nvmlDeviceAttributes": """
+            u32 multiprocessorCount, sharedCopyEngineCount, sharedDecoderCount, sharedEncoderCount, sharedJpegCount;
+            u32 sharedOfaCount, gpuInstanceSliceCount, computeInstanceSliceCount; u64 memorySizeMB""",
         "nvmlGpmSupport": "u32 version, isSupportedDevice",
         "nvmlGpmMetric": "u32 metricId, nvmlReturn; f64 value; ptr shortName, longName, unit",
         "nvmlGpmMetricsGet_t": f"""
@@ -117,6 +165,7 @@ RETURN_CODES: dict[str, tuple[int, str]] = {
     "LIB_RM_VERSION_MISMATCH": (18, "Driver/library version mismatch"),
     "IN_USE": (19, "In use by another client"),
     "MEMORY": (20, "Insufficient Memory"),
+    "INSUFFICIENT_RESOURCES": (23, "Insufficient Resources"),
     "ARGUMENT_VERSION_MISMATCH": (25, "The provided version is not supported by this function"),
     "UNKNOWN": (999, "Unknown Error"),
 }
@@ -136,11 +185,11 @@ FAULT_KINDS = (
     "zombie_mem",
     "nvlink_down",
     "recovery_action",
-    "nvml_slow",
+    "ecc_sbe_storm",
     "power_brake",
     "pcie_width",
-    "ecc_sbe_storm",
     "nvlink_errors",
+    "nvml_slow",
     "stuck_process",
 )
 
@@ -170,6 +219,10 @@ def header_text() -> str:
         ("MAX_PROCESSES", MAX_PROCESSES),
         ("MAX_FAULTS", MAX_FAULTS),
         ("MAX_EVENTS", MAX_EVENTS),
+        ("MAX_INSTANCES", MAX_INSTANCES),
+        ("MAX_MIG_PROFILES", MAX_MIG_PROFILES),
+        ("MAX_ACCOUNTS", MAX_ACCOUNTS),
+        ("NO_INSTANCE", f"{NO_INSTANCE}U"),
         ("ALL_DEVICES", f"{ALL_DEVICES}U"),
     ):
         lines.append(f"#define SIM_{label} {value}")

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simulator import faults, kernel_log, layout, profiles, workloads
+from simulator import accounting, board, faults, kernel_log, layout, profiles, recovery, workloads
+from simulator.board import MIB
 from simulator.state import StateError, StateFile, empty_state, process_start_ticks, writing
 
-MIB = 1 << 20
-COUNTERS = ("graphics", "sm", "occupancy", "tensor", "dram", "pcie_tx", "pcie_rx", "nvlink_tx", "nvlink_rx")
-REASON_IDLE, REASON_POWER_CAP, REASON_HW_SLOWDOWN, REASON_HW_THERMAL, REASON_HW_BRAKE = 0x1, 0x4, 0x8, 0x40, 0x80
-WARMING_SECONDS = 20.0  # time constant of the board's temperature
 LONGEST_STEP_SECONDS = 30.0  # load changes within a step of the clock are not seen beyond this
 
 
@@ -34,25 +30,6 @@ class BoundProcess:
     pid: int
     memory_mib: int
     workload: str
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the hardware protects itself from at this moment: heat, or the power supply's brake."""
-
-    hot: bool
-    brake: bool
-
-    @property
-    def hold_back(self) -> bool:
-        """Clocks are halved."""
-        return self.hot or self.brake
-
-    @property
-    def reasons(self) -> int:
-        """The bits of nvml.h's clocks event reasons."""
-        slowdown = REASON_HW_SLOWDOWN if self.hold_back else 0
-        return slowdown | (REASON_HW_THERMAL if self.hot else 0) | (REASON_HW_BRAKE if self.brake else 0)
 
 
 class SimNode:
@@ -87,11 +64,12 @@ class SimNode:
         state = empty_state()
         header = state.header
         header.device_count, header.seed = devices, seed
-        header.created_ns = header.clock_ns = int((time.time() if now is None else now) * 1e9)
+        header.created_ns = header.clock_ns = header.boot_ns = int((time.time() if now is None else now) * 1e9)
         header.driver_version, header.nvml_version = kind.driver_version.encode(), f"13.{kind.driver_version}".encode()
         header.cuda_version, header.node_name, header.profile = kind.cuda_version, name.encode()[:63], profile.encode()
         for index in range(devices):
-            _describe(state.devices[index], kind, name, index)
+            board.describe(state.devices[index], kind, name, index)
+        board.describe_mig(state, kind)
         StateFile.create(Path(path), state)
         node = cls.open(path)
         node.refresh()
@@ -137,8 +115,12 @@ class SimNode:
         with self.state.locked() as view:
             self._advance(view, 0.0)
 
-    def bind(self, pid: int, gpus: list[int], memory_mib: int, workload: str = "pretrain") -> None:
+    def bind(
+        self, pid: int, gpus: list[int], memory_mib: int, workload: str = "pretrain", mig: tuple[int, int] | None = None
+    ) -> None:
         """Put a live process on devices, with so much memory on each.
+
+        mig: ids of the GPU and the compute instance, needed where MIG is on.
 
         ValueError for a device or workload that is not there, OutOfMemory, DeviceBusy, ProcessLookupError.
         """
@@ -152,7 +134,7 @@ class SimNode:
         with self.state.locked() as view:
             self._purge(view)
             for gpu in gpus:
-                self._admit(view, gpu, memory_mib)
+                self._admit(view, gpu, memory_mib, mig)
             free = [slot for slot in view.processes if not slot.in_use]
             if len(free) < len(gpus):
                 raise OutOfMemory(f"the node's process table is full ({layout.MAX_PROCESSES})")
@@ -160,14 +142,15 @@ class SimNode:
                 view.header.process_serial += 1
                 slot.device, slot.pid, slot.start_ticks = gpu, pid, start_ticks
                 slot.workload, slot.memory_bytes = workloads.WORKLOADS.index(workload), memory_mib * MIB
+                slot.gpu_instance, slot.compute_instance = mig or (layout.NO_INSTANCE, layout.NO_INSTANCE)
                 slot.registered_ns = view.header.clock_ns
                 slot.seed = workloads.mix(view.header.seed, gpu, view.header.process_serial)
-                slot.sm_util = slot.mem_util = slot.util_us = 0
+                slot.sm_util = slot.mem_util = slot.util_us = slot.stuck = 0
                 slot.in_use = 1
             self._advance(view, 0.0)
 
     def unbind(self, pid: int) -> None:
-        """Take a process off every device, unless it is stuck there; harmless where it is on none."""
+        """Take a process off every device; harmless where it is on none."""
         with self.state.locked() as view:
             for slot in view.processes:
                 if slot.in_use and slot.pid == pid and not slot.stuck:
@@ -177,32 +160,9 @@ class SimNode:
     def inject(self, kind: str, **arguments: Any) -> None:
         """Put a fault into the node: see `faults.inject` for kinds and arguments."""
         with self.state.locked() as view:
-            before = view.header.event_count
+            since = view.header.event_count
             faults.inject(view, kind, **arguments)
-            kernel_log.write(self.state.path, view, before)
-            self._advance(view, 0.0)
-
-    def reset(self, gpu: int) -> None:
-        """Reset a device as `nvidia-smi --gpu-reset` does: DeviceBusy while it is used; a lost one stays lost."""
-        with self.state.locked() as view:
-            self._purge(view)
-            if any(slot.in_use and slot.device == gpu for slot in view.processes):
-                raise DeviceBusy(f"device {gpu} is in use by another client")
-            faults.reset(view, gpu)
-            self._advance(view, 0.0)
-
-    def reboot(self) -> None:
-        """Restart the server: lost devices come back, volatile faults and stuck processes go, failed rows stay."""
-        with self.state.locked() as view:
-            for kind in faults.KINDS:
-                if kind not in faults.OUTLIVE_A_REBOOT:
-                    faults.clear(view, kind)
-            for slot in view.processes:
-                slot.in_use = slot.stuck = 0
-            for index in range(view.header.device_count):
-                faults.reset(view, index)
-            kernel_log.begin(self.state.path)
-            self._advance(view, 0.0)
+            self._advance(view, 0.0, since)
 
     def clear(self, kind: str | None = None, gpu: int | None = None) -> int:
         """Take faults out again, all or those of a kind or device; returns how many there were."""
@@ -211,47 +171,103 @@ class SimNode:
             self._advance(view, 0.0)
         return cleared
 
+    def reset(self, gpu: int) -> None:
+        """Reset a device as `nvidia-smi --gpu-reset` does: see `recovery.reset` for what refuses it."""
+        with self.state.locked() as view:
+            self._purge(view)
+            recovery.reset(view, gpu)
+            self._advance(view, 0.0)
+
+    def reboot(self) -> list[int]:
+        """Start the node afresh: see `recovery.reboot`. Returns the PIDs that were on its devices."""
+        with self.state.locked() as view:
+            self._purge(view)
+            pids = recovery.reboot(view)
+            kernel_log.forget(self.state.path, view)
+            self._advance(view, 0.0)
+        return pids
+
     def processes(self) -> list[BoundProcess]:
-        """The live processes bound to the node's devices."""
+        """The live processes bound to the node's devices, and dead ones that a fault holds there."""
         return [
             BoundProcess(slot.device, slot.pid, slot.memory_bytes // MIB, workloads.WORKLOADS[slot.workload])
             for slot in self.state.view.processes
             if slot.in_use and (slot.stuck or process_start_ticks(slot.pid) == slot.start_ticks)
         ]
 
-    def _admit(self, view: Any, gpu: int, memory_mib: int) -> None:
+    def _admit(self, view: Any, gpu: int, memory_mib: int, mig: tuple[int, int] | None) -> None:
         if not 0 <= gpu < view.header.device_count:
             raise ValueError(f"no device {gpu}: the node has 0 to {view.header.device_count - 1}")
         device = view.devices[gpu]
         others = [slot for slot in view.processes if slot.in_use and slot.device == gpu]
+        if bool(device.mig_mode) != bool(mig):
+            raise DeviceBusy(f"device {gpu} has MIG {'on: name an instance' if device.mig_mode else 'off'}")
+        if mig:
+            others = [slot for slot in others if slot.gpu_instance == mig[0]]
         if device.compute_mode == 2 or (device.compute_mode == 3 and others):
             raise DeviceBusy(f"device {gpu} admits no further process (compute mode {device.compute_mode})")
-        held = sum(slot.memory_bytes for slot in others) + device.zombie_bytes
-        free_mib = (device.memory_total - device.memory_reserved - held) // MIB
+        held = sum(slot.memory_bytes for slot in others)
+        if mig:
+            free_mib = self._instance_memory_mib(view, gpu, *mig) - held // MIB
+        else:
+            free_mib = (device.memory_total - device.memory_reserved - device.zombie_bytes - held) // MIB
         if memory_mib > free_mib:
             raise OutOfMemory(f"device {gpu} has {free_mib} MiB free, {memory_mib} MiB were asked for")
 
     @staticmethod
-    def _purge(view: Any) -> None:
-        faults.hold_stuck(view)
-        for slot in view.processes:
-            if slot.in_use and not slot.stuck and process_start_ticks(slot.pid) != slot.start_ticks:
-                slot.in_use = 0
+    def _instance_memory_mib(view: Any, gpu: int, gpu_instance: int, compute_instance: int) -> int:
+        for each in view.partitions[gpu].instances:
+            known = compute_instance < layout.MAX_INSTANCES and each.compute[compute_instance].in_use
+            if each.in_use and each.id == gpu_instance and known:
+                return int(view.mig_profiles[each.profile].memory_mib)
+        raise ValueError(f"device {gpu} has no instance {gpu_instance}:{compute_instance}")
 
-    def _advance(self, view: Any, seconds: float) -> None:
-        self._purge(view)
+    @staticmethod
+    def _purge(view: Any) -> None:
+        for slot in view.processes:
+            if not slot.in_use:
+                continue
+            alive = process_start_ticks(slot.pid) == slot.start_ticks
+            held = faults.active(view, "stuck_process", slot.device)
+            slot.stuck = int(held and (alive or slot.stuck))
+            slot.in_use = int(alive or slot.stuck)
+
+    def _advance(self, view: Any, seconds: float, since: int | None = None) -> None:
+        """Derive everything anew after some seconds; log XIDs from event number `since` on, now where left out."""
+        since = view.header.event_count if since is None else since
         faults.settle(view)
+        self._purge(view)
         jobs: dict[int, list[Any]] = {}
         for slot in view.processes:
             if slot.in_use:
                 jobs.setdefault(slot.device, []).append(slot)
         for index in range(view.header.device_count):
-            loads = [_load_of(slot, view.header.clock_ns) for slot in jobs.get(index, [])]
-            limits = Limits(hot=faults.active(view, "thermal", index), brake=faults.active(view, "power_brake", index))
+            loads = _loads(view, index, jobs.get(index, []), seconds)
+            accounting.note(view, index, jobs.get(index, []), seconds)
+            hot, brake = faults.active(view, "thermal", index), faults.active(view, "power_brake", index)
             with writing(view.devices[index]) as device:
                 faults.show(view, device, index)
-                faults.wear(view, device, index, seconds)
-                _run(device, self.profile, workloads.together(loads), seconds, busy=bool(loads), limits=limits)
+                faults.wear(view, device, index, round(seconds * 1e9))
+                load = workloads.together(loads)
+                board.run(device, self.profile, load, seconds, busy=bool(loads), hot=hot, brake=brake)
+        kernel_log.append(self.state.path, view, since)
+
+
+def _loads(view: Any, index: int, jobs: list[Any], seconds: float) -> list[workloads.Load]:
+    """The loads of a device's jobs as the whole device feels them; counts them up on their GPU instances."""
+    loads = [_load_of(slot, view.header.clock_ns) for slot in jobs]
+    if not view.devices[index].mig_mode:
+        return loads
+    whole = []
+    for instance in view.partitions[index].instances:
+        if not instance.in_use:
+            continue
+        mine = [load for slot, load in zip(jobs, loads, strict=True) if slot.gpu_instance == instance.id]
+        load = workloads.together(mine)
+        board.count_up(instance, load, 1.0, False, seconds)
+        if mine:
+            whole.append(workloads.share(load, view.mig_profiles[instance.profile].slices / 7))
+    return whole
 
 
 def _load_of(slot: Any, clock_ns: int) -> workloads.Load:
@@ -260,75 +276,6 @@ def _load_of(slot: Any, clock_ns: int) -> workloads.Load:
     slot.sm_util, slot.mem_util = round(load.utilisation), round(load.memory_utilisation)
     slot.util_us = clock_ns // 1000
     return load
-
-
-def _run(
-    device: Any, profile: profiles.Profile, load: workloads.Load, seconds: float, *, busy: bool, limits: Limits
-) -> None:
-    """Let a device carry a load for some seconds: clocks, power, temperature, counters."""
-    wanted_mw = 1000 * (profile.idle_watts + (profile.power_max_watts - profile.idle_watts) * load.power_share)
-    capped = wanted_mw > device.power_limit_mw
-    power_mw = min(wanted_mw, device.power_limit_mw) * (0.45 if limits.hold_back and busy else 1.0)
-    slowed = 0.5 if limits.hold_back else (device.power_limit_mw / wanted_mw) ** 0.5 if capped else 1.0
-    device.power_mw = round(max(power_mw, profile.idle_watts * 1000))
-    device.util_gpu, device.util_memory = round(load.utilisation), round(load.memory_utilisation)
-    device.sm_clock = round(profile.sm_clock_mhz * slowed) if busy else profile.idle_sm_clock_mhz
-    device.mem_clock = profile.memory_clock_mhz if busy or profile.idle_pstate == 0 else 405
-    device.pstate = 0 if busy else profile.idle_pstate
-    device.pcie_gen = profile.pcie_generation if busy or profile.idle_pstate == 0 else 1
-    reasons = (0 if busy else REASON_IDLE) | (REASON_POWER_CAP if capped else 0)
-    device.clock_event_reasons = reasons | limits.reasons
-    device.violation_power_ns += int(seconds * 1e9) if capped else 0
-    device.violation_thermal_ns += int(seconds * 1e9) if limits.hot else 0
-    device.energy += device.power_mw * seconds
-    device.energy_mj = int(device.energy)
-    _warm(device, profile, seconds, limits.hot)
-    values = (load.utilisation, load.sm * slowed, load.occupancy, load.tensor * slowed, load.dram)
-    rates = (load.pcie_mib_per_second,) * 2 + (load.nvlink_mib_per_second if profile.nvlink_links else 0.0,) * 2
-    device.gpm_seconds += seconds
-    for name, value in zip(COUNTERS, values + rates, strict=True):
-        setattr(device, f"now_{name}", value)
-        setattr(device, name, getattr(device, name) + value * seconds)
-
-
-def _warm(device: Any, profile: profiles.Profile, seconds: float, hot: bool) -> None:
-    share = (device.power_mw / 1000 - profile.idle_watts) / (profile.power_max_watts - profile.idle_watts)
-    target = profile.idle_celsius + (profile.load_celsius - profile.idle_celsius) * max(0.0, share)
-    if hot:
-        device.temperature = profile.slowdown_celsius + 2.0
-    else:
-        device.temperature += (target - device.temperature) * (1 - 2.718281828 ** (-seconds / WARMING_SECONDS))
-    device.temperature_c = round(device.temperature)
-    device.memory_temperature_c = round(device.temperature + 6 * max(0.0, share) + 3)
-
-
-def _describe(device: Any, kind: profiles.Profile, node: str, index: int) -> None:
-    """Fill in what never changes. Identity is derived from the node's name and the slot: the same on every run."""
-    bus = (0x1B, 0x43, 0x52, 0x61, 0x9D, 0xC3, 0xD1, 0xDF)[index % 8] + index // 8
-    device.uuid = f"GPU-{uuid.uuid5(uuid.NAMESPACE_DNS, f'{node}.{kind.key}.{index}.gpu.invalid')}".encode()
-    device.serial = str(1_320_000_000_000 + workloads.mix(*node.encode(), index) % 9_999_999_999).encode()
-    device.name, device.vbios = kind.name.encode(), kind.vbios.encode()
-    device.inforom, device.part_number = kind.inforom.encode(), kind.part_number.encode()
-    device.bus_id, device.bus_id_legacy = f"00000000:{bus:02X}:00.0".encode(), f"0000:{bus:02X}:00.0".encode()
-    device.pci_bus, device.minor_number, device.module_id = bus, index, index + 1
-    device.pci_device_id, device.pci_subsystem_id = kind.pci_device_id, kind.pci_subsystem_id
-    device.brand, device.architecture = 14, kind.architecture
-    device.cc_major, device.cc_minor = kind.compute_capability
-    device.memory_total, device.memory_reserved = kind.memory_total_mib * MIB, kind.memory_reserved_mib * MIB
-    device.bar1_total = 1 << (kind.memory_total_mib * MIB - 1).bit_length()
-    device.power_min_mw, device.power_max_mw = kind.power_min_watts * 1000, kind.power_max_watts * 1000
-    device.power_default_mw = device.power_limit_mw = kind.power_max_watts * 1000
-    device.pcie_gen_max = device.pcie_gen = kind.pcie_generation
-    device.pcie_width_max = device.pcie_width = 16
-    device.nvlink_count, device.nvlink_version = kind.nvlink_links, kind.nvlink_version
-    device.fabric_state, device.gpm_supported = 3 if kind.fabric else 0, int(kind.gpm)
-    device.mig_capable, device.row_remap_supported = int(kind.mig), int(kind.row_remap)
-    device.page_retirement_supported = int(not kind.row_remap)
-    device.sm_clock_max, device.mem_clock_max = kind.sm_clock_mhz, kind.memory_clock_mhz
-    device.temp_slowdown, device.temp_shutdown = kind.slowdown_celsius, kind.shutdown_celsius
-    device.temp_max, device.numa_node = kind.max_celsius, int(index >= kind.devices / 2)
-    device.persistence_mode = device.ecc_mode = device.ecc_pending = 1
-    device.temperature = float(kind.idle_celsius)
 
 
 __all__ = ["BoundProcess", "DeviceBusy", "OutOfMemory", "SimNode", "StateError"]

@@ -112,6 +112,11 @@ MODELS: dict[str, Callable[[int, int], Load]] = {
 }
 
 
+def share(load: Load, part: float) -> Load:
+    """A load seen from a whole device where the job has only a part of it."""
+    return Load(**{name: value * part for name, value in vars(load).items()})
+
+
 def together(loads: list[Load]) -> Load:
     """The load of several jobs on one device: shares add up, and no share passes the whole."""
 

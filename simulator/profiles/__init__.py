@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -46,6 +47,7 @@ class Profile:
     max_celsius: int
     driver_version: str
     cuda_version: int
+    mig_profiles: list[dict[str, Any]] = field(default_factory=list)
 
 
 def names() -> list[str]:

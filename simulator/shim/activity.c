@@ -14,7 +14,8 @@ static nvmlReturn_t list_processes(uint32_t device, unsigned int *count, nvmlPro
     for (uint32_t each = 0; each < have; each++) {
         out[each].pid = found[each].pid;
         out[each].usedGpuMemory = found[each].memory_bytes;
-        out[each].gpuInstanceId = out[each].computeInstanceId = 0xFFFFFFFFu;
+        out[each].gpuInstanceId = found[each].gpu_instance;
+        out[each].computeInstanceId = found[each].compute_instance;
     }
     return NVML_SUCCESS;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -19,6 +20,7 @@ static dev_t mapped_device;
 static ino_t mapped_inode;
 static pthread_mutex_t init_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sim_handle handles[SIM_MAX_DEVICES];
+static char mapped_path[4096];
 
 /* A driver's client does not survive fork(): the child has to init for itself. */
 static void forget_in_child(void) {
@@ -27,7 +29,7 @@ static void forget_in_child(void) {
 }
 
 __attribute__((constructor)) static void prepare(void) {
-    for (uint32_t index = 0; index < SIM_MAX_DEVICES; index++) handles[index].index = index;
+    for (uint32_t index = 0; index < SIM_MAX_DEVICES; index++) handles[index] = (struct sim_handle){index, -1, -1};
     pthread_atfork(NULL, NULL, forget_in_child);
 }
 
@@ -79,6 +81,7 @@ static nvmlReturn_t map_state(void) {
         munmap(mapping, size);
         return why;
     }
+    snprintf(mapped_path, sizeof mapped_path, "%s", path);
     sim = state;
     writable = can_write;
     mapped_device = about.st_dev;
@@ -124,13 +127,21 @@ static nvmlReturn_t apply_faults(const char *call, uint32_t device) {
     return NVML_SUCCESS;
 }
 
+void sim_unlock(int lock) { close(lock); }
+
+int sim_lock(void) {
+    int file = open(mapped_path, O_RDWR | O_CLOEXEC);
+    if (file >= 0) flock(file, LOCK_EX);
+    return file;
+}
+
 nvmlReturn_t sim_enter(const char *call, uint32_t device) {
     if (!__atomic_load_n(&references, __ATOMIC_ACQUIRE)) return NVML_UNINITIALIZED;
     return apply_faults(call, device);
 }
 
 /* Seqlock reader: odd means that a writer is inside. A writer that died there must not stop us for ever. */
-static void snapshot(uint32_t index, sim_device *view) {
+void sim_snapshot(uint32_t index, sim_device *view) {
     const sim_device *device = &sim->devices[index];
     for (int tries = 0; tries < 200; tries++) {
         uint32_t before = __atomic_load_n(&device->seq, __ATOMIC_ACQUIRE);
@@ -147,7 +158,7 @@ nvmlReturn_t sim_enter_device(const char *call, nvmlDevice_t handle, sim_device 
     if (handle < handles || handle >= handles + sim->header.device_count) return NVML_INVALID_ARGUMENT;
     nvmlReturn_t code = apply_faults(call, handle->index);
     if (code != NVML_SUCCESS) return code;
-    snapshot(handle->index, view);
+    sim_snapshot(handle->index, view);
     return view->lost ? NVML_GPU_IS_LOST : NVML_SUCCESS;
 }
 
@@ -161,7 +172,7 @@ nvmlReturn_t sim_require_root(void) {
 
 /* Alive: the PID exists, is no zombie, and is the same process (its start time is the recorded one). */
 static int alive(const sim_process *process) {
-    if (process->stuck) return 1; /* in the driver for ever: what holds the device is listed though it was killed */
+    if (process->stuck) return 1; /* killed, but the kernel cannot let go of it */
     char path[32], text[1024];
     snprintf(path, sizeof path, "/proc/%u/stat", process->pid);
     int file = open(path, O_RDONLY | O_CLOEXEC);

@@ -52,8 +52,6 @@
 
 SYSTEM_TEXT(nvmlSystemGetDriverVersion, driver_version)
 SYSTEM_TEXT(nvmlSystemGetNVMLVersion, nvml_version)
-GET_TEXT(nvmlDeviceGetUUID, uuid)
-GET_TEXT(nvmlDeviceGetName, name)
 GET_TEXT(nvmlDeviceGetSerial, serial)
 GET_TEXT(nvmlDeviceGetVbiosVersion, vbios)
 GET_TEXT(nvmlDeviceGetInforomImageVersion, inforom)
@@ -77,7 +75,6 @@ GET_PAIR(nvmlDeviceGetEccMode, 1, view.ecc_mode, view.ecc_pending)
 GET_PAIR(nvmlDeviceGetMigMode, view.mig_capable, view.mig_mode, view.mig_mode)
 GET_PAIR(nvmlDeviceGetPowerManagementLimitConstraints, 1, view.power_min_mw, view.power_max_mw)
 GET_U32_IF(nvmlDeviceGetMaxMigDeviceCount, view.mig_capable, 7)
-GET_U32(nvmlDeviceIsMigDeviceHandle, 0)
 GET_U32(nvmlDeviceGetMultiGpuBoard, 0)
 GET_U32(nvmlDeviceGetDisplayActive, 0)
 GET_U32(nvmlDeviceGetDisplayMode, 0)
@@ -95,6 +92,18 @@ GET_U32(nvmlDeviceGetMaxPcieLinkWidth, view.pcie_width_max)
 GET_U32(nvmlDeviceGetPcieReplayCounter, view.pcie_replay)
 GET_U32_IF(nvmlDeviceGetFanSpeed, 0, 0) /* passively cooled server boards */
 GET_U32_IF(nvmlDeviceGetRetiredPagesPendingStatus, view.page_retirement_supported, view.retired_pending)
+
+EXPORT nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t handle, char *out, unsigned int length) {
+    if (sim_is_mig(handle)) return sim_mig_uuid(handle, out, length);
+    ENTER_DEVICE(handle, view);
+    return sim_copy_text(out, length, view.uuid);
+}
+
+EXPORT nvmlReturn_t nvmlDeviceGetName(nvmlDevice_t handle, char *out, unsigned int length) {
+    if (sim_is_mig(handle)) return sim_mig_name(handle, out, length);
+    ENTER_DEVICE(handle, view);
+    return sim_copy_text(out, length, view.name);
+}
 
 EXPORT nvmlReturn_t nvmlSystemGetCudaDriverVersion_v2(int *out) {
     ENTER(SIM_ALL_DEVICES);
@@ -142,6 +151,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned int index, nvmlDevice
 EXPORT nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, nvmlDevice_t *out) {
     ENTER(SIM_ALL_DEVICES);
     REQUIRE(uuid && out);
+    if (strncmp(uuid, "MIG-", 4) == 0) return sim_mig_by_uuid(uuid, out);
     for (uint32_t index = 0; index < sim->header.device_count; index++)
         if (strcmp(sim->devices[index].uuid, uuid) == 0) return give_handle(index, out);
     return NVML_NOT_FOUND;
@@ -180,6 +190,12 @@ EXPORT nvmlReturn_t nvmlDeviceGetPciInfo_v3(nvmlDevice_t handle, nvmlPciInfo *ou
 
 /* v1 counts the driver's reserve as used, v2 shows it apart. */
 EXPORT nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t handle, nvmlMemory *out) {
+    if (sim_is_mig(handle)) {
+        REQUIRE(out);
+        nvmlReturn_t code = sim_mig_memory(__func__, handle, &out->total, &out->used);
+        out->free = out->total - out->used;
+        return code;
+    }
     ENTER_DEVICE(handle, view);
     REQUIRE(out);
     out->total = view.memory_total;
@@ -189,6 +205,14 @@ EXPORT nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t handle, nvmlMemory *out
 }
 
 EXPORT nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t handle, nvmlMemory_v2 *out) {
+    if (sim_is_mig(handle)) {
+        REQUIRE(out);
+        if (out->version != (sizeof *out | 2u << 24)) return NVML_ARGUMENT_VERSION_MISMATCH;
+        nvmlReturn_t code = sim_mig_memory(__func__, handle, &out->total, &out->used);
+        out->reserved = 0;
+        out->free = out->total - out->used;
+        return code;
+    }
     ENTER_DEVICE(handle, view);
     REQUIRE(out);
     if (out->version != (sizeof *out | 2u << 24)) return NVML_ARGUMENT_VERSION_MISMATCH;
@@ -319,18 +343,4 @@ EXPORT nvmlReturn_t nvmlDeviceSetPowerManagementLimit(nvmlDevice_t handle, unsig
     nvmlReturn_t code = sim_require_root();
     if (code == NVML_SUCCESS) __atomic_store_n(&sim->devices[handle->index].power_limit_mw, limit_mw, __ATOMIC_RELEASE);
     return code;
-}
-
-EXPORT nvmlReturn_t nvmlDeviceSetMigMode(nvmlDevice_t handle, unsigned int mode, nvmlReturn_t *activation) {
-    ENTER_DEVICE(handle, view);
-    REQUIRE(activation && mode < 2);
-    nvmlReturn_t code = sim_require_root();
-    return code != NVML_SUCCESS ? code : NVML_NOT_SUPPORTED;
-}
-
-EXPORT nvmlReturn_t nvmlDeviceGetMigDeviceHandleByIndex(nvmlDevice_t handle, unsigned int index, nvmlDevice_t *out) {
-    ENTER_DEVICE(handle, view);
-    REQUIRE(out);
-    (void)index;
-    return view.mig_capable ? NVML_NOT_FOUND : NVML_NOT_SUPPORTED;
 }

@@ -29,21 +29,12 @@ NOT_ON_SERVER_BOARDS(nvmlDeviceGetDriverModel, unsigned int *current, unsigned i
 NOT_ON_SERVER_BOARDS(nvmlDeviceGetDriverModel_v2, unsigned int *current, unsigned int *pending)
 NOT_ON_SERVER_BOARDS(nvmlDeviceGetConfComputeMemSizeInfo, void *info)
 NOT_ON_SERVER_BOARDS(nvmlDeviceGetRunningProcessDetailList, void *list)
-NOT_ON_SERVER_BOARDS(nvmlDeviceGetGpuInstanceId, unsigned int *id)
-NOT_ON_SERVER_BOARDS(nvmlDeviceGetComputeInstanceId, unsigned int *id)
 
 EXPORT nvmlReturn_t nvmlDeviceGetNumFans(nvmlDevice_t handle, unsigned int *out) {
     ENTER_DEVICE(handle, view);
     REQUIRE(out);
     *out = 0;
     return NVML_SUCCESS;
-}
-
-/* Every handle given out is a whole device's. */
-EXPORT nvmlReturn_t nvmlDeviceGetDeviceHandleFromMigDeviceHandle(nvmlDevice_t handle, nvmlDevice_t *out) {
-    ENTER_DEVICE(handle, view);
-    REQUIRE(out);
-    return NVML_INVALID_ARGUMENT;
 }
 
 /* KiB/s: 0 what the device sends, 1 what it receives. The state counts MiB/s. */

@@ -103,8 +103,11 @@ static void fill(nvmlFieldValue *field, const sim_device *view) {
         {143, TYPE_U32, REMAP, view->remap_uncorrectable},
         {144, TYPE_U32, REMAP, view->remap_pending},
         {145, TYPE_U32, REMAP, view->remap_failure},
+        {38, TYPE_U64, LINKS, view->nvlink_crc_flit},
+        {45, TYPE_U64, LINKS, view->nvlink_crc_data},
         {161, TYPE_U64, LINKS, view->nvlink_replay},
         {162, TYPE_U64, LINKS, view->nvlink_recovery},
+        {163, TYPE_U64, LINKS, view->nvlink_crc_flit + view->nvlink_crc_data},
         {185, TYPE_U32, ALWAYS, view->power_mw},
         {186, TYPE_U32, ALWAYS, view->power_mw},
         {187, TYPE_U32, ALWAYS, view->power_min_mw},
@@ -113,6 +116,8 @@ static void fill(nvmlFieldValue *field, const sim_device *view) {
         {190, TYPE_U32, ALWAYS, view->power_limit_mw},
         {192, TYPE_U32, ALWAYS, view->power_limit_mw},
         {230, TYPE_U32, ALWAYS, view->recovery_action},
+        {270, TYPE_U64, ALWAYS, view->violation_thermal_ns},
+        {271, TYPE_U64, ALWAYS, view->violation_brake_ns},
     };
     field->nvmlReturn = NVML_NOT_SUPPORTED;
     field->value = 0;

@@ -7,6 +7,7 @@
 typedef int nvmlReturn_t;
 typedef struct sim_handle {
     uint32_t index;
+    int32_t instance, compute; /* slots of a MIG device's instances; -1 for a whole device or GPU instance */
 } *nvmlDevice_t;
 
 extern sim_state *sim; /* NULL before the first successful nvmlInit */
@@ -21,6 +22,19 @@ nvmlReturn_t sim_require_root(void);
 /* The live processes on a device: entries are copied to out, at most max; returns how many. */
 uint32_t sim_processes_on(uint32_t device, sim_process *out, uint32_t max);
 uint64_t sim_memory_held(uint32_t device, const sim_device *view);
+/* Copies a device's values whatever writer is at work. */
+void sim_snapshot(uint32_t index, sim_device *view);
+/* The writers' lock, shared with the Python side: a descriptor to close, or -1. */
+int sim_lock(void);
+void sim_unlock(int lock);
+nvmlDevice_t sim_mig_handle(uint32_t device, int32_t instance, int32_t compute);
+int sim_is_mig(nvmlDevice_t handle);
+/* The way into a call on a MIG device: NOT_FOUND once its instance was destroyed. */
+nvmlReturn_t sim_enter_mig(const char *call, nvmlDevice_t handle, sim_device *view, sim_gpu_instance *instance);
+nvmlReturn_t sim_mig_uuid(nvmlDevice_t handle, char *out, unsigned int length);
+nvmlReturn_t sim_mig_name(nvmlDevice_t handle, char *out, unsigned int length);
+nvmlReturn_t sim_mig_memory(const char *call, nvmlDevice_t handle, uint64_t *total, uint64_t *used);
+nvmlReturn_t sim_mig_by_uuid(const char *uuid, nvmlDevice_t *out);
 uint64_t sim_now_us(void);
 void sim_sleep_ms(uint64_t ms);
 nvmlReturn_t sim_copy_text(char *out, unsigned int length, const char *text);

@@ -158,7 +158,6 @@ def test_settings_need_root_and_are_seen_by_others(node: SimulatedNode) -> None:
     state += "p.nvmlDeviceGetPowerManagementLimit(h))"
     assert ask(node, state) == "0 3 500000"
     assert raised(node, "p.nvmlDeviceSetPowerManagementLimit(h, 1)") == "NVMLError_InvalidArgument"
-    assert raised(node, "p.nvmlDeviceSetMigMode(h, 1)") == "NVMLError_NotSupported"
 
 
 def test_a_lost_device_hides_no_other(node: SimulatedNode) -> None:
