@@ -1,6 +1,7 @@
 """`python -m agent.privileged`: answers one request on standard input, a Unix socket that systemd has accepted.
 
-With `--listen PATH` it accepts by itself, one process a request, for machines without systemd.
+With `--listen PATH` it accepts by itself, one process a request, for machines without systemd. With `--overdue` it
+closes what should have been closed: a timer calls it, so that a lease ends even where the agent does not run.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pwd
 import socket
 import struct
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m agent.privileged", description="The root part of a GPU node.")
     parser.add_argument("--agent-user", default="bitgoeul-agent", help="who may ask, besides root")
     parser.add_argument("--listen", type=Path, metavar="PATH", help="accept on this socket, without systemd")
+    parser.add_argument("--overdue", action="store_true", help="close logins past their hard end, and go")
     parser.add_argument("--group-parent", default="bitgoeul", help="of control groups, where there is no systemd")
     for name in ("state", "homes", "ssh", "log", "units", "devices", "system"):
         parser.add_argument(f"--{name}", type=Path, default=getattr(usual, name), metavar="PATH")
@@ -129,6 +132,22 @@ def listen(path: Path, given: argparse.Namespace) -> None:
                 os.wait()
 
 
+def close_overdue(given: argparse.Namespace) -> int:
+    """Close every login that is overdue; 1 where something of one remains."""
+    where = places(given)
+    log, verbs = AuditLog(where.log), RootVerbs(where, choose(where, given.group_parent))
+    stays = 0
+    for login in verbs.overdue(time.time()):
+        log.write("asked", call=str(os.getpid()), by="timer", verb="close", arguments={"login": login})
+        try:
+            done = verbs.perform("close", {"login": login})
+        except Refused as error:
+            done = {"error": error.code, "why": error.why}
+        log.write("done", call=str(os.getpid()), by="timer", verb="close", answer=done)
+        stays += bool(done.get("remaining", True))
+    return int(stays > 0)
+
+
 def main() -> int:
     """See the module."""
     given = parse(sys.argv[1:])
@@ -136,6 +155,8 @@ def main() -> int:
     if os.geteuid() != 0:
         print("bitgoeul-root: runs as root", file=sys.stderr)
         return 1
+    if given.overdue:
+        return close_overdue(given)
     if given.listen:
         listen(given.listen, given)
     with socket.socket(fileno=os.dup(0)) as connection:

@@ -20,7 +20,7 @@ LONG_AGO = "1"  # days since 1970: the account has expired
 
 
 def tool(code: str, *words: str) -> str:
-    """Run one of the system's own tools: no shell, nothing of the caller's environment. Refused(code) where it fails."""
+    """Run one of the system's own tools, without a shell and in a clean environment. Refused(code) where it fails."""
     surroundings = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
     try:
         ran = subprocess.run(

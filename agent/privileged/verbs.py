@@ -14,6 +14,7 @@ from agent.privileged.leftovers import remove_leftovers
 from agent.privileged.places import Places, Refused
 from agent.privileged.shares import limits
 
+OVERDUE_SECONDS = 30.0
 COMMON_DEVICES = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools")
 
 
@@ -29,6 +30,12 @@ class RootVerbs:
         """Do it; Refused where it cannot be done."""
         answer: dict[str, Any] = getattr(self, f"_{verb}")(**arguments)
         return answer
+
+    def overdue(self, now: float) -> list[str]:
+        """Logins past their hard end (the agent had its time), and those whose closing was cut short."""
+        tenants = self._ledger.tenants().values()
+        late = (each for each in tenants if each.hard_end + OVERDUE_SECONDS < now or not each.open)
+        return [each.login for each in late if each.open or each.minors]
 
     def _open(
         self,
@@ -80,6 +87,8 @@ class RootVerbs:
             tenant = self._ledger.tenants().get(login)
             if tenant is None:  # never opened, or cleaned up
                 return {"killed": 0, "remaining": []}
+            with self._ledger.locked():
+                tenant = self._ledger.change(tenant, open=False)
             not_locked = _failure(lambda: users.lock(tenant))  # told after the killing, which waits for nothing
             devices = self._exclusive(tenant)
             ended = ending.end(tenant.uid, self._groups.folders(tenant.uid), lambda: self._strangers(devices))
@@ -87,7 +96,7 @@ class RootVerbs:
                 raise not_locked
             if not ended.remaining:
                 with self._ledger.locked():
-                    self._ledger.change(tenant, open=False, minors=(), capability_minors=())
+                    self._ledger.change(tenant, minors=(), capability_minors=())
         return {"killed": ended.killed, "remaining": list(ended.remaining)}
 
     def _clean(self, *, login: str) -> dict[str, Any]:
@@ -98,7 +107,7 @@ class RootVerbs:
                 return {}
             if tenant.open:
                 raise Refused("still_open")
-            if ending.of_user(tenant.uid, self._groups.folders(tenant.uid)):
+            if tenant.minors or ending.of_user(tenant.uid, self._groups.folders(tenant.uid)):
                 raise Refused("processes_remain")
             self._groups.close(tenant.uid)
             remove_leftovers(login, tenant.uid, self._places.shared)
