@@ -41,7 +41,7 @@ def test_a_lease_opens_its_own_device_and_no_other(node: LinuxNode) -> None:
     for word in ("first", "second"):
         node.root.ask("close", login=node.login(word))
         node.root.ask("clean", login=node.login(word))
-        assert not list(CONTROL.glob(f"*/{node.name}/[0-9]*"))
+    assert not list(CONTROL.glob(f"*/{node.name}/[0-9]*"))
 
 
 def test_a_device_is_not_given_to_two_logins(node: LinuxNode) -> None:
