@@ -26,7 +26,7 @@ class AuditLog:
         """One line: `asked` before anything is done, `done` or `refused` after it. OSError where it cannot be kept."""
         line = json.dumps({"at": round(time.time(), 3), "stage": stage, **said}, sort_keys=True, default=str)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self._path, flags, 0o640)
+        descriptor = os.open(self._path, flags, 0o600)
         try:
             os.write(descriptor, line.encode() + b"\n")
             os.fsync(descriptor)

@@ -18,7 +18,8 @@ def safe_folder(path: Path, mode: int) -> Path:
         try:
             found = above.lstat()
         except FileNotFoundError:
-            above.mkdir(mode=0o755)
+            above.mkdir()
+            above.chmod(0o755)
             found = above.lstat()
         loose = found.st_mode & 0o022 and (above == path or not found.st_mode & stat.S_ISVTX)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0 or loose:

@@ -8,6 +8,7 @@ import pwd
 import re
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,7 @@ LOGINS += ["bg-" + "a" * 30, "", "bg-a-", "BG-a", "bg-a;id", "bg-$(id)", "bg-.."
 HOSTILE: list[tuple[str, str, Any]] = [
     *(("close", "login", each) for each in [*LOGINS, None, 7, ["bg-a"], {"a": 1}, True]),
     *(("open", "lease", each) for each in ["../x", "a b", "a:b", "a\nb", "", "x" * 41, "-x", 1]),
-    *(("open", "hard_end", each) for each in [0, -1, 1e300, float("inf"), float("nan"), "9", True, time.time() - 1]),
+    *(("open", "hard_end", each) for each in [0, -1, 1e300, float("inf"), float("nan"), "9", True, 1e9]),
     *(("open", "minors", each) for each in [[-1], [255], ["0"], [True], [0, 0], [0.0], "0", [[0]], list(range(99))]),
     *(("open", "node_devices", each) for each in [[[0]], [[0, -2]], [[0, 0], [0, 1]], [["0", 0]], [0], {"0": 0}]),
     *(("open", "capability_minors", each) for each in [["../../sda"], [-1], [65_536], list(range(600))]),
@@ -145,7 +146,7 @@ def test_every_question_is_written_down_with_who_and_what(node: LinuxNode) -> No
     ]
     assert {(line["peer_pid"], line["peer_uid"]) for line in lines} == {(os.getpid(), os.getuid())}
     assert lines[0]["arguments"] == {"login": "bg-written"} and lines[1]["answer"]["remaining"] == []
-    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o640, 0o750)
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o750)
 
 
 @needs_a_node
@@ -181,11 +182,7 @@ def test_an_absent_root_part_is_an_error_of_the_host(tmp_path: Path) -> None:
 
 def test_the_root_part_needs_nothing_but_the_standard_library() -> None:
     script = "import sys, agent.privileged.__main__; print('\\n'.join(sorted(sys.modules)))"
-    ran = subprocess.run(
-        ["/usr/bin/env", "python3", "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {script}"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    words = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {script}"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=True)
     ours = [name for name in ran.stdout.split() if re.match(r"(agent|celery|httpx|asyncssh|pynvml)\b", name)]
     assert ours and all(name == "agent" or name.startswith("agent.privileged") for name in ours)
