@@ -15,6 +15,7 @@ from agent.privileged.groups import kill, members
 GRACE_SECONDS = 2.0
 LIMIT_SECONDS = 10.0
 TURN_SECONDS = 0.05
+CHILD_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,13 @@ def _kill_all_of(uid: int) -> None:
             os.kill(-1, signal.SIGKILL)  # all that this uid may signal, but for the caller itself
         finally:
             os._exit(0)
-    os.waitpid(child, 0)
+    until = time.monotonic() + CHILD_SECONDS  # a process of theirs that stops everybody may have stopped the child too
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if time.monotonic() > until:
+            os.kill(child, signal.SIGKILL)  # ours until it is waited for: no other process can have its PID
+            os.waitpid(child, 0)
+            return
+        time.sleep(TURN_SECONDS / 10)
 
 
 def _send(process: Process, number: int) -> None:

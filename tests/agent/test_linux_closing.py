@@ -76,6 +76,20 @@ def test_a_bomb_of_forks_ends(node: LinuxNode) -> None:
     wait_until(lambda: not of_user(user.pw_uid))
 
 
+def test_who_stops_everybody_holds_nothing_up(node: LinuxNode) -> None:
+    user = node.open("stops")
+    stopper = node.run(
+        "stops",
+        "perl",
+        "-e",
+        '$SIG{TERM} = "IGNORE"; print "up\n"; close STDOUT; kill "STOP", -1 while 1',
+        stdout=subprocess.PIPE,
+    )
+    assert stopper.stdout is not None and stopper.stdout.readline() == b"up\n"
+    assert node.root.ask("close", login=user.pw_name)["remaining"] == []
+    assert stopper.wait(10) == -signal.SIGKILL
+
+
 def test_a_device_handed_to_a_neighbour_is_named_and_not_given_on(node: LinuxNode) -> None:
     user, neighbour = node.open("gives", minors=(0,)), node.open("takes", minors=(1,))
     device = os.open(node.folder / "dev/nvidia0", os.O_RDONLY)
