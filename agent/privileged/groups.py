@@ -16,6 +16,7 @@ from agent.privileged.users import tool
 
 SYSTEMD_RUNS = Path("/run/systemd/system")
 CONTROL = Path("/sys/fs/cgroup")
+SESSION_RULES = (Path("/etc/pam.d/sshd"), Path("/etc/pam.d/common-session"))
 EMPTY_SECONDS = 5.0
 
 
@@ -49,6 +50,15 @@ def kill(folders: list[Path]) -> None:
             (folder / "cgroup.kill").write_text("1")
 
 
+def _text(path: Path) -> str:
+    """The rules of a file that are in force."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return ""
+    return "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+
+
 def choose(places: Places, parent: str) -> Groups:
     """Slices where systemd is the machine's first process, else groups by hand under `parent`."""
     return Slices(places) if SYSTEMD_RUNS.is_dir() else RawGroups(parent)
@@ -61,7 +71,9 @@ class Slices:
         self._units = places.units
 
     def open(self, uid: int, limits: Limits, devices: tuple[Path, ...]) -> None:
-        """See Groups."""
+        """See Groups. Refused where no session would ever land in a slice: then every device would be open to it."""
+        if not any("pam_systemd.so" in _text(path) for path in SESSION_RULES):
+            raise Refused("no_pam_systemd")
         folder = safe_folder(self._drop_in(uid).parent, 0o755)
         write_whole(folder / self._drop_in(uid).name, drop_in(limits, devices), 0o644)
         tool("no_slice", "systemctl", "daemon-reload")

@@ -69,7 +69,7 @@ def _remove(name: str, descriptor: int, *, is_folder: bool) -> bool:
 def _remove_system_v(uid: int) -> None:
     for kind, (option, column) in SYSTEM_V.items():
         for number in _owned(kind, column, uid):
-            tool("ipc_remains", "ipcrm", option, number)
+            tool("ipc_remains", "ipcrm", option, number, as_uid=uid)  # their owner may: no need of CAP_SYS_ADMIN
 
 
 def _owned(kind: str, column: str, uid: int) -> list[str]:

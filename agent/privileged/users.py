@@ -19,7 +19,7 @@ NO_PASSWORD = "*"  # matches nothing, yet is no lock: sshd without PAM lets nobo
 LONG_AGO = "1"  # days since 1970: the account has expired
 
 
-def tool(code: str, *words: str) -> str:
+def tool(code: str, *words: str, as_uid: int = 0) -> str:
     """Run one of the system's own tools, without a shell and in a clean environment. Refused(code) where it fails."""
     surroundings = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
     try:
@@ -31,6 +31,10 @@ def tool(code: str, *words: str) -> str:
             text=True,
             timeout=TOOL_SECONDS,
             stdin=subprocess.DEVNULL,
+            user=as_uid,
+            group=as_uid,
+            extra_groups=[],
+            cwd="/",
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Refused(code, f"{words[0]}: {error}") from error
@@ -58,7 +62,7 @@ def create(tenant: Tenant, places: Places) -> None:
             tool("no_user", "groupadd", "--gid", number, tenant.login)
         tool(
             "no_user",
-            *("useradd", "--no-create-home", "--uid", number, "--gid", number, "--shell", _shell()),
+            *("useradd", "--no-create-home", "--no-log-init", "--uid", number, "--gid", number, "--shell", _shell()),
             *("--home-dir", str(places.homes / tenant.login), "--password", NO_PASSWORD),
             *("--comment", f"lease {tenant.lease}"),
             # Subordinate uids would be numbers of this lease that no look at its uid finds.

@@ -15,7 +15,8 @@ from agent.privileged.places import Places, Refused
 from agent.privileged.shares import limits
 
 OVERDUE_SECONDS = 30.0
-COMMON_DEVICES = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools")
+NEEDED_DEVICES = ("nvidiactl", "nvidia-uvm")  # without them no CUDA program starts
+WELCOME_DEVICES = ("nvidia-uvm-tools",)
 
 
 class RootVerbs:
@@ -146,14 +147,15 @@ class RootVerbs:
                 raise Refused("device_of_another_login", f"{sorted(both)} are {other.login}'s")
 
     def _nodes(self, minors: tuple[int, ...], capabilities: tuple[int, ...]) -> tuple[Path, ...]:
-        """The device nodes of a lease. Those that it is about must be there; the driver's common ones may."""
+        """The device nodes of a lease, all of which must be there."""
         folder = self._places.devices
         needed = [*(f"nvidia{minor}" for minor in minors), *(f"nvidia-caps/nvidia-cap{each}" for each in capabilities)]
-        for name in needed:
-            if not (folder / name).is_char_device() or (folder / name).is_symlink():
-                raise Refused("no_device", str(folder / name))
-        common = [name for name in COMMON_DEVICES if (folder / name).is_char_device()]
-        return tuple(folder / name for name in [*needed, *common])
+        welcome = [name for name in WELCOME_DEVICES if (folder / name).exists()]
+        paths = tuple(folder / name for name in [*needed, *NEEDED_DEVICES, *welcome])
+        for path in paths:
+            if path.is_symlink() or not path.is_char_device():
+                raise Refused("no_device", str(path))
+        return paths
 
     def _exclusive(self, tenant: Tenant) -> tuple[Path, ...]:
         """The device nodes that nobody else has a part of."""
