@@ -60,7 +60,8 @@ class Host(Protocol):
     def open_access(self, lease: LocalLease, share: Share | None = None) -> None:
         """Make the login ready. It is let in once the journal says `granted`.
 
-        `share` is what the lease may use of the machine; HostError where the host needs it and there is none.
+        `share` is what the lease may use of the machine. A host that needs one asks the driver where none is given;
+        HostError `no_share` where that does not tell either.
         """
 
     def end_access(self, lease: LocalLease, device_uuids: tuple[str, ...]) -> Ended:

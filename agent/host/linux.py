@@ -10,8 +10,11 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
+from agent import nvml
+from agent.device_records import NvmlError
 from agent.host.base import Door, Ended, Host, HostError, Share
 from agent.host.root_part import RootPart
+from agent.host.share import share_of
 from agent.journal import Journal, LocalLease
 
 log = logging.getLogger(__name__)
@@ -41,12 +44,13 @@ class LinuxHost:
         return Door(host or socket.getfqdn(), int(port or SSH_PORT), " ".join(words[:2]))
 
     def open_access(self, lease: LocalLease, share: Share | None = None) -> None:
-        """See Host. A lease is opened with its devices or not at all."""
+        """See Host. A lease is opened with its devices or not at all; the driver says which, where nobody does."""
         authority = self._journal.fact("ssh_ca")
         if authority is None:
             raise HostError("no_authority")
-        if share is None or lease.hard_end is None:
+        if lease.hard_end is None:
             raise HostError("no_share")
+        share = share or _ask_driver(lease.device_uuids)
         self._root.ask("trust", key=" ".join(authority.split()[:2]))
         self._root.ask(
             "open",
@@ -78,6 +82,14 @@ class LinuxHost:
     def agent_stops(self) -> Ended:
         """See Host. Nothing: an agent is updated while tenants work, and their ends stand with sshd and root too."""
         return Ended(0, ())
+
+
+def _ask_driver(device_uuids: tuple[str, ...]) -> Share:
+    try:
+        bus_ids = {device.uuid: device.pci_bus_id for device in nvml.inventory().devices}
+    except NvmlError as error:
+        raise HostError("no_share") from error
+    return share_of(device_uuids, bus_ids)
 
 
 class SshdKeeper:
