@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import time
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,8 @@ def answer(connection: socket.socket, given: argparse.Namespace) -> None:
         said = _perform(_receive(connection), log, {"peer_pid": pid, "peer_uid": uid}, given, where)
     except Refused as error:
         said = {"error": error.code}
-    except OSError as error:
-        print(f"bitgoeul-root: {error}", file=sys.stderr)
+    except Exception:
+        traceback.print_exc()
         said = {"error": "root_part_failed"}
     with suppress(OSError):
         connection.sendall(json.dumps(said).encode() + b"\n")
@@ -92,6 +93,9 @@ def _perform(
     except Refused as error:
         log.write("refused", call=call, **who, code=error.code, why=error.why, asked=raw[:400].decode(errors="replace"))
         return {"error": error.code}
+    except Exception as error:
+        log.write("failed", call=call, **who, why=repr(error))
+        raise
 
 
 def _receive(connection: socket.socket) -> bytes:

@@ -23,7 +23,10 @@ class AuditLog:
         self._path = path
 
     def write(self, stage: str, **said: Any) -> None:
-        """One line: `asked` before anything is done, `done` or `refused` after it. OSError where it cannot be kept."""
+        """One line: `asked` before anything is done; after it `done`, `refused` or `failed`.
+
+        OSError where it cannot be kept.
+        """
         line = json.dumps({"at": round(time.time(), 3), "stage": stage, **said}, sort_keys=True, default=str)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self._path, flags, 0o600)

@@ -171,6 +171,20 @@ def test_nothing_is_done_that_cannot_be_written_down(node: LinuxNode) -> None:
 
 
 @needs_a_node
+def test_what_nobody_foresaw_is_written_down_and_answered(node: LinuxNode) -> None:
+    ledger = node.folder / "state/ledger.json"
+    kept = ledger.read_text() if ledger.exists() else None
+    ledger.write_text("[]")
+    try:
+        with pytest.raises(HostError, match="root_part_failed"):
+            node.root.ask("close", login="bg-a")
+    finally:
+        ledger.unlink() if kept is None else ledger.write_text(kept)
+    last = json.loads((node.folder / "log/root.jsonl").read_text().splitlines()[-1])
+    assert last["stage"] == "failed" and "TypeError" in last["why"]
+
+
+@needs_a_node
 def test_a_silent_client_and_a_long_one_hold_up_nobody(node: LinuxNode) -> None:
     with socket.socket(socket.AF_UNIX) as silent, socket.socket(socket.AF_UNIX) as long:
         for client in (silent, long):
