@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import grp
 import json
 import os
 import pwd
@@ -115,12 +116,14 @@ def _tenant(said: dict[str, Any]) -> Tenant:
 
 
 def _in_use(uid: int) -> bool:
-    """Whether somebody else's user, or somebody's range of subordinate uids, has the number."""
-    try:
-        pwd.getpwuid(uid)
-        return True
-    except KeyError:
-        return any(first <= uid < first + count for first, count in _subordinates())
+    """Whether somebody else's user or group, or somebody's range of subordinate ones, has the number."""
+    for ask in (pwd.getpwuid, grp.getgrgid):
+        try:
+            ask(uid)
+            return True
+        except KeyError:
+            continue
+    return any(first <= uid < first + count for first, count in _subordinates())
 
 
 def _subordinates() -> list[tuple[int, int]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+WORLD_WRITABLE = ("/tmp", "/var/tmp", "/dev/shm", "/run/lock", "/var/crash")  # noqa: S108  # swept, not used
+
 
 class Refused(Exception):
     """It was not done. `code` goes back to the agent; `why` only into the log."""
@@ -26,7 +28,7 @@ class Places:
     units: Path = Path("/etc/systemd/system")
     devices: Path = Path("/dev")
     system: Path = Path("/sys")
-    shared: tuple[Path, ...] = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))  # noqa: S108  # swept, not used
+    shared: tuple[Path, ...] = tuple(Path(path) for path in WORLD_WRITABLE)
     first_uid: int = 2_000_000
     uid_count: int = 1_000_000
 

@@ -33,7 +33,9 @@ def let_in(places: Places, tenant: Tenant) -> None:
     """The login's one principal, with the hard end: sshd itself lets nobody in after it, agent or no agent."""
     safe_folder(places.ssh, 0o755)
     folder = safe_folder(places.principals, 0o755)
-    end = datetime.fromtimestamp(tenant.hard_end, UTC).strftime("%Y%m%d%H%M%SZ")
+    # In the machine's own zone, as sshd reads it without a suffix: a Z is understood from OpenSSH 9.1 on, and Ubuntu
+    # 22.04 has 8.9, which would refuse the whole line.
+    end = datetime.fromtimestamp(tenant.hard_end, UTC).astimezone().strftime("%Y%m%d%H%M%S")
     write_whole(folder / tenant.login, f'restrict,pty,expiry-time="{end}" {tenant.login}\n', 0o644)
 
 

@@ -68,19 +68,32 @@ def test_a_uid_is_never_used_again(node: LinuxNode) -> None:
 
 def test_a_uid_of_somebody_else_is_passed_over(node: LinuxNode) -> None:
     upcoming = json.loads((node.folder / "state/ledger.json").read_text())["next_uid"]
-    stranger = node.login("stranger")
+    stranger, group = node.login("stranger"), node.login("group")
     subprocess.run(["useradd", "-M", "-u", str(upcoming), stranger], check=True, capture_output=True)
+    subprocess.run(["groupadd", "-g", str(upcoming + 1), group], check=True, capture_output=True)
     try:
-        assert node.open("beside", minors=(1,)).pw_uid == upcoming + 1
+        assert node.open("beside", minors=(1,)).pw_uid == upcoming + 2
         with pytest.raises(HostError, match="login_taken"):
             node.root.ask("open", **node.opening("stranger", minors=(0,)))
         assert node.root.ask("close", login=node.login("beside"))["remaining"] == []
         assert pwd.getpwnam(stranger).pw_uid == upcoming, "not ours: let be"
     finally:
         subprocess.run(["userdel", stranger], check=True)
+        subprocess.run(["groupdel", group], check=True)
     for word in ("stranger", "beside"):
         node.root.ask("close", login=node.login(word))
         node.root.ask("clean", login=node.login(word))
+
+
+def test_a_broken_ledger_still_shuts_the_door(node: LinuxNode) -> None:
+    user, ledger = node.open("broken"), node.folder / "state/ledger.json"
+    kept = ledger.read_text()
+    ledger.write_text(kept[: len(kept) // 2])
+    with pytest.raises(HostError, match="ledger_broken"):
+        node.root.ask("close", login=user.pw_name)
+    assert not (node.folder / "ssh/principals" / user.pw_name).exists()
+    ledger.write_text(kept)
+    node.root.ask("close", login=user.pw_name)
 
 
 def test_a_lost_ledger_does_not_start_over(node: LinuxNode) -> None:
