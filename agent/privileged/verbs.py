@@ -84,21 +84,27 @@ class RootVerbs:
         The device nodes stay theirs in the ledger until nothing remains.
         """
         with self._working_on(login):
-            sshd.shut_out(self._places, login)
             tenant = self._ledger.tenants().get(login)
+            # A tenant who filled the disk must not stay in by it: what fails here is told after the killing.
+            not_noted = _failure(lambda: self._note_closing(tenant)) if tenant else None
+            sshd.shut_out(self._places, login)
             if tenant is None:  # never opened, or cleaned up
                 return {"killed": 0, "remaining": []}
-            with self._ledger.locked():
-                tenant = self._ledger.change(tenant, open=False)
-            not_locked = _failure(lambda: users.lock(tenant))  # told after the killing, which waits for nothing
+            not_locked = _failure(lambda: users.lock(tenant))
             devices = self._exclusive(tenant)
             ended = ending.end(tenant.uid, self._groups.folders(tenant.uid), lambda: self._strangers(devices))
-            if not_locked is not None:
-                raise not_locked
+            for failure in (not_noted, not_locked):
+                if failure is not None:
+                    raise failure
             if not ended.remaining:
                 with self._ledger.locked():
-                    self._ledger.change(tenant, minors=(), capability_minors=())
+                    self._ledger.change(tenant, open=False, minors=(), capability_minors=())
         return {"killed": ended.killed, "remaining": list(ended.remaining)}
+
+    def _note_closing(self, tenant: Tenant) -> None:
+        """The ledger says that it is being closed: where this is cut short, the timer goes on with it."""
+        with self._ledger.locked():
+            self._ledger.change(tenant, open=False)
 
     def _clean(self, *, login: str) -> dict[str, Any]:
         """The user, the home and all that they left are gone; the uid is never used again."""
@@ -159,7 +165,9 @@ class RootVerbs:
 
     def _exclusive(self, tenant: Tenant) -> tuple[Path, ...]:
         """The device nodes that nobody else has a part of."""
-        others = {minor for each in self._ledger.tenants().values() if each != tenant for minor in each.minors}
+        others = {
+            minor for each in self._ledger.tenants().values() if each.login != tenant.login for minor in each.minors
+        }
         return tuple(self._places.devices / f"nvidia{minor}" for minor in tenant.minors if minor not in others)
 
     def _strangers(self, devices: tuple[Path, ...]) -> set[ending.Process]:
@@ -167,9 +175,9 @@ class RootVerbs:
         return {process for process in ending.holders(devices) if any(self._places.owns(uid) for uid in process.uids)}
 
 
-def _failure(act: Callable[[], None]) -> Refused | None:
+def _failure(act: Callable[[], None]) -> Exception | None:
     try:
         act()
-    except Refused as error:
+    except (Refused, OSError) as error:
         return error
     return None

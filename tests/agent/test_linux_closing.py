@@ -122,6 +122,23 @@ def test_root_ends_what_is_overdue_with_no_agent(node: LinuxNode) -> None:
     assert '"by": "timer"' in (node.folder / "log/root.jsonl").read_text()
 
 
+def test_a_lease_ends_also_where_nothing_can_be_written(node: LinuxNode) -> None:
+    user = node.open("full")
+    child = node.run("full", "bash", "-c", STUBBORN)
+    drafts = (node.folder / "state/.ledger.json.new", node.folder / "log/root.jsonl")
+    drafts[1].unlink()
+    for path in drafts:
+        path.mkdir()
+    with pytest.raises(HostError, match="root_part_failed"):
+        node.root.ask("close", login=user.pw_name)
+    assert child.wait(10) == -signal.SIGKILL
+    assert not (node.folder / "ssh/principals" / user.pw_name).exists()
+    for path in drafts:
+        path.rmdir()
+    assert node.root.ask("close", login=user.pw_name)["remaining"] == []
+    node.root.ask("clean", login=user.pw_name)
+
+
 def test_a_kill_in_the_middle_is_made_good(node: LinuxNode) -> None:
     user = node.open("middle")
     child = node.run("middle", "bash", "-c", STUBBORN)
