@@ -84,10 +84,12 @@ class RootVerbs:
         The device nodes stay theirs in the ledger until nothing remains.
         """
         with self._working_on(login):
-            tenant = self._ledger.tenants().get(login)
-            # A tenant who filled the disk must not stay in by it: what fails here is told after the killing.
-            not_noted = _failure(lambda: self._note_closing(tenant)) if tenant else None
-            sshd.shut_out(self._places, login)
+            try:
+                tenant = self._ledger.tenants().get(login)
+                # A tenant who filled the disk must not stay in by it: what fails here is told after the killing.
+                not_noted = _failure(lambda: self._note_closing(tenant)) if tenant else None
+            finally:
+                sshd.shut_out(self._places, login)  # whatever became of the ledger
             if tenant is None:  # never opened, or cleaned up
                 return {"killed": 0, "remaining": []}
             not_locked = _failure(lambda: users.lock(tenant))
