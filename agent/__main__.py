@@ -1,4 +1,4 @@
-"""`python -m agent --portal URL --token-file F --sandbox DIR`: the agent of a GPU node."""
+"""`python -m agent --portal URL --token-file F`: the agent of a GPU node; with `--sandbox DIR`, of a pretended one."""
 
 from __future__ import annotations
 

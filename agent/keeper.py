@@ -1,4 +1,4 @@
-"""Heartbeat, dead-man timer and, in the sandbox, the SSH door: needs no broker, and no portal to end access."""
+"""Heartbeat, dead-man timer and the watch over the SSH door: needs no broker, and no portal to end access."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import threading
 
 from agent.dead_man import DeadMan
 from agent.executor import Executor
-from agent.host.sandbox import SandboxHost
-from agent.host.ssh_door import SshDoor
+from agent.host.choose import make_door, make_host
 from agent.journal import Journal
 from agent.options import AgentOptions
 from agent.portal_client import PortalClient
@@ -22,7 +21,7 @@ BEAT_SECONDS = 5.0
 
 
 def run(options: AgentOptions) -> int:
-    """Until SIGTERM; then the door closes and what tenants run is ended."""
+    """Until SIGTERM; then what must not outlive the agent is ended: all of it in the sandbox, nothing on Linux."""
     return asyncio.run(_keep(options))
 
 
@@ -31,12 +30,12 @@ async def _keep(options: AgentOptions) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
     journal = Journal(options.state)
-    host = SandboxHost(options.sandbox, journal)
+    host = make_host(options, journal)
     portal = PortalClient(options.portal, options.token_file)
     executor = Executor(journal, host, portal)
     dead_man = DeadMan(journal, executor, portal)
     pulse = Pulse(journal, host, portal, executor, options.heartbeat_seconds)
-    door = SshDoor(journal, host)
+    door = make_door(options, journal, host)
     stop = threading.Event()
     # First of all, and before the door opens: what became overdue while no agent ran is ended.
     threads = [threading.Thread(target=dead_man.watch, args=(stop,), name="dead-man", daemon=True)]
@@ -55,7 +54,7 @@ async def _keep(options: AgentOptions) -> int:
     watch.cancel()
     beat.cancel()
     await door.stop()
-    ended = await asyncio.to_thread(host.end_everything)
+    ended = await asyncio.to_thread(host.agent_stops)
     log.info("stopping: ended %s processes, remaining %s", ended.killed, list(ended.remaining))
     for thread in threads:
         await asyncio.to_thread(thread.join, THREAD_STOP_SECONDS)

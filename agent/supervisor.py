@@ -92,7 +92,7 @@ def run(options: AgentOptions) -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print(f"Another agent works in {options.sandbox}.", file=sys.stderr)
+        print(f"Another agent works in {options.state}.", file=sys.stderr)
         return 1
     stop = StopSignal()
     parts = [Part(name) for name in PARTS]

@@ -12,7 +12,7 @@ from celery.signals import worker_process_init
 
 from agent.commands import CommandRefused
 from agent.executor import Executor
-from agent.host.sandbox import SandboxHost
+from agent.host.choose import make_host
 from agent.journal import Journal
 from agent.options import AgentOptions
 from agent.parent import die_with_parent
@@ -47,7 +47,7 @@ def build_app(options: AgentOptions) -> Celery:
         journal = Journal(options.state)
         portal = PortalClient(options.portal, options.token_file)
         try:
-            Executor(journal, SandboxHost(options.sandbox, journal), portal).fetch_and_run(command_id)
+            Executor(journal, make_host(options, journal), portal).fetch_and_run(command_id)
         except (PortalError, CommandRefused) as error:
             log.warning("%s was not run: %s", command_id, error)
         finally:

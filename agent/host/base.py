@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +26,23 @@ class Ended:
     remaining: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which part of the machine goes with a lease's devices. The caller asks the driver for all of it.
+
+    `device_minors`: minor numbers of the leased devices (nvmlDeviceGetMinorNumber), the N of /dev/nvidiaN.
+    `node_devices`: (minor number, NUMA node) of every device of the machine, leased or not; -1 where the driver or
+    /sys/bus/pci/devices/<bus id>/numa_node names none. The leased devices' part of each NUMA node's cores and memory is
+    counted from it, so it must be the same for every lease of a machine.
+    `capability_minors`: the N of /dev/nvidia-caps/nvidia-capN, for MIG instances alone: that of the GPU instance and
+    that of the compute instance (/proc/driver/nvidia/capabilities/gpu<minor>/mig/gi<i>/access and .../ci<j>/access).
+    """
+
+    device_minors: tuple[int, ...]
+    node_devices: tuple[tuple[int, int], ...]
+    capability_minors: tuple[int, ...] = ()
+
+
 class HostError(Exception):
     """The host could not do it. `code` goes into the command's answer."""
 
@@ -39,11 +57,34 @@ class Host(Protocol):
     def door(self) -> Door:
         """The SSH door; HostError where there is none yet."""
 
-    def open_access(self, lease: LocalLease) -> None:
-        """Make the login ready. It is let in once the journal says `granted`."""
+    def open_access(self, lease: LocalLease, share: Share | None = None) -> None:
+        """Make the login ready. It is let in once the journal says `granted`.
+
+        `share` is what the lease may use of the machine. A host that needs one asks the driver where none is given;
+        HostError `no_share` where that does not tell either.
+        """
 
     def end_access(self, lease: LocalLease, device_uuids: tuple[str, ...]) -> Ended:
-        """End every process of the lease, and every process on these devices. Logins are blocked already."""
+        """Block logins, end every process of the lease, and every process of a lease's on these devices."""
 
     def clean_up(self, lease: LocalLease) -> None:
         """Remove what the lease's people left behind; HostError where something stays."""
+
+    def refuse_certificates(self, serials: Iterable[int]) -> None:
+        """Let nobody in with these certificates any more, nor with those refused before. Serials from 1 to 2^64-1."""
+
+    def agent_stops(self) -> Ended:
+        """The agent is going: end what must not outlive it."""
+
+
+class DoorKeeper(Protocol):
+    """What the keeper runs beside the host, in its event loop."""
+
+    async def start(self) -> Door | None:
+        """Open the door, or see that it is open; None where it is not."""
+
+    async def watch(self) -> None:
+        """Hold the door to what the journal grants; runs until cancelled."""
+
+    async def stop(self) -> None:
+        """The keeper is going."""

@@ -6,17 +6,25 @@ import json
 import logging
 import shutil
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from agent import nvml
 from agent.device_records import NvmlError
 from agent.host import processes
-from agent.host.base import Door, Ended, HostError
+from agent.host.base import Door, Ended, HostError, Share
 from agent.host.processes import Seen
 from agent.journal import Journal, LocalLease
 
 log = logging.getLogger(__name__)
 DRIVER_PATIENCE_SECONDS = 5.0  # the first call of a process may have to start the driver
+
+
+def refused_fact(serial: int) -> str:
+    """The journal's word for a certificate that is refused."""
+    if not 0 < serial < 2**64:
+        raise HostError("no_serial")
+    return f"refused_certificate_{serial}"
 
 
 class SandboxHost:
@@ -41,8 +49,8 @@ class SandboxHost:
         home.chmod(0o700)
         return home
 
-    def open_access(self, lease: LocalLease) -> None:
-        """See Host."""
+    def open_access(self, lease: LocalLease, share: Share | None = None) -> None:
+        """See Host. A folder has no devices: the share is not looked at."""
         try:
             self.home(lease.login)
         except OSError as error:
@@ -68,6 +76,15 @@ class SandboxHost:
                     shutil.rmtree(folder if folder == going else folder.rename(going))
         except OSError as error:
             raise HostError("home_remains") from error
+
+    def refuse_certificates(self, serials: Iterable[int]) -> None:
+        """See Host. The door looks into the journal, for new sessions and for open ones."""
+        for serial in serials:
+            self._journal.pin(refused_fact(serial), "refused")
+
+    def agent_stops(self) -> Ended:
+        """See Host. The door goes with the agent, and so does everybody who came through it."""
+        return self.end_everything()
 
     def end_everything(self) -> Ended:
         """End the processes of every lease of this node: the agent is going."""

@@ -105,6 +105,7 @@ def test_a_job_shows_up_on_its_devices_and_is_gone_after_kill_9(node: SimulatedN
 def test_a_job_outlives_its_wrapper_and_is_still_seen(node: SimulatedNode) -> None:
     job = node.run(["sleep", "60"], gpus=[0], memory_mib=1_000)
     pid = node.job_pid(job)
+    wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")  # it has begun: its wrapper may go
     job.kill()
     job.wait()
     try:
