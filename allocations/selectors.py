@@ -13,7 +13,7 @@ from allocations.lifecycle import HELD, LEASE_OVER
 from allocations.models import Allocation, Lease, LedgerEntry, Placement
 from allocations.timeline import FOREVER, Busy, first_window, peak
 from cluster.models import Device, Pool
-from cluster.selectors import bookable_devices
+from cluster.selectors import bookable_devices, maintenance_between
 from partners.policy import Committed
 from telemetry.models import Sample
 from telemetry.selectors import Point, latest, measured_use, series
@@ -131,9 +131,10 @@ def overlapping(starts_at: datetime, ends_at: datetime) -> Q:
 def free_devices(
     pool: Pool, starts_at: datetime, ends_at: datetime, *, now: datetime | None = None
 ) -> QuerySet[Device]:
-    """Bookable devices that nobody holds in the window; for a start within the lead only those ready now."""
+    """Bookable devices that nobody holds and nobody mends in the window; within the lead only those ready now."""
     taken = Placement.objects.filter(overlapping(starts_at, ends_at), device_id=OuterRef("pk"))
-    devices = bookable_devices(pool).filter(~Exists(taken))
+    closed = maintenance_between(starts_at, ends_at).filter(node_id=OuterRef("node_id"))
+    devices = bookable_devices(pool).filter(~Exists(taken), ~Exists(closed))
     if starts_at < (now or timezone.now()) + LEAD:
         devices = devices.filter(state="available")
     return devices
@@ -152,17 +153,18 @@ def held_leases(starts_at: datetime, ends_at: datetime) -> QuerySet[Lease]:
 
 
 def capacity(pool: Pool, starts_at: datetime, ends_at: datetime) -> Capacity:
-    """The pool in one window: four queries whatever its size."""
+    """The pool in one window: five queries whatever its size."""
     return capacities([pool], [(starts_at, ends_at)])[pool.pk, (starts_at, ends_at)]
 
 
 def capacities(pools: list[Pool], windows: list[Window]) -> dict[tuple[int, Window], Capacity]:
-    """Each pool in each window, by (pool's key, window): four queries however many of each."""
+    """Each pool in each window, by (pool's key, window): five queries however many of each."""
     if not pools or not windows:
         return {}
     first, last = min(start for start, _end in windows), max(end for _start, end in windows)
     known = Counter(Device.objects.filter(node__pool__in=pools).exclude(state="retired").values_list("node__pool_id"))
-    bookable = list(bookable_devices(*pools).values_list("node__pool_id", "pk", "state"))
+    bookable = list(bookable_devices(*pools).values_list("node__pool_id", "pk", "state", "node_id"))
+    mended = list(maintenance_between(first, last).values_list("node_id", "starts_at", "ends_at"))
     taken = Placement.objects.filter(overlapping(first, last), device__node__pool__in=pools)
     busy: dict[int, list[tuple[int, Busy]]] = {pool.pk: [] for pool in pools}
     for pool_id, device_id, window in taken.values_list("device__node__pool_id", "device_id", "window"):
@@ -175,14 +177,18 @@ def capacities(pools: list[Pool], windows: list[Window]) -> dict[tuple[int, Wind
     soon = timezone.now() + LEAD
     found = {}
     for pool in pools:
-        devices = [(pk, state) for pool_id, pk, state in bookable if pool_id == pool.pk]
+        devices = [(pk, state, node_id) for pool_id, pk, state, node_id in bookable if pool_id == pool.pk]
         for start, end in windows:
+            closed = {node_id for node_id, since, until in mended if since < end and until > start}
             held = {pk for pk, item in busy[pool.pk] if item.start < end and item.end > start}
             found[pool.pk, (start, end)] = Capacity(
                 devices=known[(pool.pk,)],
                 bookable=len(devices),
                 booked_peak=peak((item for _pk, item in busy[pool.pk]), start, end),
-                free=sum(pk not in held and (start >= soon or state == "available") for pk, state in devices),
+                free=sum(
+                    pk not in held and node_id not in closed and (start >= soon or state == "available")
+                    for pk, state, node_id in devices
+                ),
                 promised=sum(
                     gpus
                     for pool_id, since, until, gpus in open_allocations
@@ -197,10 +203,15 @@ def next_free_window(
 ) -> tuple[datetime, datetime] | None:
     """The first window of `duration` from `after` on in which so many devices are free; None: never as things stand.
 
-    Two queries; the sweep is done here. Offers begin on whole minutes: forms hold no seconds.
+    Three queries; the sweep is done here. Offers begin on whole minutes: forms hold no seconds.
     """
-    devices = dict(bookable_devices(pool).values_list("pk", "state"))
+    rows_of_devices = list(bookable_devices(pool).values_list("pk", "state", "node_id"))
+    devices = {pk: state for pk, state, _node in rows_of_devices}
     busy: dict[int, list[Busy]] = {pk: [] for pk in devices}
+    for node_id, since, until in maintenance_between(after, FOREVER).values_list("node_id", "starts_at", "ends_at"):
+        for pk, _state, device_node in rows_of_devices:
+            if device_node == node_id:
+                busy[pk].append(Busy(since, whole_minute(until)))
     rows = Placement.objects.filter(device_id__in=list(devices), released=False).values_list("device_id", "window")
     for device_id, window in rows:
         taken = _as_busy(window)

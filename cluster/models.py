@@ -68,9 +68,7 @@ class Node(models.Model):
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="nodes")
     state = models.CharField(_("state"), max_length=20, choices=NODE.choices(), default=NODE.initial)
     drained = models.BooleanField(default=False, help_text="an operator's wish, which outlives a silence")
-    token_hash = models.CharField(
-        max_length=64, unique=True, null=True, blank=True
-    )
+    token_hash = models.CharField(max_length=64, unique=True, null=True, blank=True)
     expected_devices = models.PositiveSmallIntegerField(
         _("GPUs expected"), null=True, blank=True, help_text="what was bought; held against the inventory"
     )

@@ -55,6 +55,12 @@ class LeaseReportSerializer(serializers.Serializer[Any]):
     at = EpochField(allow_null=True, required=False)
 
 
+class JoinSerializer(serializers.Serializer[Any]):
+    """join/"""
+
+    join_token = serializers.CharField(max_length=200)
+
+
 class HelloSerializer(serializers.Serializer[Any]):
     """hello/"""
 

@@ -8,7 +8,8 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRa
 
 from allocations.models import Lease, Placement
 from allocations.selectors import overlapping
-from cluster.models import Device
+from cluster.models import Device, Pool
+from cluster.selectors import bookable_devices, maintenance_between
 
 
 class LostRace(Exception):
@@ -47,11 +48,26 @@ def lock(device_ids: Iterable[int]) -> list[Device]:
 
 
 def check_free(device_ids: Iterable[int], starts_at: datetime, ends_at: datetime, *, but: Lease | None = None) -> None:
-    """LostRace when another lease's placement overlaps; asked after the lock, it sees what the holder wrote."""
-    taken = Placement.objects.filter(overlapping(starts_at, ends_at), device_id__in=list(device_ids))
+    """LostRace when another lease's placement or announced maintenance overlaps.
+
+    Asked after the lock, it sees what the holder wrote.
+    """
+    device_ids = list(device_ids)
+    taken = Placement.objects.filter(overlapping(starts_at, ends_at), device_id__in=device_ids)
     if but is not None:
         taken = taken.exclude(lease=but)
-    if taken.exists():
+    closed = maintenance_between(starts_at, ends_at).filter(node__devices__in=device_ids)
+    if taken.exists() or closed.exists():
+        raise LostRace
+
+
+def check_bookable(pool: Pool, device_ids: Iterable[int]) -> None:
+    """LostRace when one of these was drained, quarantined or is mended since the choice; asked after the lock.
+
+    Operators lock a node's devices before they take it out of service, so that what is seen here stays so.
+    """
+    wanted = set(device_ids)
+    if bookable_devices(pool).filter(pk__in=wanted).count() < len(wanted):
         raise LostRace
 
 

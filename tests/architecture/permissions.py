@@ -10,7 +10,7 @@ NODE       agents with a node token; no person, whatever the role
 """
 
 OPEN = """
-demo demo-mail demo-mail-message healthz metrics partners:invitation readyz
+demo demo-mail demo-mail-message healthz metrics node-join partners:invitation readyz
 """
 MEMBER = """
 accounts:key-remove accounts:keys accounts:profile accounts:token-revoke accounts:tokens agreement-list
