@@ -45,9 +45,9 @@ class TooLarge(APIException):
 class NodeView(APIView):
     """For agents only; bodies are bounded and have a shape."""
 
-    authentication_classes = (NodeTokenAuthentication,)
-    permission_classes = (IsNode,)
-    throttle_classes = (NodeThrottle,) if settings.RATELIMIT_ENABLE else ()
+    authentication_classes: tuple[Any, ...] = (NodeTokenAuthentication,)
+    permission_classes: tuple[Any, ...] = (IsNode,)
+    throttle_classes: tuple[Any, ...] = (NodeThrottle,) if settings.RATELIMIT_ENABLE else ()
     parser_classes = (BoundedJSONParser,)
     max_body_bytes = MAX_BODY_BYTES
 

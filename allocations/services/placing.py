@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
+from django.db.models import Exists, OuterRef
 
 from allocations.models import Lease, Placement
 from allocations.selectors import overlapping
@@ -48,26 +49,28 @@ def lock(device_ids: Iterable[int]) -> list[Device]:
 
 
 def check_free(device_ids: Iterable[int], starts_at: datetime, ends_at: datetime, *, but: Lease | None = None) -> None:
-    """LostRace when another lease's placement or announced maintenance overlaps.
-
-    Asked after the lock, it sees what the holder wrote.
-    """
-    device_ids = list(device_ids)
-    taken = Placement.objects.filter(overlapping(starts_at, ends_at), device_id__in=device_ids)
+    """LostRace when another lease's placement overlaps; asked after the lock, it sees what the holder wrote."""
+    taken = Placement.objects.filter(overlapping(starts_at, ends_at), device_id__in=list(device_ids))
     if but is not None:
         taken = taken.exclude(lease=but)
-    closed = maintenance_between(starts_at, ends_at).filter(node__devices__in=device_ids)
-    if taken.exists() or closed.exists():
+    if taken.exists():
         raise LostRace
 
 
-def check_bookable(pool: Pool, device_ids: Iterable[int]) -> None:
-    """LostRace when one of these was drained, quarantined or is mended since the choice; asked after the lock.
+def check_bookable(pool: Pool, device_ids: Iterable[int], starts_at: datetime, ends_at: datetime) -> None:
+    """LostRace when one of these was drained, quarantined or announced for work since the choice.
 
-    Operators lock a node's devices before they take it out of service, so that what is seen here stays so.
+    Asked after the lock: operators lock a node's devices before they take it out of service, so what is seen stays so.
     """
     wanted = set(device_ids)
-    if bookable_devices(pool).filter(pk__in=wanted).count() < len(wanted):
+    closed = maintenance_between(starts_at, ends_at).filter(node_id=OuterRef("node_id"))
+    if bookable_devices(pool).filter(~Exists(closed), pk__in=wanted).count() < len(wanted):
+        raise LostRace
+
+
+def check_open(device_ids: Iterable[int], starts_at: datetime, ends_at: datetime) -> None:
+    """LostRace when work is announced then on a node of these devices; asked after the lock."""
+    if maintenance_between(starts_at, ends_at).filter(node__devices__in=list(device_ids)).exists():
         raise LostRace
 
 

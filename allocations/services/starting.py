@@ -70,7 +70,7 @@ def _replace(lease: Lease, missing: list[Placement], now: datetime) -> bool:
         return False
     locked = placing.lock(device.pk for device in chosen)
     try:
-        placing.check_bookable(lease.allocation.pool, (device.pk for device in locked))
+        placing.check_bookable(lease.allocation.pool, (device.pk for device in locked), start, lease.ends_at)
         placing.check_free((device.pk for device in locked), start, lease.ends_at)
     except placing.LostRace:
         return False
