@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -158,7 +159,7 @@ def test_without_trust_a_registered_node_is_joining(db: None) -> None:
     assert speaker.node.state == "joining" and not bookable_devices(speaker.node.pool).exists()
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, available_apps=[app.name for app in apps.get_app_configs()])
 def test_the_agent_fetches_its_token_and_forgets_the_join_token(live_server: Any, tmp_path: Path, capsys: Any) -> None:
     _node, token = enrolment.create_node(actor=SEED, name="gpu-07", pool=PoolFactory())
     once, forever = tmp_path / "join", tmp_path / "token"
