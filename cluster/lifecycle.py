@@ -18,18 +18,20 @@ DEVICE = Lifecycle(
         ("offline", "clean"): "cleaning",
         ("quarantined", "clean"): "cleaning",
         ("quarantined", "send_back"): "rma",
-        ("rma", "retire"): "retired",
+        ("rma", "clean"): "cleaning",
+        **{(state, "retire"): "retired" for state in ("available", "cleaning", "offline", "quarantined", "rma")},
     },
 )
 
 NODE = Lifecycle(
     noun="node",
-    initial="ready",
+    initial="joining",
     table={
+        ("joining", "confirm"): "ready",
         ("ready", "drain"): "draining",
         ("draining", "resume"): "ready",
         ("draining", "maintain"): "maintenance",
-        ("maintenance", "resume"): "ready",
+        ("maintenance", "resume"): "fenced",  # its free devices are proved before anything is promised there
         ("ready", "miss"): "suspect",
         ("draining", "miss"): "suspect",
         ("suspect", "hear"): "ready",
@@ -39,6 +41,7 @@ NODE = Lifecycle(
         ("fenced", "confirm_clean"): "ready",
         ("fenced", "confirm_clean_drained"): "draining",
         ("fenced", "give_up"): "unreachable",
+        **{(state, "retire"): "retired" for state in ("joining", "draining", "maintenance", "unreachable")},
     },
 )
 

@@ -71,7 +71,13 @@ class Node(models.Model):
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="nodes")
     state = models.CharField(_("state"), max_length=20, choices=NODE.choices(), default=NODE.initial)
     drained = models.BooleanField(default=False, help_text="an operator's wish, which outlives a silence")
-    token_hash = models.CharField(max_length=64, unique=True)
+    token_hash = models.CharField(max_length=64, unique=True, null=True, blank=True)
+    expected_devices = models.PositiveSmallIntegerField(
+        _("GPUs expected"), null=True, blank=True, help_text="what was bought; held against the inventory"
+    )
+    trusts_first_inventory = models.BooleanField(
+        default=False, help_text="whoever enrolled it vouches for what it names first"
+    )
     boot_id = models.CharField(max_length=64, blank=True)
     agent_version = models.CharField(max_length=40, blank=True)
     driver_version = models.CharField(max_length=40, blank=True)
@@ -127,6 +133,10 @@ class Device(models.Model):
     last_sample_at = models.DateTimeField(null=True, blank=True)
     facts = models.JSONField(default=dict, blank=True, help_text="the rest of the inventory, as the agent reported it")
     checked_at = models.DateTimeField(_("checked"), null=True, blank=True, help_text="when it last passed the ladder")
+    awaiting_confirmation = models.BooleanField(
+        default=False, help_text="named by its node, and no operator has said yet that it belongs there"
+    )
+    rma_ticket = models.CharField(_("RMA ticket"), max_length=60, blank=True)
 
     objects = StaffQuerySet.as_manager()
 
@@ -315,3 +325,51 @@ class DeviceEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class JoinToken(models.Model):
+    """What lets a new agent fetch its node's token, once, within a day. Only the hash is kept."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="join_tokens")
+    token_hash = models.CharField(max_length=64, unique=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"join token of {self.node_id}"
+
+
+class MaintenanceWindow(models.Model):
+    """Announced work on a node: nothing may be placed there from `starts_at` to `ends_at`, unless it is cancelled."""
+
+    public_id = PublicIdField(prefix="maint")
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="maintenance_windows")
+    starts_at = models.DateTimeField(_("from"))
+    ends_at = models.DateTimeField(_("until"))
+    reason = models.CharField(_("reason"), max_length=200)
+    announced_by = models.CharField(max_length=254)
+    created_at = models.DateTimeField(auto_now_add=True)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+
+    objects = StaffQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["starts_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(ends_at__gt=models.F("starts_at")), name="maintenance_window_in_order"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["node", "ends_at"], condition=models.Q(cancelled_at=None), name="maintenance_open")
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    def get_absolute_url(self) -> str:
+        return self.node.get_absolute_url()

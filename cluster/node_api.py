@@ -15,7 +15,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from cluster.models import NodeCommand
-from cluster.node_auth import IsNode, NodeThrottle, NodeTokenAuthentication
+from cluster.node_auth import IsNode, JoinThrottle, NodeThrottle, NodeTokenAuthentication
 from cluster.selectors import devices_to_check
 from cluster.serializers import (
     DeadManSerializer,
@@ -23,9 +23,10 @@ from cluster.serializers import (
     GrantResultSerializer,
     HeartbeatSerializer,
     HelloSerializer,
+    JoinSerializer,
     ResultSerializer,
 )
-from cluster.services import certificates, commands, inventory, nodes, signing
+from cluster.services import certificates, commands, enrolment, inventory, nodes, signing
 from common.parsers import BoundedJSONParser
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -44,9 +45,9 @@ class TooLarge(APIException):
 class NodeView(APIView):
     """For agents only; bodies are bounded and have a shape."""
 
-    authentication_classes = (NodeTokenAuthentication,)
-    permission_classes = (IsNode,)
-    throttle_classes = (NodeThrottle,) if settings.RATELIMIT_ENABLE else ()
+    authentication_classes: tuple[Any, ...] = (NodeTokenAuthentication,)
+    permission_classes: tuple[Any, ...] = (IsNode,)
+    throttle_classes: tuple[Any, ...] = (NodeThrottle,) if settings.RATELIMIT_ENABLE else ()
     parser_classes = (BoundedJSONParser,)
     max_body_bytes = MAX_BODY_BYTES
 
@@ -61,6 +62,18 @@ class NodeView(APIView):
         shape = serializer(data=self.request.data)
         shape.is_valid(raise_exception=True)
         return shape.validated_data
+
+
+class JoinView(NodeView):
+    """A new agent fetches its node's token with a join token; the only door without one."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = (JoinThrottle,) if settings.RATELIMIT_ENABLE else ()
+
+    def post(self, request: Request) -> Response:
+        node, token = enrolment.join(token=self.parsed(JoinSerializer)["join_token"])
+        return Response({"node": node.name, "token": token}, status=status.HTTP_201_CREATED)
 
 
 class HelloView(NodeView):

@@ -6,7 +6,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.throttling import AnonRateThrottle, SimpleRateThrottle
 
 from cluster.models import Node
 from cluster.services.nodes import hash_token
@@ -54,3 +54,10 @@ class NodeThrottle(SimpleRateThrottle):
 
     def get_cache_key(self, request: Request, view: Any) -> str | None:
         return f"throttle_{getattr(request.user, 'pk', 'anonymous')}"
+
+
+class JoinThrottle(AnonRateThrottle):
+    """Whoever guesses join tokens waits."""
+
+    scope = "node-join"
+    rate = "20/min"

@@ -5,6 +5,7 @@ from django.urls import path
 from cluster import node_api
 
 urlpatterns = [
+    path("join/", node_api.JoinView.as_view(), name="node-join"),
     path("hello/", node_api.HelloView.as_view(), name="node-hello"),
     path("heartbeat/", node_api.HeartbeatView.as_view(), name="node-heartbeat"),
     path("commands/<slug:public_id>/", node_api.CommandView.as_view(), name="node-command"),

@@ -1,11 +1,11 @@
 """Questions about the machines."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from cluster.models import Device, GpuClass, Grant, Handover, Node, NodeCommand, Pool
+from cluster.models import Device, GpuClass, Grant, Handover, MaintenanceWindow, Node, NodeCommand, Pool
 
 GONE = ("offline", "quarantined", "rma", "retired")
 CHECK_EVERY = timedelta(days=7)
@@ -32,9 +32,11 @@ def handovers_of(lease_ref: str) -> QuerySet[Handover]:
 
 
 def bookable_devices(*pools: Pool) -> QuerySet[Device]:
-    """Devices of these pools that may be promised: there, not ill, on a node that takes new leases."""
+    """Devices of these pools that may be promised: there, confirmed, not ill, on a node that takes leases."""
     return (
-        Device.objects.filter(node__pool__in=pools, node__state="ready", health__in=("ok", "warn"))
+        Device.objects.filter(
+            node__pool__in=pools, node__state="ready", health__in=("ok", "warn"), awaiting_confirmation=False
+        )
         .exclude(state__in=GONE)
         .select_related("node", "gpu_class")
         .order_by("pk")
@@ -44,6 +46,11 @@ def bookable_devices(*pools: Pool) -> QuerySet[Device]:
 def checked_before(devices: QuerySet[Device]) -> QuerySet[Device]:
     """Those of the devices whose regular check is due: none has passed for a week."""
     return devices.filter(Q(checked_at=None) | Q(checked_at__lt=timezone.now() - CHECK_EVERY))
+
+
+def maintenance_between(starts_at: datetime, ends_at: datetime) -> QuerySet[MaintenanceWindow]:
+    """Announced windows, not cancelled, that touch [starts_at, ends_at)."""
+    return MaintenanceWindow.objects.filter(cancelled_at=None, starts_at__lt=ends_at, ends_at__gt=starts_at)
 
 
 def devices_to_check(node: Node) -> list[str]:

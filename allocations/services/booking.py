@@ -125,6 +125,7 @@ def _take(
     if chosen is None:
         raise no_free_devices(allocation, count, starts_at, ends_at)
     locked = placing.lock(device.pk for device in chosen)
+    placing.check_bookable(pool, (device.pk for device in locked), starts_at, ends_at)
     placing.check_free(locked, starts_at, ends_at, tenant=tenant)
     return locked
 

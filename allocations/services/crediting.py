@@ -2,10 +2,13 @@
 
 from datetime import datetime
 
+from django.db.models import Q
+
 from allocations.models import Lease, LedgerEntry
 from allocations.selectors import placements_of
 from allocations.services.ledger import enter, seconds_between
 from cluster.models import DeviceEvent
+from cluster.services.policies import rules
 
 PUNCTUAL_SECONDS = 60
 """A handover this soon after the start is on time: preparing takes a moment when somebody books from now on."""
@@ -40,8 +43,12 @@ def _lost(lease: Lease) -> int:
     if lease.active_at is None or lease.drained_at is None:
         return 0
     held = {row.device_id for row in placements_of(lease)}
+    fatal = [rule.xid for rule in rules() if rule.level == "fail"]
     events = DeviceEvent.objects.filter(
-        device__in=held, kind__in=LOSSES, at__gt=lease.active_at, at__lt=lease.drained_at
+        Q(kind__in=LOSSES) | Q(kind="xid", detail__xid__in=fatal),
+        device__in=held,
+        at__gt=lease.active_at,
+        at__lt=lease.drained_at,
     )
     first: dict[int, datetime] = {}
     for device_id, at in events.order_by("at").values_list("device", "at"):

@@ -18,6 +18,7 @@ from common.errors import InvalidTransition, RuleBroken
 from common.nudge import nudge
 from common.permissions import require
 
+TAKEN_BACK = ("draining", "reclaiming", "reclaim_stuck", "failed")
 RUNNING = ("preparing", "prepare_stuck", "active")
 
 
@@ -58,7 +59,9 @@ def _cancel(lease: Lease, actor: Any, end_reason: str) -> Lease:
     lease.ended_at = timezone.now()
     lease.end_reason = end_reason
     move(lease, "cancel", actor=actor, fields=("ended_at", "end_reason"), reason=lease.state_reason)
+    nodes = set(lease.placements.filter(released=False).values_list("node", flat=True))
     lease.placements.filter(released=False).update(released=True)
+    reopen_windows(nodes)
     ledger.settle(lease, actor=actor, reason=str(end_reason))
     telling.tell_partner(lease, "lease_ended", charged=0)
     return lease
@@ -103,3 +106,15 @@ def open_windows(lease: Lease) -> None:
         coming = [devices.get(placement.device_id), nodes.get(placement.node_id)]
         placement.window = DateTimeTZRange(placement.window.lower, min(filter(None, coming), default=None))
     Placement.objects.bulk_update(placements, ["window"])
+
+
+def reopen_windows(nodes: set[int]) -> None:
+    """A booking that came next has gone: whoever is still being taken back from these nodes keeps them open again."""
+    leases = (
+        Lease.objects.select_for_update(skip_locked=True, of=("self",), no_key=True)
+        .filter(pk__in=Placement.objects.filter(node__in=nodes, released=False).values("lease"), state__in=TAKEN_BACK)
+        .select_related("allocation__project")
+        .order_by("pk")
+    )
+    for lease in leases:
+        open_windows(lease)

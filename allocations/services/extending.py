@@ -32,7 +32,10 @@ def extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
         if isinstance(error, IntegrityError) and getattr(error.__cause__, "pgcode", "") != "23P01":
             raise
         raise RuleBroken(
-            _("The same GPUs, or the nodes that they are on, are reserved by somebody else after the present end."),
+            _(
+                "The same GPUs, or the nodes that they are on, are reserved by somebody else after the present end, or "
+                "their node is maintained then."
+            ),
             code="no_free_devices",
             remedy=_("Book a new reservation, or choose an earlier end."),
             field="ends_at",
@@ -82,6 +85,7 @@ def _move_windows(lease: Lease, ends_at: datetime) -> None:
     devices = placing.lock(ids)
     tenant = lease.allocation.project.organisation_id
     placing.check_free(devices, lease.ends_at, ends_at, tenant=tenant, but=lease)
+    placing.check_open(ids, lease.ends_at, ends_at)
     lease.placements.filter(released=False).update(window=DateTimeTZRange(lease.starts_at, ends_at))
 
 

@@ -38,7 +38,9 @@ def tell_incidents(now: datetime) -> int:
 
 def _holder(event: DeviceEvent) -> Lease | None:
     placement = (
-        Placement.objects.filter(device=event.device, released=False, lease__state__in=HOLDING)
+        Placement.objects.filter(
+            device=event.device, released=False, lease__state__in=HOLDING, window__contains=event.at
+        )
         .select_related("lease__allocation__project__organisation", "lease__allocation__pool", "lease__booked_by")
         .first()
     )

@@ -6,11 +6,12 @@ from datetime import datetime
 
 from django.db import connection
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from allocations.models import Lease, Placement
 from allocations.selectors import of_others, overlapping
 from cluster.models import Device, Pool
+from cluster.selectors import bookable_devices, maintenance_between
 
 
 class LostRace(Exception):
@@ -76,6 +77,23 @@ def check_free(
     if but is not None:
         taken = taken.exclude(lease=but)
     if taken.exists():
+        raise LostRace
+
+
+def check_bookable(pool: Pool, device_ids: Iterable[int], starts_at: datetime, ends_at: datetime) -> None:
+    """LostRace when one of these was drained, quarantined or announced for work since the choice.
+
+    Asked after the lock: operators lock a node's devices before they take it out of service, so what is seen stays so.
+    """
+    wanted = set(device_ids)
+    closed = maintenance_between(starts_at, ends_at).filter(node_id=OuterRef("node_id"))
+    if bookable_devices(pool).filter(~Exists(closed), pk__in=wanted).count() < len(wanted):
+        raise LostRace
+
+
+def check_open(device_ids: Iterable[int], starts_at: datetime, ends_at: datetime) -> None:
+    """LostRace when work is announced then on a node of these devices; asked after the lock."""
+    if maintenance_between(starts_at, ends_at).filter(node__devices__in=list(device_ids)).exists():
         raise LostRace
 
 

@@ -1,5 +1,6 @@
 """From active to ended: the end, the access, the cleaning, the account."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from allocations.services.crediting import credit_faults
 from allocations.services.replacing import release
 from allocations.services.steps import device_ids, lock_lease, move, open_placements
 from allocations.services.waiting import STUCK_PAUSE, pursue
+from audit import services as audit
 from cluster.drivers.base import Step
 from cluster.selectors import grants_of
 from cluster.services import devices
@@ -120,6 +122,36 @@ def retry(*, actor: Any, lease: Lease) -> Lease:
     return lease
 
 
+def only_waits(lease: Lease) -> bool:
+    """Whether nobody has access under this lease any more and it only waits for its devices to be clean."""
+    return lease.state == "failed" or (
+        lease.state in ("reclaiming", "reclaim_stuck") and lease.access_gone_at is not None
+    )
+
+
+@transaction.atomic
+def let_go(*, actor: Any, lease: Lease, device_ids: Iterable[int], reason: str) -> Lease:
+    """A device that leaves the house is not waited for: the lease goes on without it, or ends if it was the last.
+
+    WrongState while somebody may still have access.
+    """
+    require(actor, may_retry)
+    lease = lock_lease(lease.pk)
+    if not only_waits(lease):
+        raise InvalidTransition("reservation", lease.state, "let_go")
+    leaving = set(device_ids)
+    gone = [row for row in open_placements(lease) if row.device_id in leaving]
+    now = timezone.now()
+    release(gone, now)
+    lease.generation += 1
+    lease.save(update_fields=["generation"])
+    devices_gone = [row.device.public_id for row in gone]
+    audit.record(actor=actor, verb="lease.let_go", target=lease, changes={"devices": devices_gone, "reason": reason})
+    if lease.state != "failed" and not open_placements(lease):
+        _end(lease, now)
+    return lease
+
+
 def _end(lease: Lease, now: datetime) -> None:
     span = measured_window(lease, now)
     placed = [row.device_id for row in placements_of(lease)]
@@ -132,6 +164,7 @@ def _end(lease: Lease, now: datetime) -> None:
     lease.state_reason = lease.state_reason if lease.end_reason == Lease.EndReason.RECLAIMED else ""
     charged = ledger.settle(lease, actor=RECONCILER, reason=str(lease.end_reason))
     credited = credit_faults(lease, charged, actor=RECONCILER)
+    lease.allocation.refresh_from_db(fields=["state"])  # it may have run out since it was read; settle holds its lock
     ledger.write_off(lease.allocation, actor=RECONCILER)
     changes = {
         "charged_device_seconds": charged,

@@ -50,7 +50,10 @@ def tick(now: datetime | None = None) -> int:
             return 0
         moment = now or database_now()
         steps = awards.keep_dates(moment)
-        incidents.tell_incidents(moment)
+        try:
+            incidents.tell_incidents(moment)
+        except Exception:  # news that cannot be told must not stop the leases
+            log.exception("telling what happened to devices failed")
         for ref in list(due(moment).values_list("public_id", flat=True)):
             try:
                 steps += reconcile_lease(ref, now=now)

@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from allocations.models import Lease, Placement
 from allocations.selectors import free_devices, of_others
-from allocations.services import placing, telling
+from allocations.services import ending, placing, telling
 from allocations.services.steps import device_ids, open_placements
 from audit import services as audit
 from cluster.services import devices
@@ -28,8 +28,12 @@ def is_ready(row: Placement) -> bool:
 
 def is_gone(row: Placement) -> bool:
     """Whether waiting for this device is of no use."""
-    device = row.device
-    return device.state in GONE or device.health not in WELL or device.node.state in LOST_NODES
+    return is_ill(row) or row.device.node.state in LOST_NODES
+
+
+def is_ill(row: Placement) -> bool:
+    """Whether the device itself can not be handed over, whatever its node says."""
+    return row.device.state in GONE or row.device.health not in WELL
 
 
 def promised_before(lease: Lease, placements: list[Placement]) -> set[int]:
@@ -62,12 +66,14 @@ def replace(lease: Lease, missing: list[Placement], now: datetime) -> bool:
         return False
     locked = placing.lock(device.pk for device in chosen)
     try:
+        placing.check_bookable(pool, (device.pk for device in locked), start, lease.ends_at)
         placing.check_free(locked, start, lease.ends_at, tenant=tenant)
     except placing.LostRace:
         return False
     swaps = {row.device.public_id: device.public_id for row, device in zip(missing, locked, strict=True)}
     release(missing, now)  # cut to now: what these devices measure later is not this lease's
     placing.place(lease, locked, start, lease.ends_at)
+    ending.reopen_windows({row.node_id for row in missing})
     audit.record(actor=RECONCILER, verb="lease.replace_devices", target=lease, changes={"devices": swaps})
     return True
 
@@ -87,7 +93,8 @@ def replace_failed(lease: Lease, bad: list[str], reason: str, now: datetime) -> 
     lease.generation += 1
     lease.replacements += 1
     lease.attempts = 0
-    lease.save(update_fields=["generation", "replacements", "attempts"])
+    lease.verified_at = None
+    lease.save(update_fields=["generation", "replacements", "attempts", "verified_at"])
     telling.tell_operators(lease, "lease_moved", count=len(rows))
     telling.tell_partner(lease, "lease_moved", count=len(rows))
     return True

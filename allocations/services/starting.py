@@ -49,6 +49,9 @@ def step_preparing(lease: Lease, now: datetime) -> bool:
         return True
     if lease.verified_at is None:
         return _verify(lease, now)
+    gone = [row.device.uuid for row in open_placements(lease) if replacing.is_ill(row)]
+    if gone:
+        return _without(lease, gone, gettext_noop("A GPU was lost before the start."), now)
     if now < lease.starts_at:
         return False
     outcome, step = pursue(lease, "grant", now)
@@ -70,11 +73,15 @@ def _verify(lease: Lease, now: datetime) -> bool:
         return True
     if outcome == "failed" and step is not None:
         bad = [report.uuid for report in step.reports if not report.passed]
-        reason = gettext_noop("A GPU did not pass its check before the start.")
-        if not replacing.replace_failed(lease, bad, reason, now):
-            fail(lease, reason, now, bad=bad)
-        return True
+        return _without(lease, bad, gettext_noop("A GPU did not pass its check before the start."), now)
     return _stick(lease, step, now) if outcome == "exhausted" else False
+
+
+def _without(lease: Lease, bad: list[str], reason: str, now: datetime) -> bool:
+    """Go on with other devices in place of these, or fail where there are none."""
+    if not replacing.replace_failed(lease, bad, reason, now):
+        fail(lease, reason, now, bad=bad)
+    return True
 
 
 def _stick(lease: Lease, step: Step | None, now: datetime) -> bool:

@@ -5,11 +5,13 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.rules import may_run_nodes
 from audit.services import record
 from cluster.lifecycle import DEVICE
 from cluster.models import Device, DeviceEvent
+from common.errors import RuleBroken
 from common.permissions import require
 
 XID_MARK = "xid_"
@@ -52,7 +54,7 @@ def lose(*, actor: Any, devices: Iterable[int], reason: str) -> list[Device]:
 
 
 def clean(*, actor: Any, devices: Iterable[int], reason: str) -> list[Device]:
-    """offline or quarantined -> cleaning; the next clean report of the node makes it available. Operators only.
+    """offline, quarantined or back from RMA -> cleaning; a clean report makes it available. Operators only.
 
     What is held against a device because of an XID is forgiven; what NVML still shows comes with the next heartbeat.
     """
@@ -60,6 +62,30 @@ def clean(*, actor: Any, devices: Iterable[int], reason: str) -> list[Device]:
     rows = _move(actor, devices, "clean", reason)
     forgive_xids(rows)
     return rows
+
+
+@transaction.atomic
+def send_back(*, actor: Any, devices: Iterable[int], reason: str, ticket: str) -> list[Device]:
+    """quarantined -> rma, under the vendor's ticket. Operators only."""
+    require(actor, may_run_nodes)
+    if not ticket.strip():
+        raise RuleBroken(
+            _("Sending a GPU back needs the vendor's ticket."),
+            code="ticket_missing",
+            remedy=_("Write the number under which the vendor knows it."),
+            field="ticket",
+        )
+    rows = _move(actor, devices, "send_back", reason, ticket=ticket.strip()[:60])
+    for device in rows:
+        device.rma_ticket = ticket.strip()[:60]
+    Device.objects.bulk_update(rows, ["rma_ticket"])
+    return rows
+
+
+def retire(*, actor: Any, devices: Iterable[int], reason: str) -> list[Device]:
+    """Nobody holds it -> retired, for good. Operators only."""
+    require(actor, may_run_nodes)
+    return _move(actor, devices, "retire", reason)
 
 
 def forgive_xids(rows: Iterable[Device]) -> None:
@@ -73,7 +99,7 @@ def forgive_xids(rows: Iterable[Device]) -> None:
 
 
 @transaction.atomic
-def _move(actor: Any, devices: Iterable[int], event: str, reason: str) -> list[Device]:
+def _move(actor: Any, devices: Iterable[int], event: str, reason: str, **changes: Any) -> list[Device]:
     rows = list(Device.objects.select_for_update().filter(pk__in=list(devices)).order_by("pk"))
     lent = {device.pk for device in rows if device.state == "in_use"}
     for device in rows:
@@ -84,7 +110,7 @@ def _move(actor: Any, devices: Iterable[int], event: str, reason: str) -> list[D
             actor=actor,
             verb=f"device.{event}",
             target=device,
-            changes={"state": [before, device.state], "reason": reason},
+            changes={"state": [before, device.state], "reason": reason, **changes},
         )
     Device.objects.bulk_update(rows, ["state", "state_reason"])
     if event in KEPT_AS_EVENTS:

@@ -151,6 +151,7 @@ def _with_xids(device: Device, report: dict[str, Any]) -> tuple[str, list[str]]:
 
 def _add_new(node: Node, reported: list[dict[str, Any]], known: dict[str, Device]) -> None:
     classes = {gpu_class.nvml_name: gpu_class for gpu_class in GpuClass.objects.all()}
+    vouched = node.trusts_first_inventory and not known
     for report in reported:
         device = known.get(report["uuid"])
         facts = {
@@ -168,7 +169,7 @@ def _add_new(node: Node, reported: list[dict[str, Any]], known: dict[str, Device
             DeviceEvent.objects.create(node=node, kind="unknown_gpu_class", detail=report, at=timezone.now())
         else:
             # Another node may say the same UUID in this very moment: the constraint decides, not a look before.
-            fields = {"node": node, "gpu_class": gpu_class, **facts}
+            fields = {"node": node, "gpu_class": gpu_class, "awaiting_confirmation": not vouched, **facts}
             device, is_new = Device.objects.get_or_create(uuid=report["uuid"], defaults=fields)
             if not is_new:
                 DeviceEvent.objects.create(node=node, kind="uuid_of_another_node", detail=report, at=timezone.now())

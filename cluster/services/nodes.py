@@ -47,12 +47,20 @@ def hash_token(token: str) -> str:
 
 
 @transaction.atomic
-def register_node(*, actor: Any, name: str, pool: Pool) -> tuple[Node, str]:
-    """(node, token): the token is shown once. Operators only."""
+def register_node(*, actor: Any, name: str, pool: Pool, trust_inventory: bool = True) -> tuple[Node, str]:
+    """(node, token): the token is shown once. Operators only.
+
+    With `trust_inventory` the caller vouches for the GPUs that the node names first, and the node is ready at once;
+    without it the node is joining until an operator has confirmed them.
+    """
     require(actor, may_run_nodes)
     token = secrets.token_urlsafe(32)
-    node = Node.objects.create(name=name, pool=pool, token_hash=hash_token(token))
-    record(actor=actor, verb="node.register", target=node, changes={"name": name, "pool": pool.public_id})
+    node = Node(name=name, pool=pool, token_hash=hash_token(token), trusts_first_inventory=trust_inventory)
+    if trust_inventory:
+        node.state = NODE.next(node.state, "confirm")
+    node.save()
+    changes = {"name": name, "pool": pool.public_id, "trust_inventory": trust_inventory}
+    record(actor=actor, verb="node.register", target=node, changes=changes)
     return node, token
 
 
@@ -125,21 +133,38 @@ def watch_nodes(now: datetime) -> int:
 
 def drain(*, actor: Any, node: Node, reason: str) -> Node:
     """Take no new leases on this node; the running ones stay. Operators only."""
-    return _move(actor, node, "drain", reason)
+    return _move(actor, node, "drain", reason, drained=True)
 
 
 def resume(*, actor: Any, node: Node, reason: str) -> Node:
-    """Take leases again. Operators only."""
-    return _move(actor, node, "resume", reason)
+    """Take leases again; after maintenance only once the free devices are proved. Operators only."""
+    return _move(actor, node, "resume", reason, drained=False)
+
+
+def maintain(*, actor: Any, node: Node, reason: str) -> Node:
+    """draining -> maintenance: people work on it now. Operators only; allocations asks first who holds what there."""
+    return _move(actor, node, "maintain", reason, drained=True)
 
 
 @transaction.atomic
-def _move(actor: Any, node: Node, event: str, reason: str) -> Node:
+def retire(*, actor: Any, node: Node, reason: str) -> Node:
+    """Out of the house for good, with every device on it; its token dies. Operators only; allocations asks first."""
+    node = _move(actor, node, "retire", reason, drained=True)
+    left = node.devices.exclude(state="retired").values_list("pk", flat=True)
+    device_verbs.retire(actor=actor, devices=list(left), reason=reason)
+    node.join_tokens.filter(used_at=None).delete()
+    node.token_hash = None
+    node.save(update_fields=["token_hash"])
+    return node
+
+
+@transaction.atomic
+def _move(actor: Any, node: Node, event: str, reason: str, *, drained: bool) -> Node:
     require(actor, may_run_nodes)
     node = Node.objects.select_for_update().get(pk=node.pk)
     before = node.state
     node.state = NODE.next(node.state, event)
-    node.drained = event == "drain"
+    node.drained = drained
     node.save(update_fields=["state", "drained"])
     record(actor=actor, verb=f"node.{event}", target=node, changes={"state": [before, node.state], "reason": reason})
     return node

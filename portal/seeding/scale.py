@@ -89,6 +89,7 @@ class Programme:
             Node(
                 name=f"bench-{self.offset}-{number:04d}",
                 pool=self.pool,
+                state="ready",
                 token_hash=f"bench-{self.offset}-{number}",
                 last_seen_at=self.now,
             )

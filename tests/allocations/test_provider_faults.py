@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone
 
 from allocations import selectors
 from allocations.models import Lease, LedgerEntry
@@ -97,10 +96,11 @@ def test_a_device_that_is_lost_is_credited_from_then_on_and_told(stage: Stage) -
     devices.lose(actor=SEED, devices=[lost.pk], reason="missing from the inventory")
     event = DeviceEvent.objects.get(kind="lost")
     assert not event.partner_told
-    assert incidents.tell_incidents(timezone.now()) == 1 and incidents.tell_incidents(timezone.now()) == 0
+    half = lease.ends_at - timedelta(minutes=30)
+    DeviceEvent.objects.filter(pk=event.pk).update(at=half)
+    assert incidents.tell_incidents(half) == 1 and incidents.tell_incidents(half) == 0
     note = Notification.objects.get(event="device_lost", recipient=stage.cast.owner)
     assert f"{lost.node.name}/{lost.index}" in note.subject
-    DeviceEvent.objects.filter(pk=event.pk).update(at=lease.ends_at - timedelta(minutes=30))
     go(lease, lease.ends_at)
     answer(lease, "revoke")
     go(lease, lease.ends_at + timedelta(seconds=5))
@@ -128,7 +128,7 @@ def test_never_more_is_credited_than_was_charged(stage: Stage) -> None:
 def test_an_xid_is_told_once_to_whoever_holds_the_device(stage: Stage) -> None:
     lease = started(stage)
     device = open_devices(lease)[0]
-    now = timezone.now()
+    now = lease.starts_at + timedelta(minutes=1)
     for number in (13, 13, 48):
         DeviceEvent.objects.create(
             node=device.node, device=device, kind="xid", detail={"xid": number}, at=now, partner_told=False

@@ -10,12 +10,13 @@ NODE       agents with a node token; no person, whatever the role
 """
 
 OPEN = """
-demo demo-mail demo-mail-message healthz metrics partners:invitation readyz
+demo demo-mail demo-mail-message healthz metrics node-join partners:invitation readyz
 """
 MEMBER = """
 accounts:key-remove accounts:keys accounts:profile accounts:token-revoke accounts:tokens agreement-list
 allocation-list allocations:allocations allocations:leases availability-list call-detail call-list demo-workload
-device-list home lease-list me node-list notification-detail notification-list notification-mark-all-read
+device-list home lease-list maintenance-window-list me node-list
+notification-detail notification-list notification-mark-all-read
 notification-mark-read notifications:inbox notifications:mark-all-read notifications:open organisation-list
 partners:agreements partners:organisations pool-detail pool-list project-list projects:projects proposal-list
 proposals:call proposals:calls proposals:proposal-check proposals:proposal-new proposals:proposals ssh-key-detail
@@ -45,12 +46,17 @@ agreement-suspend agreement-terminate lease-reclaim partners:agreement-activate
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
-agreement-activate agreement-resume device-clean device-detail device-quarantine fleet lease-retry
-node-detail node-drain node-resume partners:agreement-edit partners:agreement-new partners:agreement-suspend
+agreement-activate agreement-resume device-clean device-detail device-quarantine device-retire device-send-back fleet
+lease-retry maintenance-window-cancel maintenance-window-detail node-confirm node-detail node-drain node-join-token
+node-maintain node-resume node-retire node-rotate-token partners:agreement-edit partners:agreement-new
+partners:agreement-suspend
 partners:agreement-terminate partners:organisation-edit partners:organisation-new
 proposals:award proposals:call-edit proposals:decline proposals:queue
 proposals:return proposals:start-review reports:device reports:device-series reports:fleet reports:fleet-live
-reports:fleet-series reports:node reports:node-drain reports:node-resume reports:nodes sample-detail
+reports:device-quarantine reports:device-retire reports:device-return reports:device-send-back reports:fleet-series
+reports:node reports:node-confirm reports:node-drain reports:node-join-token reports:node-maintain reports:node-new
+reports:node-resume reports:node-retire reports:node-rotate-token reports:node-window reports:nodes
+reports:window-cancel sample-detail
 styleguide
 """
 AUDIT = """

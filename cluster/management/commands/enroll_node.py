@@ -19,6 +19,11 @@ class Command(BaseCommand):
         parser.add_argument("name")
         parser.add_argument("--pool", required=True)
         parser.add_argument("--token-file", type=Path, required=True)
+        parser.add_argument(
+            "--trust-inventory",
+            action="store_true",
+            help="take the GPUs that it names first as they are, without an operator's confirmation on its page",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         pool = Pool.objects.filter(name=options["pool"]).first()
@@ -27,7 +32,12 @@ class Command(BaseCommand):
             raise CommandError(f"no pool {options['pool']!r}; pools: {known}")
         try:
             with transaction.atomic():
-                _node, token = register_node(actor=SystemActor("enroll_node"), name=options["name"], pool=pool)
+                _node, token = register_node(
+                    actor=SystemActor("enroll_node"),
+                    name=options["name"],
+                    pool=pool,
+                    trust_inventory=options["trust_inventory"],
+                )
                 _write_secret(options["token_file"], token)
         except IntegrityError:
             raise CommandError(f"a node {options['name']!r} is already enrolled") from None

@@ -30,5 +30,5 @@ class Command(BaseCommand):
             token = folder / "nodes" / name / "token"
             token.parent.mkdir(parents=True, exist_ok=True)
             with transaction.atomic():
-                call_command("enroll_node", name, "--pool", POOL, "--token-file", str(token))
+                call_command("enroll_node", name, "--pool", POOL, "--token-file", str(token), "--trust-inventory")
         self.stdout.write(f"{len(accounts)} accounts in {folder / 'accounts.json'}, nodes {', '.join(names)}")

@@ -1,0 +1,202 @@
+"""What is done about the reservations that an operator's verb hits: each is moved, ended, or the verb is refused.
+
+The order of locks is that of everybody: leases, then devices by id, allocations where a lease is settled.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from allocations.models import Lease
+from allocations.promises import Promise, promises_on
+from allocations.selectors import free_devices
+from allocations.services import ending, placing, replacing
+from allocations.services.placing import LostRace
+from audit import services as audit
+from cluster.models import Device
+from common.errors import RuleBroken
+
+log = logging.getLogger(__name__)
+
+MOVE, END = "move", "end"
+PLANS = (MOVE, END)
+Plan = Mapping[str, str]
+"""Public ids of leases to what is done with each."""
+TURNS = 8
+_AGAIN = ("23P01", "40P01", "40001")  # exclusion, deadlock, serialisation
+T = TypeVar("T")
+
+
+def again_when_lost(verb: Callable[[], T]) -> T:
+    """Run a verb anew, from its first lock, when somebody else was quicker."""
+    for turn in range(TURNS):
+        try:
+            return verb()
+        except LostRace:
+            log.info("an operator's verb again after a lost race, turn %s", turn)
+        except DatabaseError as error:
+            if getattr(error.__cause__, "pgcode", None) not in _AGAIN:
+                raise
+    raise RuleBroken(
+        _("Bookings on these devices change faster than this could be done."),
+        code="lost_race",
+        remedy=_("Please try again."),
+    )
+
+
+def keep_promises(
+    *,
+    actor: Any,
+    device_ids: Iterable[int],
+    reason: str,
+    plan: Plan,
+    force: bool,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    spare: tuple[str, ...] = (),
+) -> list[Promise]:
+    """Carry the plan out for every lease that these devices are promised to; those that were hit. The devices are
+    locked when it returns, so that nothing new is promised on them before the caller's transaction is over.
+
+    RuleBroken (`promises`, with the leases in its facts) unless `force` is given with a plan for each; states in
+    `spare` need none. Belongs into the caller's transaction, under `again_when_lost`.
+    """
+    ids = sorted(set(device_ids))
+    hit = promises_on(ids, since=since, until=until)
+    _check_plan(hit, plan, force, spare)
+    _lock_leases(hit)
+    for promise in hit:
+        if plan.get(promise.lease.public_id) == END:
+            ending.reclaim(actor=actor, lease=promise.lease, reason=reason)
+    moving = [promise for promise in hit if plan.get(promise.lease.public_id) == MOVE]
+    targets = _targets(moving, set(ids))
+    placing.lock([*ids, *(device.pk for devices in targets.values() for device in devices)])
+    _nothing_new(hit, ids, since, until)
+    for promise in moving:
+        _move(actor, promise, targets[promise.lease.pk], reason)
+    return hit
+
+
+def _check_plan(hit: list[Promise], plan: Plan, force: bool, spare: tuple[str, ...]) -> None:
+    unknown = sorted(set(plan) - {promise.lease.public_id for promise in hit})
+    wrong = sorted(ref for ref, what in plan.items() if what not in PLANS)
+    if unknown or wrong:
+        raise RuleBroken(
+            _("The plan names reservations that this does not hit, or an unknown measure: %(names)s.")
+            % {"names": ", ".join(unknown or wrong)},
+            code="plan",
+            remedy=_("Reload the page and plan again."),
+            facts={"unknown": unknown, "measures": list(PLANS)},
+        )
+    open_ones = [
+        promise for promise in hit if promise.lease.state not in spare and not (force and _is_planned(promise, plan))
+    ]
+    if open_ones:
+        raise broken(open_ones)
+    for promise in hit:
+        what = plan.get(promise.lease.public_id)
+        if (what == MOVE and not promise.scheduled) or (what == END and not (promise.scheduled or promise.running)):
+            raise RuleBroken(
+                _("The reservation %(lease)s has begun: it can be ended, not moved.")
+                % {"lease": promise.lease.public_id}
+                if what == MOVE
+                else _("The reservation %(lease)s is being taken back already.") % {"lease": promise.lease.public_id},
+                code="cannot_move" if what == MOVE else "cannot_end",
+                remedy=_("Plan to end it, or wait for its end."),
+                facts=promise.facts,
+            )
+
+
+def _is_planned(promise: Promise, plan: Plan) -> bool:
+    """A lease that is being taken back needs no plan, only somebody who says that it is known (`force`)."""
+    return promise.lease.public_id in plan or not (promise.scheduled or promise.running)
+
+
+def broken(hit: list[Promise]) -> RuleBroken:
+    """The refusal that names what would be broken."""
+    names = ", ".join(
+        f"{promise.lease.public_id} ({promise.lease.allocation.project.organisation.name})" for promise in hit
+    )
+    return RuleBroken(
+        ngettext(
+            "This hits %(count)s reservation: %(names)s.", "This hits %(count)s reservations: %(names)s.", len(hit)
+        )
+        % {"count": len(hit), "names": names},
+        code="promises",
+        remedy=_("Wait until they are over, or say of each whether it is moved or ended."),
+        facts={"leases": [promise.facts for promise in hit]},
+    )
+
+
+def _lock_leases(hit: list[Promise]) -> None:
+    """Lock them in the order of their keys; LostRace when one has moved on since it was read."""
+    states = {promise.lease.pk: promise.lease.state for promise in hit}
+    rows = Lease.objects.select_for_update(no_key=True).filter(pk__in=states).order_by("pk")
+    if {row.pk: row.state for row in rows} != states:
+        raise LostRace
+
+
+def _targets(moving: list[Promise], leaving: set[int]) -> dict[int, list[Device]]:
+    """A choice of free devices for each lease, none twice at one time and none of those that leave."""
+    now = timezone.now()
+    chosen: dict[int, list[Device]] = {}
+    given: list[tuple[Lease, set[int]]] = []
+    for promise in moving:
+        lease = promise.lease
+        start = max(lease.starts_at, now)
+        blocked = set(leaving)
+        for other, taken in given:
+            if other.starts_at < lease.ends_at and other.ends_at > start:
+                blocked |= taken
+        pool, tenant = lease.allocation.pool, lease.allocation.project.organisation_id
+        free = free_devices(pool, start, lease.ends_at, tenants=[tenant], now=now).exclude(pk__in=blocked)
+        own = placing.own_nodes(pool, tenant, start, lease.ends_at)
+        found = placing.choose(list(free), len(promise.placements), own)
+        if found is None:
+            raise RuleBroken(
+                _("The reservation %(lease)s cannot be moved: its pool has not enough free GPUs in its window.")
+                % {"lease": lease.public_id},
+                code="cannot_move",
+                remedy=_("Plan to end it, or choose another time."),
+                facts=promise.facts,
+            )
+        chosen[lease.pk] = found
+        given.append((lease, {device.pk for device in found}))
+    return chosen
+
+
+def _nothing_new(hit: list[Promise], ids: list[int], since: datetime | None, until: datetime | None) -> None:
+    known = {promise.lease.pk for promise in hit}
+    if {promise.lease.pk for promise in promises_on(ids, since=since, until=until)} - known:
+        raise LostRace
+
+
+def _move(actor: Any, promise: Promise, devices: list[Device], reason: str) -> None:
+    now = timezone.now()
+    lease = promise.lease
+    start = max(lease.starts_at, now)
+    ids = [device.pk for device in devices]
+    placing.check_bookable(lease.allocation.pool, ids, start, lease.ends_at)
+    placing.check_free(devices, start, lease.ends_at, tenant=lease.allocation.project.organisation_id)
+    swaps = {row.device.public_id: device.public_id for row, device in zip(promise.placements, devices, strict=True)}
+    replacing.release(promise.placements, now)
+    placing.place(lease, devices, start, lease.ends_at)
+    ending.reopen_windows({row.node_id for row in promise.placements})
+    changes = {"devices": swaps, "reason": reason}
+    audit.record(actor=actor, verb="lease.replace_devices", target=lease, changes=changes)
+
+
+def in_one_transaction(verb: Callable[[], T]) -> T:
+    """All of it or nothing, anew when somebody was quicker."""
+
+    def attempt() -> T:
+        with transaction.atomic():
+            return verb()
+
+    return again_when_lost(attempt)
