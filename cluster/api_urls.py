@@ -1,10 +1,8 @@
-"""API routes of cluster; portal.urls mounts them under /api/v1/."""
+"""API routes of cluster; portal.urls mounts them under /api/v1/. Nodes and devices stand in reports."""
 
 from rest_framework.routers import SimpleRouter
 
-from cluster.api import DeviceViewSet, NodeViewSet, PoolViewSet
+from cluster.api import PoolViewSet
 
 router = SimpleRouter()
 router.register("pools", PoolViewSet, basename="pool")
-router.register("nodes", NodeViewSet, basename="node")
-router.register("devices", DeviceViewSet, basename="device")

@@ -160,12 +160,15 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
     """A node, for staff."""
 
     pool = serializers.CharField(source="pool.name")
+    agent_health = serializers.DictField(read_only=True)
+    topology = serializers.DictField(read_only=True)
 
     class Meta:
         model = Node
         fields = (
             *("public_id", "name", "pool", "state", "boot_id", "agent_version", "driver_version"),
             *("ssh_host", "ssh_port", "last_seen_at", "clock_skew_seconds"),
+            *("expected_devices", "agent_health", "topology"),
         )
 
 
@@ -180,6 +183,7 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
         fields = (
             *("public_id", "uuid", "node", "index", "gpu_class", "serial", "pci_bus_id", "memory_mib"),
             *("state", "state_reason", "health", "health_reasons", "last_sample_at"),
+            *("awaiting_confirmation", "rma_ticket"),
         )
 
 
@@ -197,3 +201,34 @@ class ReasonSerializer(serializers.Serializer[Any]):
     """Why."""
 
     reason = serializers.CharField(max_length=200)
+
+
+class NewNodeSerializer(serializers.Serializer[Any]):
+    """A node to be: its name, its pool (id or name), and how many GPUs were bought."""
+
+    name = serializers.SlugField(max_length=60)
+    pool = serializers.SlugField(max_length=60)
+    expected_devices = serializers.IntegerField(
+        min_value=1, max_value=64, required=False, allow_null=True, default=None
+    )
+
+
+class JoinTokenSerializer(serializers.Serializer[Any]):
+    """Shown this once."""
+
+    node = serializers.CharField(help_text="public id of the node")
+    join_token = serializers.CharField()
+
+
+class NodeTokenSerializer(serializers.Serializer[Any]):
+    """Shown this once."""
+
+    node = serializers.CharField(help_text="public id of the node")
+    token = serializers.CharField()
+
+
+class ConfirmSerializer(serializers.Serializer[Any]):
+    """The GPUs that were looked at and belong there."""
+
+    uuids = serializers.ListField(child=serializers.CharField(max_length=80), min_length=1, max_length=64)
+    accept_difference = serializers.BooleanField(default=False)

@@ -8,6 +8,7 @@ import structlog
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
+from cluster.lifecycle import DEVICE, NODE
 from common.cache import CONNECTIONS
 from portal.conf.environment import BASE_DIR, Environment, stop
 
@@ -251,6 +252,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "AgencyRoleEnum": "accounts.models.AgencyRole",
         "MembershipRoleEnum": "partners.models.Membership.Role",
+        "DeviceStateEnum": DEVICE.choices(),
+        "NodeStateEnum": NODE.choices(),
     },
 }
 

@@ -4,6 +4,10 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from reports.api import FleetView
+from reports.machines_api import OperatedDevices, OperatedNodes, Windows
 
 router = SimpleRouter()
+router.register("nodes", OperatedNodes, basename="node")
+router.register("devices", OperatedDevices, basename="device")
+router.register("maintenance-windows", Windows, basename="maintenance-window")
 urlpatterns = [path("fleet/", FleetView.as_view(), name="fleet")]

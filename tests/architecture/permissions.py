@@ -15,7 +15,8 @@ demo demo-mail demo-mail-message healthz metrics node-join partners:invitation r
 MEMBER = """
 accounts:key-remove accounts:keys accounts:profile accounts:token-revoke accounts:tokens agreement-list
 allocation-list allocations:allocations allocations:leases availability-list call-detail call-list demo-workload
-device-list home lease-list me node-list notification-detail notification-list notification-mark-all-read
+device-list home lease-list maintenance-window-list me node-list
+notification-detail notification-list notification-mark-all-read
 notification-mark-read notifications:inbox notifications:mark-all-read notifications:open organisation-list
 partners:agreements partners:organisations pool-detail pool-list project-list projects:projects proposal-list
 proposals:call proposals:calls proposals:proposal-check proposals:proposal-new proposals:proposals ssh-key-detail
@@ -45,8 +46,10 @@ agreement-suspend agreement-terminate lease-reclaim partners:agreement-activate
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
-agreement-activate agreement-resume device-clean device-detail device-quarantine fleet lease-retry
-node-detail node-drain node-resume partners:agreement-edit partners:agreement-new partners:agreement-suspend
+agreement-activate agreement-resume device-clean device-detail device-quarantine device-retire device-send-back fleet
+lease-retry maintenance-window-cancel maintenance-window-detail node-confirm node-detail node-drain node-join-token
+node-maintain node-resume node-retire node-rotate-token partners:agreement-edit partners:agreement-new
+partners:agreement-suspend
 partners:agreement-terminate partners:organisation-edit partners:organisation-new
 proposals:award proposals:call-edit proposals:decline proposals:queue
 proposals:return proposals:start-review reports:device reports:device-series reports:fleet reports:fleet-live

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.urls import reverse
 
+from cluster.models import MaintenanceWindow
 from partners.models import Invitation
 from proposals.services import drafting
 from tests.architecture.routes import Route
@@ -34,6 +35,9 @@ def make_world() -> dict[str, Any]:
         "proposal": proposal.public_id,
         "call": stage.call.public_id,
         "node": node.public_id,
+        "window": MaintenanceWindow.objects.create(
+            node=node, starts_at="2098-01-01T00:00:00Z", ends_at="2099-01-01T00:00:00Z", reason="fans"
+        ).public_id,
         "device": node.devices.first().public_id,
         "pool": stage.pool.public_id,
         "person": cast.officer.public_id,
@@ -53,6 +57,8 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
     last = name.split(":")[-1]
     if name in (*CALLS, "proposals:proposal-new", "proposals:proposal-check") or name.startswith("call-"):
         return str(world["call"])
+    if last.startswith(("maintenance-window", "window")):
+        return str(world["window"])
     if name in ("partners:agreement-new",):
         return str(world["organisation"])
     if name in ("allocations:book", "allocations:book-check", "allocations:ledger"):
