@@ -60,7 +60,7 @@ class OperatedNodeSerializer(NodeSerializer):
     hit = serializers.SerializerMethodField()
 
     class Meta(NodeSerializer.Meta):
-        fields = (*NodeSerializer.Meta.fields, "hit")
+        fields: tuple[str, ...] = (*NodeSerializer.Meta.fields, "hit")  # type: ignore[assignment]
 
     @extend_schema_field(HitSerializer(many=True))
     def get_hit(self, _row: Any) -> list[dict[str, Any]]:
@@ -73,7 +73,7 @@ class OperatedDeviceSerializer(DeviceSerializer):
     hit = serializers.SerializerMethodField()
 
     class Meta(DeviceSerializer.Meta):
-        fields = (*DeviceSerializer.Meta.fields, "hit")
+        fields: tuple[str, ...] = (*DeviceSerializer.Meta.fields, "hit")  # type: ignore[assignment]
 
     @extend_schema_field(HitSerializer(many=True))
     def get_hit(self, _row: Any) -> list[dict[str, Any]]:

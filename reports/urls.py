@@ -2,17 +2,29 @@
 
 from django.urls import path
 
-from reports import views
+from reports.views import enrolling, machines, operating
 
 app_name = "reports"
 urlpatterns = [
-    path("staff/", views.FleetPage.as_view(), name="fleet"),
-    path("staff/live/", views.FleetLive.as_view(), name="fleet-live"),
-    path("staff/series.json", views.FleetSeries.as_view(), name="fleet-series"),
-    path("staff/nodes/", views.NodeList.as_view(), name="nodes"),
-    path("staff/nodes/<slug:public_id>/", views.NodePage.as_view(), name="node"),
-    path("staff/nodes/<slug:public_id>/drain/", views.DrainNode.as_view(), name="node-drain"),
-    path("staff/nodes/<slug:public_id>/resume/", views.ResumeNode.as_view(), name="node-resume"),
-    path("staff/devices/<slug:public_id>/", views.DevicePage.as_view(), name="device"),
-    path("staff/devices/<slug:public_id>/series.json", views.DeviceSeries.as_view(), name="device-series"),
+    path("staff/", machines.FleetPage.as_view(), name="fleet"),
+    path("staff/live/", machines.FleetLive.as_view(), name="fleet-live"),
+    path("staff/series.json", machines.FleetSeries.as_view(), name="fleet-series"),
+    path("staff/nodes/", machines.NodeList.as_view(), name="nodes"),
+    path("staff/nodes/new/", enrolling.NewNode.as_view(), name="node-new"),
+    path("staff/nodes/<slug:public_id>/", machines.NodePage.as_view(), name="node"),
+    path("staff/nodes/<slug:public_id>/drain/", operating.DrainNode.as_view(), name="node-drain"),
+    path("staff/nodes/<slug:public_id>/resume/", operating.ResumeNode.as_view(), name="node-resume"),
+    path("staff/nodes/<slug:public_id>/maintain/", operating.MaintainNode.as_view(), name="node-maintain"),
+    path("staff/nodes/<slug:public_id>/window/", operating.AnnounceWindow.as_view(), name="node-window"),
+    path("staff/nodes/<slug:public_id>/retire/", operating.RetireNode.as_view(), name="node-retire"),
+    path("staff/nodes/<slug:public_id>/confirm/", enrolling.ConfirmInventory.as_view(), name="node-confirm"),
+    path("staff/nodes/<slug:public_id>/join-token/", enrolling.NewJoinToken.as_view(), name="node-join-token"),
+    path("staff/nodes/<slug:public_id>/rotate-token/", enrolling.RotateToken.as_view(), name="node-rotate-token"),
+    path("staff/windows/<slug:public_id>/cancel/", operating.CancelWindow.as_view(), name="window-cancel"),
+    path("staff/devices/<slug:public_id>/", machines.DevicePage.as_view(), name="device"),
+    path("staff/devices/<slug:public_id>/series.json", machines.DeviceSeries.as_view(), name="device-series"),
+    path("staff/devices/<slug:public_id>/quarantine/", operating.QuarantineDevice.as_view(), name="device-quarantine"),
+    path("staff/devices/<slug:public_id>/return/", operating.ReturnDevice.as_view(), name="device-return"),
+    path("staff/devices/<slug:public_id>/send-back/", operating.SendDeviceBack.as_view(), name="device-send-back"),
+    path("staff/devices/<slug:public_id>/retire/", operating.RetireDevice.as_view(), name="device-retire"),
 ]

@@ -142,7 +142,7 @@ def fleet(now: datetime) -> Fleet:
     devices = list(
         Device.objects.exclude(state__in=GONE_STATES)
         .select_related("node__pool", "gpu_class")
-        .order_by("node__name", "index")
+        .order_by("node__pool__name", "node__name", "index")
     )
     samples, held = latest_fresh(devices, now), holders(devices)
     cells = [_cell(device, samples.get(device.pk), held.get(device.pk)) for device in devices]

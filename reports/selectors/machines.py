@@ -6,7 +6,8 @@ from datetime import datetime
 from django.db.models import Count, Q, QuerySet
 
 from allocations.models import Lease, Placement
-from cluster.models import Device, DeviceEvent, Handover, Node, NodeCommand
+from allocations.promises import Promise, promises_on
+from cluster.models import Device, DeviceEvent, Handover, MaintenanceWindow, Node, NodeCommand
 from reports.selectors.fleet import (
     GONE_STATES,
     ILL_HEALTH,
@@ -29,6 +30,13 @@ class NodeSheet:
     cells: list[Cell]
     commands: list[NodeCommand]
     events: list[DeviceEvent]
+    windows: list[MaintenanceWindow]
+    booked: list[Promise]
+
+    @property
+    def unconfirmed(self) -> int:
+        """GPUs that no operator has confirmed yet."""
+        return sum(cell.device.awaiting_confirmation for cell in self.cells)
 
     @property
     def rows(self) -> list[NodeRow]:
@@ -44,6 +52,7 @@ class DeviceSheet:
     history: list[Lease]
     handovers: list[Handover]
     events: list[DeviceEvent]
+    booked: list[Promise]
 
 
 def nodes_with_counts() -> QuerySet[Node]:
@@ -69,6 +78,8 @@ def node_sheet(node: Node, now: datetime) -> NodeSheet:
         ],
         commands=list(node.commands.order_by("-id")[:ROWS_SHOWN]),
         events=list(node.events.select_related("device__node").order_by("-at")[:ROWS_SHOWN]),
+        windows=list(node.maintenance_windows.order_by("-starts_at")[:ROWS_SHOWN]),
+        booked=promises_on([device.pk for device in devices])[:ROWS_SHOWN],
     )
 
 
@@ -90,4 +101,5 @@ def device_sheet(device: Device, now: datetime) -> DeviceSheet:
         history=[placement.lease for placement in placements],
         handovers=list(device.handovers.order_by("-taken_at")[:ROWS_SHOWN]),
         events=list(device.events.order_by("-at")[:ROWS_SHOWN]),
+        booked=promises_on([device.pk])[:ROWS_SHOWN],
     )

@@ -53,7 +53,10 @@ partners:agreement-suspend
 partners:agreement-terminate partners:organisation-edit partners:organisation-new
 proposals:award proposals:call-edit proposals:decline proposals:queue
 proposals:return proposals:start-review reports:device reports:device-series reports:fleet reports:fleet-live
-reports:fleet-series reports:node reports:node-drain reports:node-resume reports:nodes sample-detail
+reports:device-quarantine reports:device-retire reports:device-return reports:device-send-back reports:fleet-series
+reports:node reports:node-confirm reports:node-drain reports:node-join-token reports:node-maintain reports:node-new
+reports:node-resume reports:node-retire reports:node-rotate-token reports:node-window reports:nodes
+reports:window-cancel sample-detail
 styleguide
 """
 AUDIT = """

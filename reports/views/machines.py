@@ -1,9 +1,7 @@
-"""The agency's pages about the machines. They do not exist for anybody else (404)."""
+"""The fleet, a node, a device: what they do now and what happened."""
 
 from typing import Any
 
-from django import forms
-from django.contrib.auth.mixins import LoginRequiredMixin
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -12,25 +10,16 @@ from django.views.generic import TemplateView, View
 
 from accounts.rules import may_read_audit, may_run_nodes
 from cluster.models import Device, Node
-from cluster.services import nodes
 from common.permissions import allowed
 from common.tables import Column
 from common.templatetags.bitgoeul import moment
-from common.web import ListPage, ObjectMixin, ObjectPage, ObjectServicePage, staff_only
+from common.web import ListPage, ObjectMixin, ObjectPage
+from reports.actions import device_actions, node_actions
 from reports.filters import NodeFilter
-from reports.forms import ReasonForm
 from reports.selectors import machines
 from reports.selectors.fleet import fleet
+from reports.views.staff import StaffMixin
 from telemetry import charts
-
-
-class StaffMixin(LoginRequiredMixin):
-    """404 for people who are not of the agency."""
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        if request.user.is_authenticated:
-            staff_only(request.user)
-        return super().dispatch(request, *args, **kwargs)
 
 
 def wanted_span(request: HttpRequest) -> charts.Span:
@@ -71,9 +60,11 @@ class NodeList(StaffMixin, ListPage):
     model = Node
     filterset_class = NodeFilter
     title = _("Nodes")
-    empty_text = _("No node has been registered yet. Enrol one with the command “enroll_node”.")
+    empty_text = _("No node has been registered yet. Enrol one with the button above.")
     export_name = "nodes"
     default_order = "name"
+    create_url_name = "reports:node-new"
+    create_label = _("Enrol a node")
     columns = (
         Column("name", _("Name"), lambda node: node.name, link=lambda node: node.get_absolute_url(), sort="name"),
         Column("pool", _("Pool"), lambda node: node.pool.name, sort="pool__name"),
@@ -94,6 +85,10 @@ class NodeList(StaffMixin, ListPage):
     def get_queryset(self) -> Any:
         return machines.nodes_with_counts()
 
+    def may_create(self) -> bool:
+        """Operators only."""
+        return allowed(self.request.user, may_run_nodes)
+
 
 class NodePage(StaffMixin, ObjectPage):
     """One node: its devices, what it was told, what happened."""
@@ -108,45 +103,10 @@ class NodePage(StaffMixin, ObjectPage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(
             sheet=machines.node_sheet(self.object, timezone.now()),
-            may_run=allowed(self.request.user, may_run_nodes),
+            actions=node_actions(self.request.user, self.object),
+            now=timezone.now(),
             **kwargs,
         )
-
-
-class _NodeVerb(StaffMixin, ObjectServicePage):
-    """A page that asks for the reason and calls one verb."""
-
-    model = Node
-    object_name = "node"
-    form_class = ReasonForm
-    template_name = "reports/node_verb.html"
-    title: Any = ""
-    text: Any = ""
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(title=self.title, text=self.text, **kwargs)
-
-
-class DrainNode(_NodeVerb):
-    """No new reservations on this node."""
-
-    title = _("Drain this node")
-    text = _("No new reservation will be placed on this node. Reservations that run go on to their end.")
-    success_message = _("The node is being drained.")
-
-    def perform(self, form: forms.BaseForm) -> Any:
-        return nodes.drain(actor=self.request.user, node=self.object, reason=form.cleaned_data["reason"])
-
-
-class ResumeNode(_NodeVerb):
-    """Back to work."""
-
-    title = _("Return this node to service")
-    text = _("New reservations may be placed on this node again.")
-    success_message = _("The node is back in service.")
-
-    def perform(self, form: forms.BaseForm) -> Any:
-        return nodes.resume(actor=self.request.user, node=self.object, reason=form.cleaned_data["reason"])
 
 
 class DevicePage(StaffMixin, ObjectPage):
@@ -171,6 +131,7 @@ class DevicePage(StaffMixin, ObjectPage):
             charts=pictures,
             span=span,
             spans=list(charts.SPANS.values()),
+            actions=device_actions(self.request.user, self.object),
             may_audit=allowed(self.request.user, may_read_audit),
             **kwargs,
         )
