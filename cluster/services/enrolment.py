@@ -111,7 +111,7 @@ def confirm_inventory(*, actor: Any, node: Node, uuids: Iterable[str], accept_di
     found = differences(node)
     if found and not accept_difference:
         raise RuleBroken(
-            _("The inventory differs from what was expected: %(differences)s.") % {"differences": " ".join(found)},
+            _("The inventory differs from what was expected. %(differences)s") % {"differences": " ".join(found)},
             code="inventory_differs",
             remedy=_("Mend the node, or accept the difference."),
             field="accept_difference",
