@@ -23,8 +23,12 @@ def main() -> int:
     log_to_stderr(options.part or "agent")
     if options.part:
         return run_part(options)
-    from agent import supervisor
+    from agent import join, supervisor
 
+    if options.join_token_file and not options.token_file.exists():
+        words = ["--portal", options.portal, "--join-token-file", str(options.join_token_file)]
+        if status := join.main([*words, "--token-file", str(options.token_file)]):
+            return status
     return supervisor.run(options)
 
 

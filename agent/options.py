@@ -34,6 +34,7 @@ class AgentOptions:
     root_socket: Path = ROOT_SOCKET
     ssh_address: str = ""
     ssh_host_key: Path = HOST_KEY
+    join_token_file: Path | None = None
     part: str | None = None
 
     @property
@@ -62,6 +63,7 @@ def parse(words: list[str]) -> AgentOptions:
     parser = argparse.ArgumentParser(prog="python -m agent", description="The agent of a GPU node.")
     parser.add_argument("--portal", required=True, metavar="URL")
     parser.add_argument("--token-file", required=True, type=Path, metavar="F", help="one line: the node's token")
+    parser.add_argument("--join-token-file", type=Path, metavar="F", help="a new node: fetch the token with this, once")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--sandbox", type=Path, metavar="DIR", help="no Linux users: work as the current one, in DIR")
     where.add_argument("--state", type=Path, default=STATE, metavar="DIR", help=f"what a restart needs ({STATE})")
@@ -85,6 +87,7 @@ def parse(words: list[str]) -> AgentOptions:
         root_socket=given.root_socket,
         ssh_address=given.ssh_address,
         ssh_host_key=given.ssh_host_key,
+        join_token_file=given.join_token_file,
         part=given.part,
     )
 

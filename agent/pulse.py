@@ -24,6 +24,7 @@ from agent.verbs import plain
 
 log = logging.getLogger(__name__)
 HELLO_AGAIN_SECONDS = 600.0
+LOST_REASONS = frozenset({"gpu_is_lost", "unknown"})
 HEALTH_EVERY_BEATS = 2  # a reading is some forty calls a device: not with every beat
 REMEMBER_ENDED_SECONDS = 86_400.0
 DEVICE_FIELDS = (
@@ -43,8 +44,10 @@ class Pulse:
         self._runners = ThreadPoolExecutor(COMMAND_THREADS, thread_name_prefix="command")
         self._own = OwnHealth(journal, os.getppid())
         self._beats = 0
+        self._lost: set[str] = set()
         self._running: set[str] = set()
         self._refused: set[str] = set()
+        self._refused_serials: set[int] = set()
         self._to_check: list[str] = []
         self._said_hello_at: float | None = None
 
@@ -109,8 +112,15 @@ class Pulse:
         # The portal's moment lies between our two: the middle errs by half the way there and back at most.
         self._own.clock_skew_seconds = round((sent_at + time.time()) / 2 - float(answer["now"]), 3)
         self._to_check = [str(uuid) for uuid in answer.get("check", [])]
+        self._refuse([int(serial) for serial in answer.get("refuse", [])])
         for envelope in answer["commands"]:
             self._start(envelope)
+
+    def _refuse(self, serials: list[int]) -> None:
+        """Certificates that the portal has withdrawn. Said with every beat, done when there are new ones."""
+        if set(serials) - self._refused_serials:
+            self._host.refuse_certificates(serials)
+            self._refused_serials |= set(serials)
 
     def _start(self, envelope: dict[str, Any]) -> None:
         key = str(envelope.get("signature"))
@@ -159,6 +169,10 @@ class Pulse:
             return []
         uuids = [uuid for uuid in (self._journal.fact("devices") or "").split(",") if uuid]
         judged = nvml.healths(uuids)
+        lost = {each.uuid for each in judged if LOST_REASONS & set(each.reasons)}
+        if lost - self._lost:
+            self._said_hello_at = None  # the portal shall not wait ten minutes to hear that a device has gone
+        self._lost = lost
         return [{"uuid": each.uuid, "health": each.level, "reasons": list(each.reasons)} for each in judged]
 
 

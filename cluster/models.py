@@ -225,6 +225,7 @@ class SshCertificate(models.Model):
     principals = models.JSONField(default=list, help_text="the logins that it opens, one at least")
     valid_before = models.DateTimeField()
     certificate = models.TextField()
+    revoked_at = models.DateTimeField(null=True, blank=True, help_text="refused by the nodes from then on")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

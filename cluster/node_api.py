@@ -112,6 +112,7 @@ class HeartbeatView(NodeView):
                 "now": timezone.now().timestamp(),
                 "commands": [signing.envelope(command) for command in commands.hand_out(node)],
                 "check": devices_to_check(node),
+                "refuse": certificates.refused_serials(node.pk),
             }
         )
 

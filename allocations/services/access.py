@@ -4,10 +4,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import SshKey
+from accounts.models import SshKey, User
 from allocations.models import Lease
 from allocations.rules import may_enter
 from allocations.services.steps import lock_lease
@@ -15,8 +16,12 @@ from audit import services as audit
 from cluster.models import Grant, SshCertificate
 from cluster.selectors import grants_of
 from cluster.services import certificates
+from common.actors import RECONCILER
 from common.errors import Forbidden, RuleBroken, WrongState
-from common.permissions import require
+from common.permissions import allowed, require
+from partners.models import Membership
+from partners.rules import MANAGING, USING
+from projects.models import ProjectMember
 
 MOST_AN_HOUR = 20
 """Certificates of one person for one lease: many more than a person needs, few enough for a script gone wild."""
@@ -53,6 +58,39 @@ def issue_certificate(*, actor: Any, lease: Lease, ssh_key: SshKey) -> SshCertif
     changes = {"key": ssh_key.fingerprint, "logins": certificate.principals, "valid_before": lease.ends_at}
     audit.record(actor=actor, verb="lease.certificate", target=lease, changes=changes)
     return certificate
+
+
+def withdraw(now: datetime) -> int:
+    """Certificates of people who may not get in any more are refused by the nodes from now on; how many.
+
+    They left the team or the organisation, or their account was closed: none of these verbs knows of a machine.
+    """
+    found = 0
+    for certificate in _without_right(now):
+        lease = Lease.objects.filter(public_id=certificate.grant.lease_ref).first()
+        user = User.objects.filter(pk=certificate.user_id, is_active=True).first()
+        if lease is None or user is None or not allowed(user, may_enter, lease):
+            found += certificates.revoke(actor=RECONCILER, certificates=[certificate], reason="may not enter any more")
+    return found
+
+
+def _without_right(now: datetime) -> QuerySet[SshCertificate]:
+    """Good certificates whose holders look as if they had lost the right: one query, however many there are."""
+    lease = Lease.objects.filter(public_id=OuterRef("grant__lease_ref"))
+    project = Subquery(lease.values("allocation__project")[:1])
+    organisation = Subquery(lease.values("allocation__project__organisation")[:1])
+    booker = Subquery(lease.values("booked_by")[:1])
+    member = Membership.objects.filter(
+        user=OuterRef("user_id"), organisation=OuterRef("organisation"), user__is_active=True
+    )
+    team = ProjectMember.objects.filter(project=OuterRef("project"), user=OuterRef("user_id"))
+    return (
+        SshCertificate.objects.filter(revoked_at=None, valid_before__gt=now, grant__revoked_at=None)
+        .annotate(project=project, organisation=organisation, booker=booker)
+        .exclude(Exists(member.filter(role__in=MANAGING)))
+        .exclude(Exists(member.filter(role__in=USING)) & (Q(booker=F("user_id")) | Exists(team)))
+        .select_related("grant")
+    )
 
 
 def _check_rate(actor: Any, grants: list[Grant], now: datetime) -> None:

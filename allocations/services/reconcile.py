@@ -14,7 +14,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from allocations.models import Lease, Placement
 from allocations.selectors import LEAD
-from allocations.services import awards, incidents, reclaiming, starting
+from allocations.services import access, awards, incidents, reclaiming, starting
 from allocations.services.steps import lock_lease
 from cluster.models import Grant
 
@@ -50,10 +50,11 @@ def tick(now: datetime | None = None) -> int:
             return 0
         moment = now or database_now()
         steps = awards.keep_dates(moment)
-        try:
-            incidents.tell_incidents(moment)
-        except Exception:  # news that cannot be told must not stop the leases
-            log.exception("telling what happened to devices failed")
+        for chore in (incidents.tell_incidents, access.withdraw):
+            try:
+                chore(moment)
+            except Exception:  # what cannot be told or withdrawn now must not stop the leases
+                log.exception("%s failed", chore.__name__)
         for ref in list(due(moment).values_list("public_id", flat=True)):
             try:
                 steps += reconcile_lease(ref, now=now)

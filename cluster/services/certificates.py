@@ -76,6 +76,31 @@ def issue(
     return row
 
 
+@transaction.atomic
+def revoke(*, actor: Any, certificates: Iterable[SshCertificate], reason: str) -> int:
+    """Have the nodes refuse these before their time, with their next heartbeat; how many were not refused yet.
+
+    The caller has decided that their holders may not get in any more.
+    """
+    ids = [certificate.pk for certificate in certificates]
+    rows = list(SshCertificate.objects.select_for_update().filter(pk__in=ids, revoked_at=None).order_by("pk"))
+    now = timezone.now()
+    for row in rows:
+        row.revoked_at = now
+        record(actor=actor, verb="certificate.revoke", target=row.grant, changes={"serial": row.pk, "reason": reason})
+    SshCertificate.objects.bulk_update(rows, ["revoked_at"])
+    return len(rows)
+
+
+def refused_serials(node_id: int) -> list[int]:
+    """Serials that a node must not let in, of certificates that would be good otherwise: one query."""
+    leases = Grant.objects.filter(node_id=node_id, revoked_at=None).values("lease_ref")
+    rows = SshCertificate.objects.filter(
+        grant__lease_ref__in=leases, revoked_at__isnull=False, valid_before__gt=timezone.now()
+    )
+    return list(rows.order_by("pk").values_list("pk", flat=True))
+
+
 def _principals(grant: Grant, others: Iterable[Grant]) -> list[str]:
     """The logins, each once, that of `grant` first. A certificate never spans two leases."""
     grants = [grant, *others]

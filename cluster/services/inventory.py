@@ -18,6 +18,8 @@ from cluster.services.policies import LEVELS, level_of, rule_for
 from common.actors import SystemActor
 
 MAX_EVENTS = 200
+STALLED = "STALLED"
+"""The agent's word for a device that hangs inside the driver."""
 HEALTH = set(LEVELS)
 HELLO_FIELDS = ("agent_version", "driver_version", "ssh_host", "ssh_port", "ssh_host_key", "topology")
 OF_ITS_OWN = ("uuid", "index", "name", "serial", "pci_bus_id", "memory_mib", "power_limit_watts")
@@ -33,7 +35,8 @@ def take_hello(*, node: Node, hello: Hello) -> Node:
     node.save(update_fields=HELLO_FIELDS)
     known = devices_of(node)
     _add_new(node, hello.devices, known)
-    _notice_missing(node, hello.devices, known)
+    silent = [fault for fault in hello.faults if fault["code"] == STALLED]
+    _notice_missing(node, hello.devices, known, silent)
     _note_faults(node, hello.faults, known)
     confirm_idle(node=node, checks=hello.checks)
     return node
@@ -177,8 +180,13 @@ def _add_new(node: Node, reported: list[dict[str, Any]], known: dict[str, Device
             record(actor=SystemActor(f"node {node.name}"), verb="device.register", target=device, changes=report)
 
 
-def _notice_missing(node: Node, reported: list[dict[str, Any]], known: dict[str, Device]) -> None:
-    seen = {report["uuid"] for report in reported}
+def _notice_missing(
+    node: Node, reported: list[dict[str, Any]], known: dict[str, Device], silent: list[dict[str, Any]]
+) -> None:
+    """A device that hangs is not gone. Where not even its name could be asked, none is said to be gone this time."""
+    seen = {report["uuid"] for report in reported} | {fault["uuid"] for fault in silent if fault.get("uuid")}
+    if any(not fault.get("uuid") for fault in silent):
+        seen |= {device.uuid for device in known.values() if device.state != "offline"}
     actor = SystemActor(f"node {node.name}")
     # What is quarantined stays so when it vanishes: only an operator brings it back, not a loose cable.
     gone = [d.pk for d in known.values() if d.uuid not in seen and d.state not in GONE]

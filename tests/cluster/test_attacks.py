@@ -1,0 +1,123 @@
+"""A node that lies, repeats itself or floods: refused with a reason, shown to operators, and no other node suffers."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+
+from cluster.models import Device, DeviceEvent, Handover, NodeCommand
+from cluster.node_auth import NodeThrottle
+from telemetry.models import Sample
+from tests.cluster.site import LEASE, Speaker, checks, enrol
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def other(speaker: Speaker) -> Speaker:
+    """A second, honest node of the same pool."""
+    node = enrol("gpu-02", speaker.node.pool)
+    speaker.hello()
+    node.hello()
+    return node
+
+
+def samples(speaker: Speaker, uuid: str, sequence: int = 1, at: float | None = None, **said: Any) -> Any:
+    """One sample of a device."""
+    row = {"uuid": uuid, "at": time.time() if at is None else at, "utilisation_percent": 50}
+    body = {"boot_id": "boot-1", "sequence": sequence, "samples": [row], **said}
+    packed = gzip.compress(json.dumps(body).encode())
+    return speaker.post("samples/", packed, HTTP_CONTENT_ENCODING="gzip")
+
+
+def test_a_node_speaks_of_its_own_devices_alone(speaker: Speaker, other: Speaker) -> None:
+    theirs = other.uuids[0]
+    assert samples(speaker, theirs).data["unknown_devices"] == 1 and not Sample.objects.exists()
+    speaker.heartbeat(devices=[{"uuid": theirs, "health": "fail", "reasons": ["gpu_is_lost"]}])
+    event = {"uuid": theirs, "kind": "xid", "detail": {"xid": 79}, "at": time.time()}
+    assert speaker.post("events/", {"events": [event]}).data == {"accepted": 0}
+    Device.objects.filter(uuid=theirs).update(state="cleaning")
+    speaker.heartbeat(checks=checks([theirs]))
+    device = Device.objects.get(uuid=theirs)
+    assert (device.health, device.state) == ("ok", "cleaning") and not DeviceEvent.objects.filter(kind="xid").exists()
+
+
+def test_a_uuid_that_belongs_elsewhere_is_told_to_operators_and_not_taken(speaker: Speaker, other: Speaker) -> None:
+    speaker.uuids = [*speaker.uuids, other.uuids[0]]
+    speaker.hello()
+    assert Device.objects.get(uuid=other.uuids[0]).node == other.node
+    assert DeviceEvent.objects.filter(node=speaker.node, kind="uuid_of_another_node").count() == 1
+
+
+def test_samples_of_the_past_and_of_the_future_are_counted_and_not_kept(speaker: Speaker) -> None:
+    speaker.hello()
+    now = time.time()
+    for sequence, at in enumerate((now - 3 * 3600, now + 3600), start=1):
+        answer = samples(speaker, speaker.uuids[0], sequence, at).data
+        assert (answer["accepted"], answer["bad_times"]) == (0, 1)
+    assert not Sample.objects.exists()
+
+
+def test_a_replayed_batch_counts_once(speaker: Speaker) -> None:
+    speaker.hello()
+    at = time.time()
+    assert [samples(speaker, speaker.uuids[0], 7, at).data["repeated"] for _turn in range(3)] == [False, True, True]
+    assert Sample.objects.count() == 1
+
+
+def test_an_answer_cannot_be_given_for_another_node_or_generation_or_twice(speaker: Speaker, other: Speaker) -> None:
+    command = speaker.order("verify", 3)
+    assert other.answer(command).status_code == 404
+    for generation in (2, 4):
+        assert speaker.answer(command, generation=generation).status_code == 409
+    assert speaker.answer(command, "failed").data["state"] == "failed"
+    assert speaker.answer(command, "done").data["state"] == "failed", "the first answer stands"
+    assert Handover.objects.filter(lease_ref=LEASE, passed=True).count() == len(speaker.uuids)
+
+
+def test_evidence_about_the_devices_of_others_proves_nothing(speaker: Speaker, other: Speaker) -> None:
+    command = speaker.order("reclaim")
+    answer = speaker.answer(command, result={"clean": True, "checks": checks(other.uuids)})
+    assert answer.data["state"] == "failed" and not Handover.objects.exists()
+    assert NodeCommand.objects.get(pk=command.pk).result["error"] == "evidence_missing"
+
+
+@pytest.mark.parametrize("path", ["hello/", "heartbeat/", "events/", "reports/", "samples/"])
+def test_ten_mebibytes_are_refused_before_they_are_read(speaker: Speaker, other: Speaker, path: str) -> None:
+    answer = speaker.post(path, b'{"a": "' + b"x" * (10 * 1024 * 1024) + b'"}')
+    assert answer.status_code in (400, 413), answer.content[:200]
+    assert other.heartbeat()["commands"] == []
+
+
+def test_a_packed_bomb_is_not_unpacked(speaker: Speaker) -> None:
+    speaker.hello()
+    bomb = gzip.compress(b"0" * (64 * 1024 * 1024))
+    assert len(bomb) < 100_000
+    assert speaker.post("samples/", bomb, HTTP_CONTENT_ENCODING="gzip").status_code == 400
+
+
+def test_a_flood_is_slowed_and_only_its_own(speaker: Speaker, other: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.clear()
+    monkeypatch.setattr(NodeThrottle, "rate", "5/min")
+    monkeypatch.setattr("cluster.node_api.NodeView.throttle_classes", (NodeThrottle,))
+    body = {"boot_id": "boot-1", "sent_at": time.time()}
+    answers = [speaker.post("heartbeat/", body).status_code for _turn in range(8)]
+    assert answers == [200] * 5 + [429] * 3
+    assert other.post("heartbeat/", body).status_code == 200
+    cache.clear()
+
+
+def test_a_device_that_hangs_when_the_inventory_is_taken_is_not_lost(speaker: Speaker) -> None:
+    speaker.hello()
+    both, speaker.uuids = speaker.uuids, speaker.uuids[:1]
+    speaker.hello(faults=[{"index": None, "uuid": both[1], "code": "STALLED"}])
+    assert speaker.states() == ["available", "available"]
+    speaker.hello(faults=[{"index": 1, "uuid": None, "code": "STALLED"}])
+    assert speaker.states() == ["available", "available"]
+    speaker.hello(faults=[{"index": 1, "uuid": None, "code": "GPU_IS_LOST"}])
+    assert speaker.states() == ["available", "offline"]
