@@ -7,7 +7,7 @@ from django.db.models import Count, Q, QuerySet
 
 from allocations.models import Lease, Placement
 from allocations.promises import Promise, promises_on
-from cluster.models import Device, DeviceEvent, Handover, MaintenanceWindow, Node, NodeCommand
+from cluster.models import Device, DeviceEvent, Handover, Inspection, MaintenanceWindow, Node, NodeCommand
 from reports.selectors.fleet import (
     GONE_STATES,
     ILL_HEALTH,
@@ -51,6 +51,7 @@ class DeviceSheet:
     cell: Cell
     history: list[Lease]
     handovers: list[Handover]
+    inspections: list[Inspection]
     events: list[DeviceEvent]
     booked: list[Promise]
 
@@ -100,6 +101,7 @@ def device_sheet(device: Device, now: datetime) -> DeviceSheet:
         ),
         history=[placement.lease for placement in placements],
         handovers=list(device.handovers.order_by("-taken_at")[:ROWS_SHOWN]),
+        inspections=list(device.inspections.order_by("-at")[:ROWS_SHOWN]),
         events=list(device.events.order_by("-at")[:ROWS_SHOWN]),
         booked=promises_on([device.pk])[:ROWS_SHOWN],
     )

@@ -1,50 +1,20 @@
-"""What happened to a machine, in words. A kind that has none is shown as its code."""
+"""What happened to a machine, in words; how its agent is; what lies beside what."""
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from django import template
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from cluster.xids import DEFAULTS
+from common.templatetags.bitgoeul import moment
+
 register = template.Library()
 
-XIDS = {
-    13: gettext_lazy("a program's memory access failed"),
-    31: gettext_lazy("a program touched memory that is not mapped"),
-    43: gettext_lazy("a program's channel was stopped"),
-    45: gettext_lazy("a program was ended"),
-    48: gettext_lazy("double-bit memory error"),
-    63: gettext_lazy("a memory row is to be remapped"),
-    64: gettext_lazy("a memory row could not be remapped"),
-    74: gettext_lazy("NVLink error"),
-    79: gettext_lazy("the GPU has fallen off the bus"),
-    94: gettext_lazy("contained memory error"),
-    95: gettext_lazy("uncontained memory error"),
-    119: gettext_lazy("the GPU's system processor does not answer"),
-    154: gettext_lazy("the GPU asks for a recovery action"),
-}
-
-
-@register.filter
-def event_words(event: Any) -> str:
-    """One sentence about an event of a node or a device."""
-    detail: dict[str, Any] = event.detail if isinstance(event.detail, dict) else {}
-    if event.kind == "xid":
-        number = detail.get("xid")
-        meaning = XIDS.get(number) if isinstance(number, int) else None
-        if meaning is None:
-            return _("XID %(number)s") % {"number": number}
-        return _("XID %(number)s: %(meaning)s") % {"number": number, "meaning": meaning}
-    if event.kind == "samples_dropped":
-        return _("Measurements were dropped because the node's store was full.")
-    if event.kind == "unknown_gpu_class":
-        return _("A GPU of an unknown class was reported: %(name)s.") % {"name": detail.get("name", "–")}
-    if event.kind == "uuid_of_another_node":
-        return _("A GPU was reported that belongs to another node: %(uuid)s.") % {"uuid": detail.get("uuid", "–")}
-    return str(_PLAIN.get(event.kind, event.kind))
-
-
-_PLAIN = {
+PLAIN: dict[str, Any] = {
     "new_boot": gettext_lazy("The node has booted anew."),
     "signing_key_changed": gettext_lazy(
         "The portal's keys were other ones than at the first hello; they were refused."
@@ -52,7 +22,124 @@ _PLAIN = {
     "ssh_ca_changed": gettext_lazy(
         "The portal's SSH authority was another one than at the first hello; it was refused."
     ),
+    "node_changed": gettext_lazy("The portal called the node by another name than at the first hello; it was refused."),
     "command_refused": gettext_lazy("The node refused a command: it was not signed, too late or of an old generation."),
-    "sampler_stalled": gettext_lazy("The sampler stood still and was replaced."),
-    "device_lost": gettext_lazy("The GPU no longer answers."),
 }
+WORDS: dict[str, Any] = {
+    "samples_dropped": gettext_lazy(
+        "Measurements from %(from)s to %(until)s were dropped because the node's store was full."
+    ),
+    "unknown_gpu_class": gettext_lazy("A GPU of an unknown class was reported: %(name)s."),
+    "uuid_of_another_node": gettext_lazy("A GPU was reported that belongs to another node: %(uuid)s."),
+    "no_inventory": gettext_lazy("GPU %(index)s did not answer when the inventory was taken: %(code)s."),
+    "nvml_stalled": gettext_lazy("The driver does not answer for this GPU: %(call)s hangs."),
+    "nvml_answers_again": gettext_lazy("The driver answers again after %(seconds)s seconds."),
+    "sampler_replaced": gettext_lazy("The sampler was replaced: %(call)s hung for %(seconds)s seconds."),
+    "part_restarted": gettext_lazy("The agent's part “%(part)s” was started again: %(why)s."),
+    "clock_skew": gettext_lazy("The node's clock is %(seconds)s seconds off the portal's."),
+    "clock_right_again": gettext_lazy("The node's clock is right again."),
+    "lost": gettext_lazy("The GPU no longer answers: %(reason)s."),
+    "quarantined": gettext_lazy("The GPU was put into quarantine: %(reason)s."),
+}
+"""Sentences with the figures of the event in them; a figure that is missing is an en dash."""
+
+
+class _Figures(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "–"
+
+
+@register.filter
+def event_words(event: Any) -> str:
+    """One sentence about an event of a node or a device; a kind without words is shown as its code."""
+    detail: dict[str, Any] = event.detail if isinstance(event.detail, dict) else {}
+    if event.kind == "xid":
+        number = detail.get("xid")
+        rule = DEFAULTS.get(number) if isinstance(number, int) else None
+        if rule is None:
+            return _("XID %(number)s") % {"number": number}
+        return _("XID %(number)s: %(meaning)s") % {"number": number, "meaning": rule.meaning}
+    if event.kind in WORDS:
+        said = {key: moment(_at(value)) if key in ("from", "until") else value for key, value in detail.items()}
+        return str(WORDS[event.kind]) % _Figures({key: "–" if value is None else value for key, value in said.items()})
+    return str(PLAIN.get(event.kind, event.kind))
+
+
+def _at(value: Any) -> datetime | None:
+    return datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else None
+
+
+@dataclass(frozen=True)
+class HealthRow:
+    """One figure of an agent's health, in words."""
+
+    name: Any
+    value: str
+
+
+@register.filter
+def agent_rows(node: Any) -> list[HealthRow]:
+    """What an agent says of itself, in words with units; what it does not say is an en dash."""
+    health: dict[str, Any] = node.agent_health
+    sampler: dict[str, Any] = health.get("sampler") or {}
+    indexes = {device.uuid: str(device.index) for device in node.devices.all()}
+    silent = ", ".join(sorted(indexes.get(uuid, uuid) for uuid in sampler.get("silent") or ())) or _("none")
+    success = [at for at in (sampler.get("last_success") or {}).values() if isinstance(at, int | float)]
+    restarts = ", ".join(
+        f"{name} {part.get('restarts', 0)}" + (f" ({part['why']})" if part.get("why") else "")
+        for name, part in sorted((health.get("parts") or {}).items())
+    )
+    readable = sampler.get("kernel_log")
+    return [
+        HealthRow(_("Memory, MiB"), _number(health.get("memory_mib"), 1)),
+        HealthRow(_("CPU, %"), _number(health.get("cpu_percent"), 2)),
+        HealthRow(_("Clock against the portal's, s"), _number(health.get("clock_skew_seconds"), 3)),
+        HealthRow(_("NVML calls per sample"), _number(sampler.get("calls_per_sample"), 1)),
+        HealthRow(_("A call takes, µs (half / 99 %)"), _pair(sampler.get("cost_p50_us"), sampler.get("cost_p99_us"))),
+        HealthRow(_("GPUs that do not answer"), silent),
+        HealthRow(_("Oldest last success"), str(moment(_at(min(success)) if success else None, "s"))),
+        HealthRow(_("Batches that wait"), _number(sampler.get("spool_batches"))),
+        HealthRow(_("Batches dropped"), _number(health.get("samples_dropped"))),
+        HealthRow(
+            _("Kernel log"), "–" if readable is None else str(_("is read") if readable else _("may not be read"))
+        ),
+        HealthRow(_("Parts started again"), restarts or "–"),
+    ]
+
+
+def _number(value: Any, places: int = 0) -> str:
+    return number_format(value, places, force_grouping=True) if isinstance(value, int | float) else "–"
+
+
+def _pair(first: Any, second: Any) -> str:
+    return f"{_number(first)} / {_number(second)}"
+
+
+@dataclass(frozen=True)
+class TopologyRow:
+    """One GPU's distances to the others, by index, and what its inventory says of its place."""
+
+    device: Any
+    cells: list[str]
+    numa_node: str
+    nvlinks: str
+    mig: str
+
+
+@register.filter
+def topology_rows(node: Any) -> list[TopologyRow]:
+    """The node's GPUs against each other, as `nvidia-smi topo -m` lays them out."""
+    devices = list(node.devices.all())
+    return [_topology_row(node, device, devices) for device in devices if device.uuid in node.topology]
+
+
+def _topology_row(node: Any, device: Any, devices: list[Any]) -> TopologyRow:
+    levels = node.topology.get(device.uuid) or {}
+    facts = device.facts
+    mig = "–" if not facts.get("mig_capable") else str(_("on") if facts.get("mig_enabled") else _("off"))
+    cells = [
+        "X" if other.pk == device.pk else str(levels.get(other.uuid, "–"))
+        for other in devices
+        if other.uuid in node.topology
+    ]
+    return TopologyRow(device, cells, _number(facts.get("numa_node")), _number(facts.get("nvlink_count")), mig)
