@@ -109,7 +109,8 @@ def figure_value(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or str(_VALUES["none"])
     if isinstance(value, int | float):
-        return number_format(value, 0 if float(value).is_integer() else 1, force_grouping=True)
+        places = 0 if float(value).is_integer() else 1
+        return number_format(round(value, places), places, force_grouping=True)  # number_format cuts, it does not round
     return check_value(str(value))
 
 

@@ -108,7 +108,9 @@ def agent_rows(node: Any) -> list[HealthRow]:
 
 
 def _number(value: Any, places: int = 0) -> str:
-    return number_format(value, places, force_grouping=True) if isinstance(value, int | float) else "–"
+    if not isinstance(value, int | float):
+        return "–"
+    return number_format(round(value, places), places, force_grouping=True)
 
 
 def _pair(first: Any, second: Any) -> str:

@@ -184,7 +184,7 @@ def test_staff_who_run_no_nodes_are_refused(cast: Cast, node: Node, name: str) -
     assert state_of(node) == "ready" and not JoinToken.objects.exists()
 
 
-@pytest.mark.parametrize(("language", "words"), [("en", "fallen off the bus"), ("ko", "버스에서 사라짐")])
+@pytest.mark.parametrize(("language", "words"), [("en", "fallen off the bus"), ("ko", "버스에서 이탈했습니다")])
 def test_events_are_said_in_words(cast: Cast, node: Node, language: str, words: str) -> None:
     cast.operator.language = language
     cast.operator.save()
@@ -192,9 +192,13 @@ def test_events_are_said_in_words(cast: Cast, node: Node, language: str, words: 
         node=node, device=node.devices.first(), kind="xid", detail={"xid": 79}, at=timezone.now()
     )
     DeviceEvent.objects.create(node=node, kind="something_new", detail={}, at=timezone.now())
-    Node.objects.filter(pk=node.pk).update(agent_health={"memory_mib": 41}, topology={"nvlink": "NV18"})
+    one, two = node.devices.order_by("index").values_list("uuid", flat=True)[:2]
+    Node.objects.filter(pk=node.pk).update(agent_health={"memory_mib": 41}, topology={one: {two: "PIX"}})
     shown = sign_in(cast.operator).get(node.get_absolute_url()).content.decode()
-    assert words in shown and "something_new" in shown and "NV18" in shown and "memory_mib" in shown
+    assert words in shown and "something_new" in shown and "PIX" not in shown
+    Node.objects.filter(pk=node.pk).update(topology={one: {two: "PIX"}, two: {one: "PIX"}})
+    shown = sign_in(cast.operator).get(node.get_absolute_url()).content.decode()
+    assert "<td>PIX</td>" in shown and ">41.0</dd>" in shown.replace('class="col-sm-6 text-break"', "")
 
 
 # --- the API
