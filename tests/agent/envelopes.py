@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-NODE = "gpu-01"
+NODE = f"gpu-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+"""One a test process: in the sandbox a node ends every process of the machine that carries its mark."""
 
 
 def iso(epoch: float) -> str:

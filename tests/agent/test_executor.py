@@ -63,7 +63,7 @@ class Bench:
 
     def tenant(self, code: str = "import time; print('up', flush=True); time.sleep(600)", **marks: str) -> Any:
         """A tenant's process with the lease's marker."""
-        marks = marks or {"BITGOEUL_LEASE": "L-1"}
+        marks = {"BITGOEUL_LEASE": "L-1", "BITGOEUL_NODE": NODE, **marks}
         process = subprocess.Popen(
             [sys.executable, "-c", code], env={**os.environ, **marks}, stdout=subprocess.PIPE, start_new_session=True
         )

@@ -20,13 +20,14 @@ from agent.host.processes import LEASE_MARKER
 from agent.host.sandbox import SandboxHost
 from agent.host.ssh_door import SshDoor
 from agent.journal import Journal, LocalLease
+from tests.agent.envelopes import NODE
 from tests.agent.linux_door import sshd
 from tests.agent.linux_node import NODE_DEVICES, LinuxNode, linux_node
 from tests.agent.running import is_alive, wait_until_gone
 from tests.simulator.nodes import wait_until
 
 pytestmark = pytest.mark.xdist_group("linux-node")
-LEASE = "L-contract"
+LEASE = f"L-contract-{NODE}"  # two test processes must not end each other's tenants
 SHARE = Share(device_minors=(0,), node_devices=tuple((minor, numa) for minor, numa in NODE_DEVICES))
 # sshd may hang up before its refusal has been read.
 SHUT = (asyncssh.PermissionDenied, asyncssh.ConnectionLost, ConnectionResetError)
@@ -39,7 +40,7 @@ class Site:
     def __init__(self, folder: Path, login: str) -> None:
         self.journal = Journal(folder / "state")
         self.authority, self.key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
-        self.journal.pin("node", "gpu-01")
+        self.journal.pin("node", NODE)
         self.journal.pin("ssh_ca", self.authority.export_public_key().decode().strip())
         self.journal.begin("CMD-1", LEASE, 1, "grant")
         self.journal.change_lease(LEASE, phase="opening", login=login, hard_end=time.time() + 600)

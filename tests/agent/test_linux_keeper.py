@@ -14,6 +14,7 @@ import pytest
 
 from agent import options
 from agent.journal import Journal
+from tests.agent.envelopes import NODE
 from tests.agent.linux_node import LinuxNode, linux_node
 from tests.agent.running import is_alive
 from tests.simulator.nodes import ROOT, wait_until
@@ -35,7 +36,7 @@ class Keeper:
         self.node, self.folder = node, folder
         (folder / "token").write_text("secret\n")
         self.journal = Journal(folder / "state")
-        self.journal.pin("node", "gpu-01")
+        self.journal.pin("node", NODE)
         self.process: subprocess.Popen[bytes] | None = None
 
     def grant(self, word: str, seconds: float) -> pwd.struct_passwd:

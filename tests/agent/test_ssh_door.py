@@ -17,6 +17,7 @@ from agent.host.base import Door
 from agent.host.sandbox import SandboxHost
 from agent.host.ssh_door import SshDoor
 from agent.journal import Journal
+from tests.agent.envelopes import NODE
 
 LOGIN = "bg-one"
 
@@ -43,7 +44,7 @@ class Tenant:
 async def open_door(folder: Path, tenant: Tenant) -> AsyncIterator[tuple[Door, Journal]]:
     """A door with one granted login."""
     journal = Journal(folder / "state")
-    journal.pin("node", "gpu-01")
+    journal.pin("node", NODE)
     journal.pin("ssh_ca", tenant.authority.export_public_key().decode().strip())
     journal.begin("CMD-1", "L-1", 1, "grant")
     journal.change_lease(
