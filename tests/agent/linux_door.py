@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,22 +48,19 @@ def sshd(node: LinuxNode) -> Iterator[Sshd]:
     ]
     config = folder / "sshd_config"
     config.write_text("\n".join(lines) + "\n")
-    ours = not SEPARATION.exists()
+    # Left where it is: another test process may have an sshd of its own at this moment.
     SEPARATION.mkdir(mode=0o755, exist_ok=True)
     program = str(shutil.which("sshd", path=TOOLS))
     log = folder / "log"
+    with log.open("wb") as said:
+        process = subprocess.Popen([program, "-D", "-e", "-f", str(config)], stderr=said, stdin=subprocess.DEVNULL)
+    wait_until(lambda: process.poll() is not None or "Server listening" in log.read_text())
+    assert process.poll() is None, log.read_text()
     try:
-        with log.open("wb") as said:
-            process = subprocess.Popen([program, "-D", "-e", "-f", str(config)], stderr=said, stdin=subprocess.DEVNULL)
-        wait_until(lambda: process.poll() is not None or "Server listening" in log.read_text())
-        assert process.poll() is None, log.read_text()
         yield Sshd(port, key.with_suffix(".pub"), log)
+    finally:
         process.terminate()
         process.wait()
-    finally:
-        if ours:
-            with suppress(OSError):
-                SEPARATION.rmdir()
 
 
 def sign(authority: Path, key: Path, *, principals: str, serial: int, validity: str = "-5m:+10m") -> Path:
