@@ -37,7 +37,7 @@ def open_folder(prefix: str) -> Iterator[Path]:
 
 
 @contextmanager
-def django_on_servers() -> Iterator[None]:
+def django_on_servers() -> Iterator[EmbeddedServices]:
     """Servers (those of DATABASE_URL and REDIS_URL where both are set), tables, and Django set up in this process."""
     with open_folder("bitgoeul-bench-") as folder, EmbeddedServices(folder) as services:
         os.environ.update(make_secrets())
@@ -47,7 +47,7 @@ def django_on_servers() -> Iterator[None]:
         import django
 
         django.setup()
-        yield
+        yield services
         from django.db import connections
 
         connections.close_all()
