@@ -12,6 +12,7 @@ EMPTY_MEMORY_MIB = 1024  # the driver's own contexts stay below this
 IDLE_TEMPERATURE_C = 60
 HOT_TEMPERATURE_C = 90
 FABRIC_COMPLETED = 3
+CHANGE = "_unchanged"
 UNCORRECTABLE_REMAPS_MAX = 512  # beyond this the memory is worn out (NVIDIA's RMA rule, as Azure's node checks use it)
 # HW slowdown, HW thermal slowdown, HW power brake: the hardware protects itself (nvml.h, clocks event reasons).
 HARDWARE_SLOWDOWN_BITS = 0x08 | 0x40 | 0x80
@@ -135,8 +136,13 @@ def change_checks(reading: DeviceReading, baseline: DeviceReading) -> list[Check
     for name in ("ecc_dbe_aggregate", "remap_uncorrectable", "nvlink_recovery"):
         now, before = getattr(reading, name), getattr(baseline, name)
         if now is not None and before is not None:
-            checks.append(Check(f"{name}_unchanged", now <= before, str(now), str(before)))
+            checks.append(Check(f"{name}{CHANGE}", now <= before, str(now), str(before)))
     return checks
+
+
+def is_change(code: str) -> bool:
+    """Whether a check holds a device against what it was like before the lease."""
+    return code.endswith(CHANGE)
 
 
 def return_checks(reading: DeviceReading) -> list[Check]:

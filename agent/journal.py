@@ -128,6 +128,11 @@ class Journal:
         sql = "SELECT * FROM commands WHERE outcome IS NOT NULL AND NOT reported ORDER BY started_at LIMIT 50"
         return [_record(row) for row in self._rows(sql)]
 
+    def told_answers(self, lease: str, verb: str) -> list[dict[str, Any]]:
+        """The results of a lease's commands of one verb that the portal has taken."""
+        sql = "SELECT result FROM commands WHERE lease = ? AND verb = ? AND outcome IS NOT NULL AND reported"
+        return [json.loads(row["result"] or "{}") for row in self._rows(sql, lease, verb)]
+
     def begin(self, command_id: str, lease: str, generation: int, verb: str) -> None:
         """Note that a command is being worked on, and its generation as the lease's highest."""
         with self._connection() as connection:

@@ -11,6 +11,7 @@ from typing import Any
 
 from agent import nvml
 from agent.commands import Command
+from agent.device_checks import is_change
 from agent.device_records import Action, DeviceCheck, DeviceReading
 from agent.host.base import Host, HostError
 from agent.journal import Journal, LocalLease
@@ -163,7 +164,7 @@ class Verbs:
             if known.login:
                 self._host.clean_up(known)
         actions = put_in_order(uuid for uuid in uuids if uuid not in held)
-        baseline = {uuid: _reading(raw) for uuid, raw in self._journal.baseline(command.lease).items()}
+        baseline = self._baseline(command.lease)
         for _turn in range(SETTLE_TURNS):
             reports = nvml.check_empty(uuids, baseline=baseline)
             if all(report.passed for report in reports):
@@ -171,6 +172,21 @@ class Verbs:
             time.sleep(SETTLE_SECONDS)
         clean = all(report.passed for report in reports)
         return Answer("done" if clean else "failed", {"clean": clean, "checks": plain(reports, actions)})
+
+    def _baseline(self, lease: str) -> dict[str, DeviceReading]:
+        """What the devices were like at the handover, but for those whose damage the portal has been told of.
+
+        Lasting damage does not go away: measured against the handover again, a device that an operator brings back
+        could never be given back, and its lease never end.
+        """
+        told = {
+            report["uuid"]
+            for answer in self._journal.told_answers(lease, "reclaim")
+            for report in answer.get("checks", ())
+            if any(is_change(check["code"]) and not check["passed"] for check in report["checks"])
+        }
+        kept = self._journal.baseline(lease)
+        return {uuid: _reading(raw) for uuid, raw in kept.items() if uuid not in told}
 
     def _held_by_others(self, lease: str) -> dict[str, str]:
         """Device UUIDs to the other lease that holds them here."""
