@@ -7,8 +7,7 @@ import os
 
 VERSION_3 = 0x20080522
 MKNOD, SYS_ADMIN = 27, 21
-"""The driver takes nobody for its administrator but who has CAP_SYS_ADMIN, whatever the uid; its library makes the nodes
-of MIG's instances."""
+"""The driver takes nobody for its administrator but who has CAP_SYS_ADMIN, and its library makes device nodes."""
 
 
 class _Header(ctypes.Structure):

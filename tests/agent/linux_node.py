@@ -148,7 +148,7 @@ class LinuxNode:
 
 @contextmanager
 def linux_node(environment: dict[str, str] | None = None) -> Iterator[LinuxNode]:
-    """A node; the test is skipped, with the reason, where none can be. `environment`: root's, the test's own if None."""
+    """A node; the test is skipped, with the reason, where none can be. `environment`: root's, else the test's."""
     if reason := why_not():
         pytest.skip(reason)
     # sshd trusts no file below a folder that others may write to: not in /tmp.
