@@ -8,6 +8,10 @@ from typing import Literal
 
 HealthLevel = Literal["ok", "warn", "drain", "fail"]
 ComputeMode = Literal["default", "prohibited", "exclusive_process"]
+Setting = Literal["persistence_mode", "compute_mode", "power_limit", "locked_clocks"]
+SettingValue = bool | float | str | None
+"""Of persistence_mode true or false; of compute_mode a ComputeMode; of power_limit watts, None for the board's default;
+of locked_clocks None alone: unlocked."""
 
 
 class NvmlError(Exception):
@@ -193,7 +197,7 @@ class DeviceCheck:
 
 @dataclass(frozen=True)
 class Action:
-    """Something that was done to a device; `result` is done, or NVML's code where it was refused."""
+    """Something that was done to a device; `result` is done, or NVML's (or the host's) code where it was refused."""
 
     name: str
     value: str

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 
 from agent import nvml
-from agent.device_records import Action, DeviceReading, NvmlError
+from agent.device_records import Action, DeviceReading, NvmlError, Setting, SettingValue
+from agent.host.base import Host, HostError
+
+Change = tuple[Setting, SettingValue, str]
+"""A setting, the value that it is to have, and the same in words for the evidence."""
 
 
-def put_in_order(uuids: Iterable[str]) -> dict[str, list[Action]]:
+def put_in_order(host: Host, uuids: Iterable[str]) -> dict[str, list[Action]]:
     """Persistence on, everybody may compute, power limit at its default; {UUID: what was done or refused}.
 
     What is right already is left alone and not listed. A device that does not answer has no actions: its check says so.
@@ -17,27 +20,27 @@ def put_in_order(uuids: Iterable[str]) -> dict[str, list[Action]]:
     done = {}
     for uuid in uuids:
         try:
-            done[uuid] = [_try(name, value, act) for name, value, act in _wanted(nvml.reading(uuid))]
+            done[uuid] = [_try(host, uuid, change) for change in _wanted(nvml.reading(uuid))]
         except NvmlError:
             done[uuid] = []
     return done
 
 
-def _wanted(seen: DeviceReading) -> list[tuple[str, str, Callable[[], None]]]:
-    wanted: list[tuple[str, str, Callable[[], None]]] = []
+def _wanted(seen: DeviceReading) -> list[Change]:
+    wanted: list[Change] = []
     if seen.persistence_mode is False:
-        wanted.append(("persistence_mode", "on", partial(nvml.set_persistence_mode, seen.uuid, True)))
+        wanted.append(("persistence_mode", True, "on"))
     if seen.compute_mode not in (None, "default"):
-        wanted.append(("compute_mode", "default", partial(nvml.set_compute_mode, seen.uuid, "default")))
+        wanted.append(("compute_mode", "default", "default"))
     if seen.power_limit_watts != seen.power_default_watts:
-        value = f"{seen.power_default_watts} W"
-        wanted.append(("power_limit", value, partial(nvml.set_power_limit, seen.uuid, None)))
+        wanted.append(("power_limit", None, f"{seen.power_default_watts} W"))
     return wanted
 
 
-def _try(name: str, value: str, act: Callable[[], None]) -> Action:
+def _try(host: Host, uuid: str, change: Change) -> Action:
+    setting, value, words = change
     try:
-        act()
-    except NvmlError as error:
-        return Action(name, value, error.code)
-    return Action(name, value, "done")
+        host.set_device(uuid, setting, value)
+    except HostError as error:
+        return Action(setting, words, error.code)
+    return Action(setting, words, "done")

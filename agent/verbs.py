@@ -73,7 +73,7 @@ class Verbs:
 
     def _verify(self, command: Command) -> Answer:
         held = self._held_by_others(command.lease)
-        actions = put_in_order(uuid for uuid in command.device_uuids if uuid not in held)
+        actions = put_in_order(self._host, (uuid for uuid in command.device_uuids if uuid not in held))
         reports = nvml.check_ready(command.device_uuids)
         checks = plain(reports, actions)
         for check in checks:
@@ -163,7 +163,7 @@ class Verbs:
             self._host.end_access(known, tuple(uuid for uuid in uuids if uuid not in held))
             if known.login:
                 self._host.clean_up(known)
-        actions = put_in_order(uuid for uuid in uuids if uuid not in held)
+        actions = put_in_order(self._host, (uuid for uuid in uuids if uuid not in held))
         baseline = self._baseline(command.lease)
         for _turn in range(SETTLE_TURNS):
             reports = nvml.check_empty(uuids, baseline=baseline)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.device_records import Setting, SettingValue
 from agent.journal import LocalLease
 
 
@@ -72,6 +73,12 @@ class Host(Protocol):
 
     def refuse_certificates(self, serials: Iterable[int]) -> None:
         """Let nobody in with these certificates any more, nor with those refused before. Serials from 1 to 2^64-1."""
+
+    def set_device(self, uuid: str, setting: Setting, value: SettingValue) -> None:
+        """Change a setting of a device that no login has; HostError `device_of_a_login` where one has it.
+
+        Any other refusal has NVML's code (NO_PERMISSION, INVALID_ARGUMENT, STALLED, ...).
+        """
 
     def agent_stops(self) -> Ended:
         """The agent is going: end what must not outlive it."""

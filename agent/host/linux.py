@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from agent import nvml
-from agent.device_records import NvmlError
+from agent.device_records import NvmlError, Setting, SettingValue
 from agent.host.base import Door, Ended, Host, HostError, Share
 from agent.host.root_part import RootPart
 from agent.host.share import share_of
@@ -78,6 +78,10 @@ class LinuxHost:
         everything = sorted(set(serials))
         for first in range(0, len(everything), SERIALS_AT_ONCE):
             self._root.ask("refuse", serials=everything[first : first + SERIALS_AT_ONCE])
+
+    def set_device(self, uuid: str, setting: Setting, value: SettingValue) -> None:
+        """See Host. Root knows who has the device."""
+        self._root.ask("device", uuid=uuid, change=[setting, value])
 
     def agent_stops(self) -> Ended:
         """See Host. Nothing: an agent is updated while tenants work, and their ends stand with sshd and root too."""

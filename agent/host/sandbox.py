@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agent import nvml
-from agent.device_records import NvmlError
+from agent.device_records import NvmlError, Setting, SettingValue
 from agent.host import processes
 from agent.host.base import Door, Ended, HostError, Share
 from agent.host.processes import Seen
@@ -81,6 +81,15 @@ class SandboxHost:
         """See Host. The door looks into the journal, for new sessions and for open ones."""
         for serial in serials:
             self._journal.pin(refused_fact(serial), "refused")
+
+    def set_device(self, uuid: str, setting: Setting, value: SettingValue) -> None:
+        """See Host. By the driver itself: the current user has the rights that a sandbox needs, or has them not."""
+        if any(uuid in lease.device_uuids for lease in self._journal.open_leases()):
+            raise HostError("device_of_a_login")
+        try:
+            nvml.set_device(uuid, setting, value)
+        except NvmlError as error:
+            raise HostError(error.code) from error
 
     def agent_stops(self) -> Ended:
         """See Host. The door goes with the agent, and so does everybody who came through it."""

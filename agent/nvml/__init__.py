@@ -28,6 +28,8 @@ from agent.device_records import (
     Inventory,
     NodeFacts,
     SampleSet,
+    Setting,
+    SettingValue,
 )
 from agent.device_records import NvmlError as NvmlError
 from agent.nvml import devices, library, sampling, settings
@@ -205,3 +207,14 @@ def set_compute_mode(uuid: str, mode: ComputeMode) -> None:
 def set_power_limit(uuid: str, watts: float | None) -> None:
     """The board's power limit, None for its default. Root only; INVALID_ARGUMENT outside the board's range."""
     _one(uuid, partial(settings.set_power_limit, uuid, watts))
+
+
+def set_device(uuid: str, setting: Setting, value: SettingValue) -> None:
+    """One setting by its name, see SettingValue. Root only; INVALID_ARGUMENT where the value is none of it."""
+    _one(uuid, partial(settings.set_device, uuid, setting, value))
+
+
+def minor_of(uuid: str) -> int:
+    """The N of the device's /dev/nvidiaN. NvmlError where it does not answer."""
+    minor: int = _one(uuid, partial(devices.minor_of, uuid))
+    return minor

@@ -82,6 +82,11 @@ def device_facts(uuid: str) -> DeviceFacts:
     )
 
 
+def minor_of(uuid: str) -> int:
+    """The N of the device's /dev/nvidiaN."""
+    return int(call(pynvml.nvmlDeviceGetMinorNumber, handle_of(uuid)))
+
+
 def memory(handle: Any) -> tuple[int, int]:
     """Used and total in MiB; used leaves out the driver's reserve where the driver can tell (version 2)."""
     found = optional(

@@ -19,9 +19,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from agent.privileged import devices
 from agent.privileged.audit_log import AuditLog
+from agent.privileged.capabilities import MKNOD, SYS_ADMIN, give_up
 from agent.privileged.files import safe_folder
-from agent.privileged.groups import choose
+from agent.privileged.groups import SYSTEMD_RUNS, choose
 from agent.privileged.places import Places, Refused
 from agent.privileged.requests import MAX_BYTES, read
 from agent.privileged.verbs import RootVerbs
@@ -40,6 +42,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     for name in ("state", "homes", "ssh", "log", "units", "devices", "system"):
         parser.add_argument(f"--{name}", type=Path, default=getattr(usual, name), metavar="PATH")
     parser.add_argument("--shared", type=Path, action="append", metavar="DIR", help="swept at a lease's end")
+    parser.add_argument("--nvml-library", metavar="PATH", help="the libnvidia-ml.so.1 to load for settings of devices")
     parser.add_argument("--first-uid", type=int, default=usual.first_uid)
     parser.add_argument("--uid-count", type=int, default=usual.uid_count)
     return parser.parse_args(words)
@@ -91,6 +94,8 @@ def _perform(
         except OSError:
             if verb != "close":  # a tenant who filled the disk must not stay in by it
                 raise
+        if verb not in devices.VERBS and SYSTEMD_RUNS.is_dir():  # without systemd, denying devices takes CAP_SYS_ADMIN
+            give_up(SYS_ADMIN, MKNOD)
         done = RootVerbs(where, choose(where, given.group_parent)).perform(verb, arguments)
         log.write("done", call=call, **who, verb=verb, answer=done)
         return {"done": done}
@@ -164,6 +169,8 @@ def main() -> int:
     if os.geteuid() != 0:
         print("bitgoeul-root: runs as root", file=sys.stderr)
         return 1
+    if given.nvml_library:
+        os.environ["NVML_LIBRARY"] = given.nvml_library
     if given.overdue:
         return close_overdue(given)
     if given.listen:

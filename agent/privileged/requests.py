@@ -13,9 +13,11 @@ from agent.privileged.places import Refused
 
 MAX_BYTES = 65_536
 MAX_DEVICES, MAX_SERIALS, MAX_CAPABILITIES = 64, 4_096, 512
+MAX_WATTS = 10_000
 LONGEST_LEASE_SECONDS = 5 * 366 * 86_400
 LOGIN = re.compile(r"bg-[a-z0-9](?:[a-z0-9-]{0,26}[a-z0-9])?", re.ASCII)
 LEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", re.ASCII)
+UUID = re.compile(r"GPU-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 PUBLIC_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]{68}(?: [A-Za-z0-9@._-]{1,64})?", re.ASCII)
 
 Check = Callable[[Any], Any]
@@ -67,7 +69,28 @@ def _devices(value: Any) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-_LOGIN, _LEASE = _text(LOGIN), _text(LEASE)
+def _change(value: Any) -> tuple[str, Any]:
+    """[setting, value], in the one form that the setting has."""
+    if type(value) is not list or len(value) != 2 or type(value[0]) is not str:
+        raise ValueError("no pair of a setting and its value")
+    setting, wanted = value
+    if setting not in SETTINGS or not SETTINGS[setting](wanted):
+        raise ValueError("no such setting, or none of its values")
+    return setting, wanted
+
+
+def _is_limit(value: Any) -> bool:
+    """Watts; the device's own range, which is narrower, is looked at where the device is asked."""
+    return value is None or (type(value) in (int, float) and math.isfinite(value) and 0 < value <= MAX_WATTS)
+
+
+SETTINGS: dict[str, Callable[[Any], bool]] = {
+    "persistence_mode": lambda value: type(value) is bool,
+    "compute_mode": lambda value: type(value) is str and value in ("default", "exclusive_process", "prohibited"),
+    "power_limit": _is_limit,
+    "locked_clocks": lambda value: value is None,
+}
+_LOGIN, _LEASE, _UUID = _text(LOGIN), _text(LEASE), _text(UUID)
 VERBS: dict[str, dict[str, Check]] = {
     "open": {
         "lease": _LEASE,
@@ -82,7 +105,7 @@ VERBS: dict[str, dict[str, Check]] = {
     "clean": {"login": _LOGIN},
     "trust": {"key": _text(PUBLIC_KEY)},
     "refuse": {"serials": _numbers(1, 2**64 - 1, MAX_SERIALS)},
-    "device": {"minor": lambda value: _number(value, 0, 254)},
+    "device": {"uuid": _UUID, "change": _change},
 }
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.privileged import ending, sshd, users
+from agent.privileged import devices, ending, sshd, users
 from agent.privileged.groups import Groups
 from agent.privileged.ledger import Ledger, Tenant
 from agent.privileged.leftovers import remove_leftovers
@@ -52,7 +52,7 @@ class RootVerbs:
         if not minors or not set(minors) <= {minor for minor, _ in node_devices}:
             raise Refused("bad_request", "a device that the machine does not have, or none at all")
         with self._working_on(login):
-            with self._ledger.locked():
+            with self._nobody_changes(minors), self._ledger.locked():
                 self._refuse_devices_of_others(login, minors, capability_minors)
                 known = self._ledger.tenants().get(login) or self._ledger.take(login, lease)
                 if known.lease != lease:
@@ -93,8 +93,8 @@ class RootVerbs:
             if tenant is None:  # never opened, or cleaned up
                 return {"killed": 0, "remaining": []}
             not_locked = _failure(lambda: users.lock(tenant))
-            devices = self._exclusive(tenant)
-            ended = ending.end(tenant.uid, self._groups.folders(tenant.uid), lambda: self._strangers(devices))
+            theirs = self._exclusive(tenant)
+            ended = ending.end(tenant.uid, self._groups.folders(tenant.uid), lambda: self._strangers(theirs))
             for failure in (not_noted, not_locked):
                 if failure is not None:
                     raise failure
@@ -137,13 +137,36 @@ class RootVerbs:
             sshd.refuse(self._places, serials)
         return {}
 
-    def _device(self, *, minor: int) -> dict[str, Any]:
-        """Settings of a device: a name kept free."""
-        raise Refused("not_built", f"settings of device {minor}")
+    def _device(self, *, uuid: str, change: tuple[str, Any]) -> dict[str, Any]:
+        """A setting of a device that no login has.
+
+        There is no exception for the lease that it is prepared for: that happens before its login is opened and after
+        it is closed, and what the agent may claim, a stolen one may claim.
+        """
+        minor = devices.minor_of(uuid)
+        with self._nobody_on(minor):
+            return {"minor": minor, **devices.set_device(uuid, *change)}
+
+    @contextmanager
+    def _nobody_on(self, minor: int) -> Iterator[None]:
+        """No login has the device, and none is given it meanwhile."""
+        with self._ledger.locked(f"device-{minor}"):
+            for tenant in self._ledger.tenants().values():
+                if minor in tenant.minors:
+                    raise Refused("device_of_a_login", f"device {minor} is {tenant.login}'s")
+            yield
 
     @contextmanager
     def _working_on(self, login: str) -> Iterator[None]:
         with self._ledger.locked(f"login-{login}"):
+            yield
+
+    @contextmanager
+    def _nobody_changes(self, minors: tuple[int, ...]) -> Iterator[None]:
+        """No setting of these devices is being changed. In the order of their numbers, as everybody takes them."""
+        with ExitStack() as locks:
+            for minor in sorted(minors):
+                locks.enter_context(self._ledger.locked(f"device-{minor}"))
             yield
 
     def _refuse_devices_of_others(self, login: str, minors: tuple[int, ...], capabilities: tuple[int, ...]) -> None:
@@ -172,9 +195,9 @@ class RootVerbs:
         }
         return tuple(self._places.devices / f"nvidia{minor}" for minor in tenant.minors if minor not in others)
 
-    def _strangers(self, devices: tuple[Path, ...]) -> set[ending.Process]:
+    def _strangers(self, nodes: tuple[Path, ...]) -> set[ending.Process]:
         """Other leases' processes on these devices: somebody handed them an open one. The machine's own are let be."""
-        return {process for process in ending.holders(devices) if any(self._places.owns(uid) for uid in process.uids)}
+        return {process for process in ending.holders(nodes) if any(self._places.owns(uid) for uid in process.uids)}
 
 
 def _failure(act: Callable[[], None]) -> Exception | None:

@@ -60,6 +60,7 @@ class LinuxNode:
     name: str
     first_uid: int
     process: subprocess.Popen[bytes] | None = None
+    environment: dict[str, str] | None = None
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -84,7 +85,7 @@ class LinuxNode:
     def start(self) -> None:
         """Listen; returns when somebody answers."""
         socket = self.folder / "run/root.sock"
-        self.process = subprocess.Popen(self.words("--listen", str(socket)), cwd=ROOT)
+        self.process = subprocess.Popen(self.words("--listen", str(socket)), cwd=ROOT, env=self.environment)
         wait_until(lambda: socket.exists() and stat.S_IMODE(socket.stat().st_mode) == 0o660)
 
     def login(self, word: str) -> str:
@@ -146,8 +147,8 @@ class LinuxNode:
 
 
 @contextmanager
-def linux_node() -> Iterator[LinuxNode]:
-    """A node; the test is skipped, with the reason, where none can be."""
+def linux_node(environment: dict[str, str] | None = None) -> Iterator[LinuxNode]:
+    """A node; the test is skipped, with the reason, where none can be. `environment`: root's, else the test's."""
     if reason := why_not():
         pytest.skip(reason)
     # sshd trusts no file below a folder that others may write to: not in /tmp.
@@ -157,7 +158,7 @@ def linux_node() -> Iterator[LinuxNode]:
     (folder / "shared").mkdir()
     (folder / "shared").chmod(0o1777)
     first = 2_100_000 + 50 * secrets.randbelow(10_000)
-    node = LinuxNode(folder, f"bg-test-{secrets.token_hex(3)}", first)
+    node = LinuxNode(folder, f"bg-test-{secrets.token_hex(3)}", first, environment=environment)
     try:
         make_devices(folder / "dev")
         node.start()

@@ -37,7 +37,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "clean": {"login": "bg-7f3k2mqp"},
     "trust": {"key": "ssh-ed25519 " + "A" * 68},
     "refuse": {"serials": [1, 2**64 - 1]},
-    "device": {"minor": 0},
+    "device": {"uuid": "GPU-8f2c0d4e-1a2b-3c4d-5e6f-0123456789ab", "change": ["power_limit", 450.5]},
 }
 LOGINS = ["root", "bg-", "bg-A", "../bg-a", "bg-a/../..", "bg-a b", "bg-a\n", "bg-a\0", "bg-é", "bg-a:0:0", "-bg-a"]
 LOGINS += ["bg-" + "a" * 30, "", "bg-a-", "BG-a", "bg-a;id", "bg-$(id)", "bg-..", "bg-%u", "bg-ａ"]
@@ -51,7 +51,20 @@ HOSTILE: list[tuple[str, str, Any]] = [
     *(("refuse", "serials", each) for each in [[0], [2**64], ["1"], [1, 1], ["id: *"], [1.5], list(range(1, 9_000))]),
     *(("trust", "key", each) for each in ["ssh-ed25519 AAAA", "ssh-rsa " + "A" * 68, "x\nssh-ed25519 " + "A" * 68]),
     ("trust", "key", "ssh-ed25519 " + "A" * 68 + ' x\ncommand="id" ssh-ed25519 ' + "A" * 68),
-    *(("device", "minor", each) for each in [-1, "0", None]),
+    *(
+        ("device", "uuid", each)
+        for each in [0, None, "", "GPU-1", "MIG-8f2c0d4e-1a2b-3c4d-5e6f-0123456789ab", "../gpu"]
+    ),
+    *(("device", "uuid", f"GPU-8f2c0d4e-1a2b-3c4d-5e6f-0123456789a{end}") for end in ("", "B", "g", "b0", "b\n")),
+    *(("device", "change", each) for each in [None, [], ["power_limit"], ["power_limit", 1, 2], {"power_limit": 1}]),
+    *(("device", "change", ["power_limit", each]) for each in [0, -1, 10_001, float("nan"), float("inf"), "700", True]),
+    *(
+        ("device", "change", ["compute_mode", each])
+        for each in [None, 0, "", "DEFAULT", "exclusive_thread", ["default"]]
+    ),
+    *(("device", "change", ["persistence_mode", each]) for each in [None, 1, 0, "on"]),
+    *(("device", "change", ["locked_clocks", each]) for each in [0, [210, 1980], False]),
+    *(("device", "change", [each, None]) for each in ["ecc_mode", "mig_mode", "__init__", None, 1, ["power_limit"]]),
 ]
 needs_a_node = pytest.mark.xdist_group("linux-node")
 
@@ -141,13 +154,13 @@ def test_only_the_agent_may_ask(node: LinuxNode) -> None:
 def test_every_question_is_written_down_with_who_and_what(node: LinuxNode) -> None:
     path = node.folder / "log/root.jsonl"
     node.root.ask("close", login="bg-written")
-    with pytest.raises(HostError, match="not_built"):
-        node.root.ask("device", minor=0)
+    with pytest.raises(HostError, match="unknown_login"):
+        node.root.ask("extend", login="bg-written", hard_end=time.time() + 60)
     with pytest.raises(HostError, match="bad_request"):
         node.root.ask("close", login="../../etc/passwd\n{}")
     lines = [json.loads(line) for line in path.read_text().splitlines()][-5:]
     assert [(line["stage"], line.get("verb")) for line in lines] == [
-        *(("asked", "close"), ("done", "close"), ("asked", "device"), ("refused", None), ("refused", None)),
+        *(("asked", "close"), ("done", "close"), ("asked", "extend"), ("refused", None), ("refused", None)),
     ]
     assert {(line["peer_pid"], line["peer_uid"]) for line in lines} == {(os.getpid(), os.getuid())}
     assert lines[0]["arguments"] == {"login": "bg-written"} and lines[1]["answer"]["remaining"] == []
