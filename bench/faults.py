@@ -2,8 +2,8 @@
 
     python -m bench.faults --nodes 20 --leases 500 --seed 1
 
-PostgreSQL and Valkey, web, worker, beat, and the agents are real processes, started as `make demo` starts them; each node
-reaches the portal over a line of its own that can be cut. Tenants book through the service (windows are shortened
+PostgreSQL and Valkey, web, worker, beat, and the agents are real processes, started as `make demo` starts them; each
+node reaches the portal over a line of its own that can be cut. Tenants book through the service (windows are shortened
 afterwards, past the rule of ten minutes) and run a process on their devices; a quarter of those ignore SIGTERM. An
 observer that asks the journals and the driver, never the portal, counts overlaps and seconds past the hard end. At the
 end everything is mended, and what has not settled within five minutes is counted. 1 unless every bound is kept.
@@ -115,18 +115,21 @@ class Campaign:
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:
     """Run a campaign of that size; every figure by its name."""
-    with open_folder("bitgoeul-campaign-") as folder, django_on_servers() as services:
-        with running_machines(folder, services, given.nodes, given.devices) as machines:
-            seconds_until(f"{machines.options.url}/healthz", machines.children["web"].process)
-            pool = enrol(machines, given.nodes)
-            wait_for_devices(machines, given.nodes * given.devices)
-            with Observer(machines.nodes.values()) as observer:
-                campaign = Campaign(machines, pool, observer, given)
-                began = time.monotonic()
-                campaign.run()
-                lasted = time.monotonic() - began
-                settled = campaign.calm()
-            return figures(campaign, lasted, settled)
+    with (
+        open_folder("bitgoeul-campaign-") as folder,
+        django_on_servers() as services,
+        running_machines(folder, services, given.nodes, given.devices) as machines,
+    ):
+        seconds_until(f"{machines.options.url}/healthz", machines.children["web"].process)
+        pool = enrol(machines, given.nodes)
+        wait_for_devices(machines, given.nodes * given.devices)
+        with Observer(machines.nodes.values()) as observer:
+            campaign = Campaign(machines, pool, observer, given)
+            began = time.monotonic()
+            campaign.run()
+            lasted = time.monotonic() - began
+            settled = campaign.calm()
+        return figures(campaign, lasted, settled)
 
 
 def wait_for_devices(machines: Machines, count: int) -> None:

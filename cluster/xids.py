@@ -46,7 +46,7 @@ DEFAULTS: dict[int, XidRule] = {
     **_rule((144, 145, 146, 147, 148, 149, 150), _("An NVLink error"), "drain", True, (2, 7)),
     **_rule((95,), _("A memory error was not contained"), "drain", True, (2, 7)),
     **_rule(
-        (46, 62, 109, 110, 119, 120, 136, 140, 143, 155, 156, 158),
+        CONTROLLER,
         _("The GPU's own controller stopped answering"),
         "drain",
         True,

@@ -254,6 +254,7 @@ SPECTACULAR_SETTINGS = {
         "MembershipRoleEnum": "partners.models.Membership.Role",
         "DeviceStateEnum": DEVICE.choices(),
         "NodeStateEnum": NODE.choices(),
+        "HealthEnum": "cluster.models.Device.Health",
     },
 }
 

@@ -14,7 +14,6 @@ API_APPS = (
     "proposals",
     "projects",
     "allocations",
-    "cluster",
     "telemetry",
     "reports",
     "notifications",

@@ -4,10 +4,17 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from reports.api import FleetView
+from reports.health_api import Offenders, SharedPools, XidRule, XidRules
 from reports.machines_api import OperatedDevices, OperatedNodes, Windows
 
 router = SimpleRouter()
 router.register("nodes", OperatedNodes, basename="node")
 router.register("devices", OperatedDevices, basename="device")
 router.register("maintenance-windows", Windows, basename="maintenance-window")
-urlpatterns = [path("fleet/", FleetView.as_view(), name="fleet")]
+router.register("pools", SharedPools, basename="pool")
+urlpatterns = [
+    path("fleet/", FleetView.as_view(), name="fleet"),
+    path("offenders/", Offenders.as_view(), name="offenders"),
+    path("xid-policies/", XidRules.as_view(), name="xid-policies"),
+    path("xid-policies/<slug:xid>/", XidRule.as_view(), name="xid-policy"),
+]

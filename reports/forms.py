@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from allocations.forms import MomentField
 from allocations.promises import Promise
 from allocations.services.planning import END, MOVE
-from cluster.models import Pool
+from cluster.models import Device, Pool
 from common.templatetags.bitgoeul import moment, state_label
 
 PREFIX = "plan-"
@@ -169,6 +169,43 @@ class InventoryForm(forms.Form):
         ]
         if not differs:
             del self.fields["accept_difference"]
+
+
+class XidForm(forms.Form):
+    """A site's own rule for an XID."""
+
+    level = forms.ChoiceField(
+        label=_("Health that the GPU gets"),
+        choices=Device.Health.choices,
+        help_text=_("Drain: no new reservations. Fail: it is replaced at once where it is not handed over yet."),
+    )
+    tell_partner = forms.BooleanField(label=_("Tell the partner who holds the GPU"), required=False)
+    repeat_count = forms.IntegerField(
+        label=_("Repeats"),
+        min_value=1,
+        max_value=1000,
+        required=False,
+        help_text=_("So many of this XID on one GPU put it on drain at least. Leave both empty for no such rule."),
+    )
+    repeat_days = forms.IntegerField(label=_("Within days"), min_value=1, max_value=365, required=False)
+    note = forms.CharField(
+        label=_("Meaning"),
+        max_length=200,
+        required=False,
+        help_text=_("What it means here, for staff and partners. Leave it empty for the built-in words."),
+    )
+    reason = forms.CharField(label=_("Reason"), max_length=200, help_text=_("Stands in the audit log."))
+
+
+class ShareForm(forms.Form):
+    """Whether organisations share a pool's nodes, and why."""
+
+    shared = forms.BooleanField(
+        label=_("Organisations may share a node of this pool"),
+        required=False,
+        help_text=_("Otherwise a node is lent to one organisation at a time. A shared kernel is a shared fate."),
+    )
+    reason = forms.CharField(label=_("Reason"), max_length=200, help_text=_("Stands in the audit log."))
 
 
 class ConfirmForm(forms.Form):

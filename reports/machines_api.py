@@ -14,6 +14,7 @@ from cluster.api import DeviceViewSet, NodeViewSet, said_in
 from cluster.models import MaintenanceWindow, Node
 from cluster.serializers import ReasonSerializer
 from common.api import ReadViewSet
+from reports.health_api import InspectionSerializer
 from reports.serializers import (
     AnnounceSerializer,
     DrainSerializer,
@@ -73,6 +74,12 @@ class OperatedDevices(DeviceViewSet):
     def retire(self, request: Request, public_id: str) -> Response:
         """Out of the house."""
         return self._do(operating.retire_device, PlanSerializer)
+
+    @extend_schema(responses=InspectionSerializer(many=True))
+    @action(detail=True)
+    def inspections(self, request: Request, public_id: str) -> Response:
+        """The newest hundred checks between reservations: weekly ones, and those on leaving quarantine."""
+        return Response(InspectionSerializer(self.get_object().inspections.all()[:100], many=True).data)
 
     def _do(self, verb: Any, shape: Any) -> Response:
         device = self.get_object()

@@ -1,1 +1,1 @@
-"""The fault campaign: leases on simulated nodes while processes are killed and devices fail, and what an observer saw."""
+"""The fault campaign: leases on simulated nodes while processes die and devices fail, and what an observer saw."""

@@ -1,4 +1,4 @@
-"""What befalls the machines: processes killed or frozen, lines cut, devices struck; and all of it taken back in time."""
+"""What befalls the machines: processes killed or frozen, lines cut, devices struck; all of it is taken back in time."""
 
 import random
 import signal
@@ -19,7 +19,19 @@ CONDITIONS = (
     *("nvlink_down", "nvlink_errors", "recovery_action", "zombie_mem", "stuck_process"),
 )
 CALLS = ("nvml_hang", "nvml_slow", "nvml_error", "missing_symbol", "lib_rm_mismatch")
-KILLED = ("web", "worker", "beat", "postgres", "valkey", "agent", "agent", "keeper", "keeper", "sampler", "agent worker")
+KILLED = (
+    "web",
+    "worker",
+    "beat",
+    "postgres",
+    "valkey",
+    "agent",
+    "agent",
+    "keeper",
+    "keeper",
+    "sampler",
+    "agent worker",
+)
 FROZEN = ("sampler", "agent worker")
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "recovery_action": {"code": 1},
@@ -44,7 +56,7 @@ class Struck:
 
 @dataclass
 class Chaos:
-    """`strike` does the next thing of a shuffled deck, so that everything comes in turn; `mend` takes back what is due."""
+    """`strike` does the next thing of a shuffled deck: each comes in turn. `mend` takes back what is due."""
 
     machines: Machines
     chance: random.Random

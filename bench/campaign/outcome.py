@@ -66,18 +66,28 @@ def unsettled(machines: Machines) -> list[str]:
     """What is not yet as in quiet times: leases, devices, nodes, and leases that a node still holds open."""
     from cluster.models import Device, Node
 
-    found = [f"{device} {device.state}" for device in Device.objects.exclude(state="available").select_related("node")]
+    devices = Device.objects.exclude(state="available").select_related("node")
+    found = [f"{device} {device.state}: {_last_failure(device)}" for device in devices]
     found += [f"{node} {node.state}" for node in Node.objects.exclude(state="ready")]
     for node in machines.nodes.values():
         found += [f"{node.name} holds {lease.lease} {lease.phase}" for lease in node.journal.open_leases()]
     return found
 
 
+def _last_failure(device: Any) -> str:
+    """Which checks the device failed last, between reservations."""
+    last = device.inspections.first()
+    failing = [f"{check['code']} {check['observed']}" for check in last.checks if not check["passed"]] if last else []
+    return f"{device.state_reason}; {', '.join(failing) or 'no failed check'} {last.at if last else ''}"
+
+
 def lifecycles(keys: list[int]) -> dict[str, int]:
     """How many leases ended how."""
     from allocations.models import Lease
 
-    return dict(Counter(str(reason) for reason in Lease.objects.filter(pk__in=keys).values_list("end_reason", flat=True)))
+    return dict(
+        Counter(str(reason) for reason in Lease.objects.filter(pk__in=keys).values_list("end_reason", flat=True))
+    )
 
 
 def past_end(seen: Seen) -> dict[str, float]:

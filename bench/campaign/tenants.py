@@ -18,7 +18,7 @@ from simulator.state import process_start_ticks
 JOB_MIB = 20_000
 SHORTEST_JOB_SECONDS = 3.0
 STUBBORN, EARLY, CANCELLED = 0.25, 0.25, 0.05
-"""Shares of jobs that ignore SIGTERM, of leases given back before their end, and of leases given up before the start."""
+"""Shares: jobs that ignore SIGTERM, leases given back before their end, leases given up before the start."""
 
 
 @dataclass
@@ -60,7 +60,9 @@ class Tenants:
         end = start + timedelta(seconds=self._chance.uniform(20, 45))
         count = self._chance.choice((1, 1, 2))
         try:
-            with transaction.atomic():  # the rule of ten minutes is for people; nothing else of the service is passed by
+            with (
+                transaction.atomic()
+            ):  # the rule of ten minutes is for people; nothing else of the service is passed by
                 lease = book(
                     actor=user,
                     allocation=allocation,
@@ -110,9 +112,7 @@ class Tenants:
         stubborn = self._chance.random() < STUBBORN
         script = ("trap '' TERM HUP INT; " if stubborn else "") + "exec sleep 3600"
         marks = {"BITGOEUL_LEASE": lease, "BITGOEUL_NODE": node.journal.fact("node") or ""}
-        job = subprocess.Popen(
-            ["sh", "-c", script], env={"PATH": os.environ["PATH"], **marks}, start_new_session=True
-        )
+        job = subprocess.Popen(["sh", "-c", script], env={"PATH": os.environ["PATH"], **marks}, start_new_session=True)
         self.jobs.append(job)
         held = node.journal.lease(lease)
         if held is None or held.phase != "granted":  # the door was shut meanwhile: nobody would have come in

@@ -15,6 +15,7 @@ from common.permissions import require
 
 LEVELS = [choice.value for choice in Device.Health]  # from well to broken
 REPEATED = "drain"
+HIGHEST = 9_999  # far above any that a driver reports
 FIELDS = ("level", "tell_partner", "repeat_count", "repeat_days", "note")
 
 
@@ -45,9 +46,19 @@ def change(
     repeat_count: int | None,
     repeat_days: int | None,
     note: str = "",
+    reason: str,
 ) -> XidPolicy:
-    """A site's own rule for an XID, over an earlier one or the built-in one. Operators only; for events from now on."""
+    """A site's own rule for an XID, over an earlier one or the built-in one. Operators only; for events from now on.
+
+    `note` is what the XID means here, in place of the built-in words; `reason` goes into the audit log.
+    """
     require(actor, may_run_nodes)
+    if not 0 < xid <= HIGHEST:
+        raise RuleBroken(
+            _("There is no XID %(number)s.") % {"number": xid},
+            code="no_such_xid",
+            remedy=_("Choose a number from 1 to %(highest)s.") % {"highest": HIGHEST},
+        )
     if (repeat_count is None) != (repeat_days is None):
         raise RuleBroken(
             _("Repeats need both numbers: how many, and within how many days."),
@@ -55,21 +66,23 @@ def change(
             remedy=_("Fill in both, or leave both empty."),
             field="repeat_days" if repeat_days is None else "repeat_count",
         )
-    row = XidPolicy.objects.select_for_update().filter(xid=xid).first() or XidPolicy(xid=xid)
     before = rule_for(xid)
+    row, is_new = XidPolicy.objects.select_for_update().get_or_create(xid=xid, defaults={"level": level})
+    noted = "" if is_new else row.note
     for name, value in zip(FIELDS, (level, tell_partner, repeat_count, repeat_days, note), strict=True):
         setattr(row, name, value)
     row.save()
-    changes = {name: [getattr(before, name, ""), getattr(row, name)] for name in FIELDS}
-    record(actor=actor, verb="xid_policy.change", target=row, changes={"xid": xid, **changes})
+    changes = {name: [getattr(before, name, noted), getattr(row, name)] for name in FIELDS}
+    record(actor=actor, verb="xid_policy.change", target=row, changes={"xid": xid, **changes, "reason": reason})
     return row
 
 
 @transaction.atomic
-def forget(*, actor: Any, policy: XidPolicy) -> None:
+def forget(*, actor: Any, policy: XidPolicy, reason: str) -> None:
     """Back to the built-in rule. Operators only."""
     require(actor, may_run_nodes)
-    record(actor=actor, verb="xid_policy.forget", target=policy, changes={"xid": policy.xid, "level": policy.level})
+    changes = {"xid": policy.xid, "level": policy.level, "reason": reason}
+    record(actor=actor, verb="xid_policy.forget", target=policy, changes=changes)
     policy.delete()
 
 

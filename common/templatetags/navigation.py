@@ -27,6 +27,8 @@ STAFF = (
     ("allocations:allocations", _("Allocations")),
     ("allocations:leases", _("Reservations")),
     ("reports:nodes", _("Nodes")),
+    ("reports:pools", _("Pools")),
+    ("reports:health", _("Health")),
 )
 AUDIT = (("audit:events", _("Audit")),)
 ADMINISTRATOR = (("accounts:people", _("People")),)

@@ -35,7 +35,9 @@ WORDS: dict[str, Any] = {
     "nvml_stalled": gettext_lazy("The driver does not answer for this GPU: %(call)s hangs."),
     "nvml_answers_again": gettext_lazy("The driver answers again after %(seconds)s seconds."),
     "sampler_replaced": gettext_lazy("The sampler was replaced: %(call)s hung for %(seconds)s seconds."),
-    "part_restarted": gettext_lazy("The agent's part “%(part)s” was started again: %(why)s."),
+    "part_restarted": gettext_lazy(
+        "The agent's part “%(part)s” was started again (times since it was last heard: %(times)s): %(why)s."
+    ),
     "clock_skew": gettext_lazy("The node's clock is %(seconds)s seconds off the portal's."),
     "clock_right_again": gettext_lazy("The node's clock is right again."),
     "lost": gettext_lazy("The GPU no longer answers: %(reason)s."),
@@ -56,9 +58,10 @@ def event_words(event: Any) -> str:
     if event.kind == "xid":
         number = detail.get("xid")
         rule = DEFAULTS.get(number) if isinstance(number, int) else None
-        if rule is None:
+        meaning = getattr(event, "own_meaning", "") or (rule.meaning if rule else "")
+        if not meaning:
             return _("XID %(number)s") % {"number": number}
-        return _("XID %(number)s: %(meaning)s") % {"number": number, "meaning": rule.meaning}
+        return _("XID %(number)s: %(meaning)s") % {"number": number, "meaning": meaning}
     if event.kind in WORDS:
         said = {key: moment(_at(value)) if key in ("from", "until") else value for key, value in detail.items()}
         return str(WORDS[event.kind]) % _Figures({key: "–" if value is None else value for key, value in said.items()})
@@ -67,6 +70,21 @@ def event_words(event: Any) -> str:
 
 def _at(value: Any) -> datetime | None:
     return datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else None
+
+
+TROUBLES: dict[str, Any] = {
+    "clock_skew": gettext_lazy("its clock is off the portal's"),
+    "silent_devices": gettext_lazy("GPUs do not answer"),
+    "samples_dropped": gettext_lazy("measurements were dropped"),
+    "parts_restarted": gettext_lazy("parts were started again"),
+    "kernel_log": gettext_lazy("the kernel log may not be read"),
+}
+
+
+@register.filter
+def trouble_words(codes: list[str]) -> str:
+    """What is wrong with an agent, in words."""
+    return ", ".join(str(TROUBLES[code]) for code in codes)
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ def address_of(route: Route, world: dict[str, Any]) -> str:
         "pk": "1",
         "token": "no-such-token",
         "key": "none",
+        "xid": "48",
         "format": "json",
     }
     return reverse(route.name, kwargs={name: values[name] for name in route.parameters})

@@ -30,7 +30,7 @@ def tell(speaker: Speaker, *xids: int, ago: float = 0.0) -> Device:
 def own_rule(cast: Cast, **changes: Any) -> XidPolicy:
     """An operator's rule for XID 13."""
     rule = {"xid": 13, "level": "drain", "tell_partner": False, "repeat_count": None, "repeat_days": None, "note": ""}
-    return policies.change(actor=cast.operator, **{**rule, **changes})
+    return policies.change(actor=cast.operator, **{**rule, "reason": "as we see it", **changes})
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_an_operators_rule_goes_before_the_built_in_one(speaker: Speaker, cast: 
     assert tell(speaker, 13).health == "drain"
     changes = AuditEvent.objects.get(verb="xid_policy.change").changes
     assert changes["xid"] == 13 and changes["level"] == ["ok", "drain"]
-    policies.forget(actor=cast.operator, policy=policy)
+    policies.forget(actor=cast.operator, policy=policy, reason="it was too strict")
     assert policies.rule_for(13) == DEFAULTS[13] and AuditEvent.objects.filter(verb="xid_policy.forget").exists()
 
 
@@ -75,4 +75,5 @@ def test_half_a_rule_about_repeats_is_refused(cast: Cast) -> None:
 def test_only_operators_change_the_rules(cast: Cast) -> None:
     for person in (cast.officer, cast.auditor, cast.owner):
         with pytest.raises(Forbidden):
-            policies.change(actor=person, xid=13, level="ok", tell_partner=True, repeat_count=None, repeat_days=None)
+            none = {"repeat_count": None, "repeat_days": None}
+            policies.change(actor=person, xid=13, level="ok", tell_partner=True, **none, reason="mine")

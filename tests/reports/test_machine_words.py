@@ -25,13 +25,20 @@ def in_english() -> Iterator[None]:
         yield
 
 
+def _texts(value: ast.AST) -> list[str]:
+    """A plain word, or those of `a if … else b`."""
+    if isinstance(value, ast.IfExp):
+        return [*_texts(value.body), *_texts(value.orelse)]
+    return [value.value] if isinstance(value, ast.Constant) and isinstance(value.value, str) else []
+
+
 def kinds() -> set[str]:
-    """Event kinds as the agent and the machines' services write them: `kind=` and `"kind":` with a plain word."""
+    """Event kinds as the agent and the machines' services write them: `kind=`, `"kind":` and `kind = a if … else b`."""
     found: set[str] = set()
     for folder in FOLDERS:
         for file in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text())):
-                pairs = []
+                pairs: list[tuple[object, ast.AST]] = []
                 if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
                     *("create", "DeviceEvent"),
                 ):
@@ -42,16 +49,14 @@ def kinds() -> set[str]:
                     pairs = [
                         (getattr(key, "value", None), value) for key, value in zip(node.keys, node.values, strict=True)
                     ]
-                found |= {
-                    value.value
-                    for name, value in pairs
-                    if name == "kind" and isinstance(value, ast.Constant) and isinstance(value.value, str)
-                }
+                if isinstance(node, ast.Assign):
+                    pairs = [(getattr(target, "id", None), node.value) for target in node.targets]
+                found |= {word for name, value in pairs if name == "kind" for word in _texts(value)}
     return found - {"revoked"}
 
 
 def test_every_kind_has_its_sentence() -> None:
-    assert {"nvml_stalled", "samples_dropped", "part_restarted", "no_inventory", "new_boot"} <= kinds()
+    assert {"nvml_stalled", "samples_dropped", "part_restarted", "no_inventory", "new_boot", "clock_skew"} <= kinds()
     assert kinds() - {"xid"} <= {*PLAIN, *WORDS}
 
 
