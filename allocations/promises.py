@@ -43,6 +43,12 @@ class Promise:
         }
 
 
+def devices_in_work(device_ids: Iterable[int]) -> set[int]:
+    """Those that a begun lease has not given back: it decides when they are clean, no report of the node's does."""
+    rows = Placement.objects.filter(device_id__in=list(device_ids), released=False).exclude(lease__state="scheduled")
+    return set(rows.values_list("device_id", flat=True))
+
+
 def promises_on(
     device_ids: Iterable[int], *, since: datetime | None = None, until: datetime | None = None
 ) -> list[Promise]:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("demo_start", "page_queries", "booking_race", "lease_lag", "sampler_cost")
+NAMES = ("demo_start", "page_queries", "booking_race", "lease_lag", "lease_crowd", "sampler_cost", "faults")
 
 
 def main() -> int:

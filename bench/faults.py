@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from bench.campaign import outcome
@@ -194,12 +195,14 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--book-every", type=float, default=1.0, metavar="S", help="seconds between bookings")
     parser.add_argument("--strike-every", type=float, default=4.0, metavar="S", help="seconds between faults")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--results", type=Path, metavar="DIR", help="where the figures are kept (bench/results)")
     return parser.parse_args(words)
 
 
 def main(words: list[str] | None = None) -> int:
     """Run, print the table and the figures; 1 where a bound was not kept."""
-    found = measure(parse(words))
+    given = parse(words)
+    found = measure(given)
     print(outcome.rows(found), file=sys.stderr)
     size = {name: found[name] for name in ("leases", "nodes", "devices", "seconds")}
     for name, unit in (
@@ -209,7 +212,7 @@ def main(words: list[str] | None = None) -> int:
         ("batches lost", "batches"),
         ("leases not converged", "leases"),
     ):
-        report(f"faults.{name.split(',')[0].replace(' ', '_')}", found[name], unit, **size)
+        report(f"faults.{name.split(',')[0].replace(' ', '_')}", found[name], unit, folder=given.results, **size)
     return int(not is_kept(found))
 
 

@@ -9,13 +9,14 @@ from typing import Any
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
-def report(name: str, value: float | int, unit: str, **detail: Any) -> None:
-    """Print `{"name", "value", "unit", "detail"}` and keep it with the day and the machine's kind."""
+def report(name: str, value: float | int, unit: str, *, folder: Path | None = None, **detail: Any) -> None:
+    """Print `{"name", "value", "unit", "detail"}` and keep it in `folder` with the day and the machine's kind."""
     line = json.dumps({"name": name, "value": value, "unit": unit, "detail": detail}, ensure_ascii=False)
     print(line, flush=True)
-    RESULTS.mkdir(exist_ok=True)
+    folder = folder or RESULTS
+    folder.mkdir(exist_ok=True)
     stamp = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "python": platform.python_version()}
-    with (RESULTS / f"{name.split('.')[0]}.json").open("a") as file:
+    with (folder / f"{name.split('.')[0]}.json").open("a") as file:
         file.write(json.dumps({**json.loads(line), **stamp}, ensure_ascii=False) + "\n")
 
 

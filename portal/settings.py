@@ -297,6 +297,7 @@ CELERY_BEAT_SCHEDULE = {
 # --- wiring between floors that may not import each other ---------------------------------------------------------
 GPU_CLASS_CHOICES = "cluster.selectors.gpu_class_choices"  # partners asks; cluster answers
 COMMITTED_FIGURES = "proposals.selectors.committed"  # partners asks; what counts against an agreement
+DEVICES_IN_WORK = "allocations.promises.devices_in_work"  # cluster asks; a lease decides when its devices are clean
 COMMAND_FINISHED_TASK = "allocations.reconcile_lease"  # cluster tells; allocations acts
 
 LOGGING = {

@@ -3,12 +3,14 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from audit.services import record
 from cluster.lifecycle import NODE
-from cluster.models import Device, DeviceEvent, GpuClass, Node, NodeCommand
+from cluster.models import Device, DeviceEvent, GpuClass, Node
 from cluster.selectors import GONE, checked_before
 from cluster.services import devices as device_verbs
 from cluster.services.devices import XID_MARK
@@ -47,9 +49,9 @@ def confirm_idle(*, node: Node, checks: list[dict[str, Any]]) -> None:
     """Devices in `cleaning` that no lease works on and that the node found empty and healthy become available."""
     keep_inspections(node=node, checks=checks)
     passed = {check["uuid"] for check in checks if check.get("passed")}
-    waiting = Device.objects.filter(node=node, state="cleaning", uuid__in=passed)
-    busy = _uuids_in_work(node)
-    ids = [device.pk for device in waiting if device.uuid not in busy]
+    waiting = list(Device.objects.filter(node=node, state="cleaning", uuid__in=passed).values_list("pk", flat=True))
+    busy = import_string(settings.DEVICES_IN_WORK)(waiting) if waiting else set()
+    ids = [pk for pk in waiting if pk not in busy]
     actor = SystemActor(f"node {node.name}")
     if ids:
         device_verbs.confirm_clean(actor=actor, devices=ids, reason="clean report")
@@ -204,13 +206,3 @@ def _note_faults(node: Node, faults: list[dict[str, Any]], known: dict[str, Devi
         DeviceEvent(node=node, device=known.get(str(fault.get("uuid"))), kind="no_inventory", detail=fault, at=now)
         for fault in faults
     )
-
-
-def _uuids_in_work(node: Node) -> set[str]:
-    """Devices whose newest command is anything but a finished return: their lease decides about them, no report."""
-    newest: dict[str, bool] = {}
-    commands = NodeCommand.objects.filter(node=node).order_by("-id").values_list("verb", "state", "payload")
-    for verb, state, payload in commands[:1_000]:
-        for uuid in payload.get("device_uuids", []):
-            newest.setdefault(uuid, (verb, state) != (NodeCommand.Verb.RECLAIM, "done"))
-    return {uuid for uuid, busy in newest.items() if busy}

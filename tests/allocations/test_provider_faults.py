@@ -8,10 +8,10 @@ import pytest
 
 from allocations import selectors
 from allocations.models import Lease, LedgerEntry
-from allocations.services import incidents
+from allocations.services import ending, incidents, operating
 from allocations.services.replacing import MOST_REPLACEMENTS
 from cluster.models import Device, DeviceEvent
-from cluster.services import devices
+from cluster.services import devices, inventory
 from common.actors import SEED
 from notifications.models import Notification
 from tests.allocations.conftest import Stage
@@ -151,3 +151,29 @@ def test_with_nothing_to_stand_in_the_lease_fails_and_costs_nothing(stage: Stage
     no_spares(lease)
     fail_one(lease)
     assert lease.state == "failed" and selectors.balance(stage.allocation).held == 0
+
+
+def clean_report(device: Device) -> str:
+    """The node finds the device empty and well; the device's state after that."""
+    check = {"uuid": device.uuid, "passed": True, "checks": [], "reading": None}
+    inventory.confirm_idle(node=device.node, checks=[check])
+    device.refresh_from_db()
+    return device.state
+
+
+def test_a_device_that_failed_a_lease_is_lent_again_once_people_brought_it_back(stage: Stage) -> None:
+    lease = go(stage.book(2), stage.now + timedelta(minutes=55))
+    bad = fail_one(lease)
+    operating.return_device(actor=stage.cast.operator, device=bad, reason="reseated")
+    assert clean_report(bad) == "available"
+
+
+def test_a_lease_that_has_a_device_decides_when_it_is_clean(stage: Stage) -> None:
+    lease = started(stage)
+    device = open_devices(lease)[0]
+    ending.release(actor=stage.cast.owner, lease=lease)
+    go(lease, lease.starts_at + timedelta(minutes=20))
+    answer(lease, "revoke")
+    go(lease, lease.starts_at + timedelta(minutes=21))
+    device.refresh_from_db()
+    assert device.state == "cleaning" and clean_report(device) == "cleaning"
