@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from agent.options import boot_id
 from agent.portal_client import PortalClient, PortalError, pack
 
 log = logging.getLogger(__name__)
+SEQUENCE = "sample_sequence"
 FLUSH_BATCHES = 60  # a round: after an outage the backlog goes out in slices, the newest look is not late for it
 
 
@@ -23,18 +25,34 @@ class Spool:
     def __init__(self, folder: Path, journal: Journal, limit: int) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder, self._journal, self._limit = folder, journal, limit
+        self._catch_up()
 
     def put(self, samples: list[dict[str, Any]]) -> int:
-        """Keep a batch; its sequence, which never repeats and never goes back on this node."""
-        sequence = self._journal.count_up("sample_sequence")
+        """Keep a batch; its sequence, which never repeats and never goes back on this node.
+
+        The number counts once the batch is on the disk: a kill in between leaves no number without a batch, which the
+        portal would have to take for a loss.
+        """
+        sequence = int(self._journal.fact(SEQUENCE) or 0) + 1
         path = self._folder / f"{sequence:012d}.json.gz"
         draft = path.with_suffix(".new")
-        draft.write_bytes(pack({"boot_id": boot_id(), "sequence": sequence, "samples": samples}))
+        with draft.open("wb") as file:
+            file.write(pack({"boot_id": boot_id(), "sequence": sequence, "samples": samples}))
+            file.flush()
+            os.fsync(file.fileno())  # the journal's number survives a power cut: its batch shall, too
         draft.replace(path)
+        self._journal.count_up(SEQUENCE)
         waiting = self.waiting()
         for old in waiting[: max(0, len(waiting) - self._limit)]:
             self._drop(old)
         return sequence
+
+    def _catch_up(self) -> None:
+        """A batch that was kept and not counted: counted now, before anything is sent or its number is given again."""
+        newest = max((int(path.name.split(".")[0]) for path in self.waiting()), default=0)
+        behind = newest - int(self._journal.fact(SEQUENCE) or 0)
+        if behind > 0:
+            self._journal.count_up(SEQUENCE, behind)
 
     def waiting(self) -> list[Path]:
         """What has not gone out yet."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,25 @@ import pytest
 from agent.journal import Journal
 from agent.portal_client import PortalClient, PortalError
 from agent.spool import Spool
+from tests.simulator.nodes import ROOT
 
 NOBODY = "http://127.0.0.1:9"
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from agent.journal import Journal
+from agent.spool import Spool
+from tests.simulator.nodes import ROOT
+
+
+class Mortal(Journal):
+    def count_up(self, name, by=1):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+folder = Path(sys.argv[1])
+Spool(folder / "spool", Mortal(folder / "state"), limit=9).put([{"uuid": "GPU-a", "at": 1.0}])
+"""
 
 
 def test_batches_wait_in_order_and_the_oldest_give_way(tmp_path: Path) -> None:
@@ -33,3 +53,14 @@ def test_the_sequence_goes_on_after_a_restart(tmp_path: Path) -> None:
     for expected in (1, 2):
         journal = Journal(tmp_path / "state")
         assert Spool(tmp_path / "spool", journal, limit=3).put([]) == expected
+
+
+def test_a_kill_between_the_batch_and_its_number_loses_neither(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "state")
+    assert Spool(tmp_path / "spool", journal, limit=9).put([]) == 1
+    died = subprocess.run([sys.executable, "-c", DIES, str(tmp_path)], cwd=ROOT, check=False)
+    assert died.returncode == -signal.SIGKILL
+    again = Spool(tmp_path / "spool", journal, limit=9)
+    assert [path.name[:12] for path in again.waiting()] == ["000000000001", "000000000002"]
+    again.waiting()[1].unlink()  # sent: its number must not be given to another
+    assert (journal.fact("sample_sequence"), again.put([])) == ("2", 3)
