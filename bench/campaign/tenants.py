@@ -41,6 +41,7 @@ class Tenants:
             user, agreement = make_partner(f"bench-{name}", [gpu_class])
             self._partners.append((user, make_allocation(agreement, pool, gpus, f"bench-{name}")))
         self.booked: list[int] = []
+        self.last_end = 0.0
         self._plans: list[Booked] = []
         self._tried: set[tuple[str, str]] = set()
         self.jobs: list[subprocess.Popen[bytes]] = []
@@ -76,6 +77,7 @@ class Tenants:
             self.refused[error.code] += 1
             return
         self.booked.append(lease.pk)
+        self.last_end = max(self.last_end, end.timestamp())
         self._plan(lease.pk, user, start.timestamp(), end.timestamp())
 
     def _plan(self, key: int, user: Any, start: float, end: float) -> None:

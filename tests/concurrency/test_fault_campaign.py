@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench import faults
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,8 +22,22 @@ KEPT = {
 }
 
 
+@pytest.mark.timeout(480)
 def test_leases_come_through_kills_and_faults(tmp_path: Path) -> None:
-    given = ["--nodes", "2", "--devices", "2", "--leases", "6", "--book-every", "2", "--strike-every", "2"]
+    given = [
+        "--nodes",
+        "2",
+        "--devices",
+        "2",
+        "--leases",
+        "6",
+        "--book-every",
+        "2",
+        "--strike-every",
+        "2",
+        "--calm",
+        "150",
+    ]
     variables = {name: value for name, value in os.environ.items() if name not in SERVERS}
     done = subprocess.run(
         [sys.executable, "-m", "bench.faults", *given, "--results", str(tmp_path)],
