@@ -182,7 +182,7 @@ def figures(campaign: Campaign, lasted: float, settled: float | None) -> dict[st
 
 def is_kept(found: dict[str, Any]) -> bool:
     """Whether every bound is kept."""
-    zeros = ("overlaps of access", "overlaps of promises", "batches lost", "leases not converged")
+    zeros = ("overlaps of access", "overlaps of promises", "batches lost", "leases not converged", "unsettled")
     return not any(found[name] for name in zeros) and found["past the hard end p99, s"] <= PAST_END_BOUND
 
 

@@ -23,7 +23,7 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         label=_("Reason"),
         max_length=200,
-        help_text=_("Stands in the audit log; partners whose reservation is ended read it."),
+        help_text=_("Stands in the audit log; partners whose reservation is moved or ended read it."),
     )
 
 

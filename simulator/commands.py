@@ -66,6 +66,7 @@ def serve(path: Path, profile: str, name: str, seed: int, count: int | None, wit
     # The kernel's records count from the machine's own start: a reader turns them back into moments by that clock.
     node.state.view.header.boot_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     node.resume()
+    kernel_log.path_of(path).touch()  # a log is there from boot, before anything is written to it
     print(f"simulator: serving {node.device_count} x {node.profile.name} as {name}, state {path}", flush=True)
     while not stop.wait(1.0 - time.time() % 1.0):
         node.tick()

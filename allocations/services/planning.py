@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from allocations.models import Lease
 from allocations.promises import Promise, promises_on
 from allocations.selectors import free_devices
-from allocations.services import ending, placing, replacing
+from allocations.services import ending, placing, replacing, telling
 from allocations.services.placing import LostRace
 from audit import services as audit
 from cluster.models import Device
@@ -190,6 +190,7 @@ def _move(actor: Any, promise: Promise, devices: list[Device], reason: str) -> N
     ending.reopen_windows({row.node_id for row in promise.placements})
     changes = {"devices": swaps, "reason": reason}
     audit.record(actor=actor, verb="lease.replace_devices", target=lease, changes=changes)
+    telling.tell_partner(lease, "lease_replanned", count=len(devices), why=reason)
 
 
 def in_one_transaction(verb: Callable[[], T]) -> T:

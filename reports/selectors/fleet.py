@@ -28,7 +28,10 @@ SOON = timedelta(days=2)
 
 @dataclass(frozen=True)
 class DeviceCounts:
-    """Devices by what matters to an operator. `held` and `ill` overlap the rest; the others add up to `total`."""
+    """Devices by what matters to an operator. `ill` overlaps the rest; the others add up to `total`.
+
+    What waits for an operator's confirmation is not free yet: it counts as turning.
+    """
 
     total: int
     in_use: int
@@ -103,8 +106,11 @@ def device_counts(now: datetime) -> DeviceCounts:
     row = Device.objects.exclude(state__in=GONE_STATES).aggregate(
         total=Count("pk"),
         in_use=Count("pk", filter=Q(state="in_use")),
-        free=Count("pk", filter=Q(state="available")),
-        turning=Count("pk", filter=Q(state__in=("preparing", "cleaning"))),
+        free=Count("pk", filter=Q(state="available", awaiting_confirmation=False)),
+        turning=Count(
+            "pk",
+            filter=Q(state__in=("preparing", "cleaning")) | Q(state="available", awaiting_confirmation=True),
+        ),
         offline=Count("pk", filter=Q(state="offline")),
         quarantined=Count("pk", filter=Q(state__in=("quarantined", "rma"))),
         ill=Count("pk", filter=Q(health__in=ILL_HEALTH) | Q(state__in=ILL_STATES)),
@@ -235,11 +241,12 @@ def node_row(cells: list[Cell]) -> NodeRow:
 def _counts(devices: list[Device]) -> DeviceCounts:
     """The same figures as `device_counts`, of rows already fetched."""
     states = Counter(device.state for device in devices)
+    unconfirmed = sum(device.state == "available" and device.awaiting_confirmation for device in devices)
     return DeviceCounts(
         total=len(devices),
         in_use=states["in_use"],
-        free=states["available"],
-        turning=states["preparing"] + states["cleaning"],
+        free=states["available"] - unconfirmed,
+        turning=states["preparing"] + states["cleaning"] + unconfirmed,
         offline=states["offline"],
         quarantined=states["quarantined"] + states["rma"],
         ill=sum(is_ill(device) for device in devices),

@@ -184,6 +184,8 @@ def test_draining_with_a_plan_moves_the_booked_ones(stage: Stage) -> None:
     plan = {booked.public_id: "move"}
     operating.drain_node(actor=stage.cast.operator, node=stage.small, reason="fans", plan=plan)
     assert {device.node_id for device in devices_of(booked)} == {stage.big.pk}
+    told = Notification.objects.get(event="lease_replanned")
+    assert told.recipient == booked.booked_by and "fans" in told.body and "4" in told.body
 
 
 def test_maintenance_waits_for_what_runs_or_ends_it_as_planned(stage: Stage) -> None:

@@ -19,6 +19,7 @@ KEPT = {
     "past the hard end p99, s": 0.4,
     "batches lost": 0,
     "leases not converged": 0,
+    "unsettled": [],
 }
 
 
@@ -53,5 +54,6 @@ def test_leases_come_through_kills_and_faults(tmp_path: Path) -> None:
 
 def test_each_bound_that_is_broken_fails_the_campaign() -> None:
     assert faults.is_kept(KEPT)
-    for name, value in KEPT.items():
-        assert not faults.is_kept({**KEPT, name: value + faults.PAST_END_BOUND}), name
+    for name in KEPT:
+        broken = ["gpu-01/0 cleaning"] if name == "unsettled" else faults.PAST_END_BOUND + 0.1
+        assert not faults.is_kept({**KEPT, name: broken}), name

@@ -11,7 +11,7 @@ from django.utils import timezone
 from allocations.models import Lease
 from audit.models import AuditEvent
 from cluster.models import Device, DeviceEvent, Node, NodeCommand
-from reports.selectors.fleet import fleet, held_seconds, level_of
+from reports.selectors.fleet import device_counts, fleet, held_seconds, level_of
 from telemetry.models import DeviceMinute, Sample
 from tests.factories import AllocationFactory, Cast, LeaseFactory, PoolFactory, make_cast, make_node
 from tests.factories.allocations import PlacementFactory
@@ -230,3 +230,11 @@ def test_machine_pages_cost_the_same_with_one_row_and_with_fifty(cast: Cast) -> 
     for url, few, many in zip(urls, before, after, strict=True):
         assert len(many) <= MOST_A_PAGE, f"{url}: {len(many)}\n" + "\n".join(many)
         assert abs(len(few) - len(many)) <= 1, f"{url}: {len(few)} -> {len(many)}"
+
+
+def test_a_gpu_that_nobody_confirmed_is_not_free() -> None:
+    node = make_node(PoolFactory(), devices=3)
+    Device.objects.filter(pk=node.devices.order_by("index")[0].pk).update(awaiting_confirmation=True)
+    now = timezone.now()
+    for counts in (device_counts(now), fleet(now).counts):
+        assert (counts.total, counts.free, counts.turning) == (3, 2, 1)

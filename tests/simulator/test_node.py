@@ -9,6 +9,7 @@ import pytest
 from simulator import profiles, workloads
 from simulator.node import DeviceBusy, OutOfMemory, SimNode
 from simulator.state import StateError
+from tests.simulator.nodes import start_node
 
 START = 1_700_000_000.0
 
@@ -142,3 +143,11 @@ def test_every_workload_stays_within_bounds(kind: str) -> None:
         assert 0 <= load.utilisation <= 100
         assert 0 <= load.tensor <= load.sm + 1 <= 101
         assert 0 <= load.power_share <= 1
+
+
+def test_a_served_node_has_a_kernel_log_before_anything_is_written_to_it(tmp_path: Path) -> None:
+    node = start_node(tmp_path, count=1)
+    try:
+        assert Path(node.env["AGENT_KERNEL_LOG"]).read_text() == ""
+    finally:
+        node.stop()
