@@ -27,7 +27,6 @@ STAFF = (
     ("allocations:allocations", _("Allocations")),
     ("allocations:leases", _("Reservations")),
     ("reports:nodes", _("Nodes")),
-    ("reports:pools", _("Pools")),
     ("reports:health", _("Health")),
 )
 AUDIT = (("audit:events", _("Audit")),)
