@@ -16,6 +16,7 @@ from cluster.api import PoolViewSet, said_in
 from cluster.models import Device, Inspection, XidPolicy
 from cluster.serializers import PoolSerializer, ReasonSerializer
 from cluster.services import policies
+from common.web import staff_only
 from reports.selectors.health import RuleRow, xid_rules
 from reports.selectors.offenders import Offender, repeat_offenders
 
@@ -68,18 +69,13 @@ class ShareSerializer(ReasonSerializer):
     shared = serializers.BooleanField()
 
 
-def _staff(request: Request) -> None:
-    if not getattr(request.user, "is_agency", False):
-        raise Http404
-
-
 class XidRules(APIView):
     """The rules in force."""
 
     @extend_schema(responses=XidRuleSerializer(many=True), operation_id="xid_policies_list", tags=["xid-policies"])
     def get(self, request: Request) -> Response:
         """By number. Agency staff only; for everybody else the address does not exist."""
-        _staff(request)
+        staff_only(request.user)
         return Response(XidRuleSerializer([_rule(row) for row in xid_rules()], many=True).data)
 
 
@@ -89,7 +85,7 @@ class XidRule(APIView):
     @extend_schema(responses=XidRuleSerializer, operation_id="xid_policies_retrieve", tags=["xid-policies"])
     def get(self, request: Request, xid: str) -> Response:
         """The rule in force. 404 where there is none: such an XID warns. Agency staff only."""
-        _staff(request)
+        staff_only(request.user)
         for row in xid_rules():
             if row.rule.xid == _number(xid):
                 return Response(XidRuleSerializer(_rule(row)).data)
@@ -98,14 +94,14 @@ class XidRule(APIView):
     @extend_schema(request=ChangeXidSerializer, responses=XidRuleSerializer, tags=["xid-policies"])
     def put(self, request: Request, xid: str) -> Response:
         """A site's own rule, for XIDs from now on. Operators only."""
-        _staff(request)
+        staff_only(request.user)
         row = policies.change(actor=request.user, xid=_number(xid), **said_in(request, ChangeXidSerializer))
         return Response(XidRuleSerializer(_rule(RuleRow(policies.rule_for(row.xid), row))).data)
 
     @extend_schema(request=ReasonSerializer, responses={204: None}, tags=["xid-policies"])
     def delete(self, request: Request, xid: str) -> Response:
         """Back to the built-in rule; 404 where there is none of the site's own. Operators only."""
-        _staff(request)
+        staff_only(request.user)
         own, said = XidPolicy.objects.filter(xid=_number(xid)).first(), said_in(request, ReasonSerializer)
         if own is None:
             raise Http404
@@ -119,7 +115,7 @@ class Offenders(APIView):
     @extend_schema(responses=OffenderSerializer(many=True), operation_id="offenders_list", tags=["fleet"])
     def get(self, request: Request) -> Response:
         """Worst first. Agency staff only."""
-        _staff(request)
+        staff_only(request.user)
         rows = [_offender(row) for row in repeat_offenders(timezone.now())]
         return Response(OffenderSerializer(rows, many=True).data)
 
@@ -132,16 +128,17 @@ class SharedPools(PoolViewSet):
     def share_nodes(self, request: Request, public_id: str) -> Response:
         """May organisations share a node of this pool? Refused while two do. Operators only."""
         pool = self.get_object()
-        _staff(request)
+        staff_only(request.user)
         share_nodes(actor=request.user, pool=pool, **said_in(request, ShareSerializer))
         return Response(PoolSerializer(self.get_object()).data)
 
 
 def _number(text: str) -> int:
     """The XID of an address; 404 in the API's own form for what is none."""
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= policies.HIGHEST):
+    xid = policies.xid_in(text)
+    if xid is None:
         raise Http404
-    return int(text)
+    return xid
 
 
 def _rule(row: RuleRow) -> dict[str, Any]:

@@ -19,9 +19,6 @@ from portal.embedded import EmbeddedServices
 from portal.embedded.process import Child, ChildSpec
 from simulator.node import SimNode
 
-PORTAL_PARTS = ("web", "worker", "beat")
-SERVERS = ("postgres", "valkey")
-
 
 @dataclass
 class NodeUnderTest:

@@ -37,7 +37,6 @@ class Access:
 
     hard_end: float
     devices: tuple[str, ...]
-    first_seen: float
     last_seen: float = 0.0
 
     @property
@@ -102,7 +101,7 @@ class Observer:
             holders: dict[str, set[str]] = {}
             now = time.time()
             for lease, devices, hard_end in _granted(node):
-                access = self.seen.access.setdefault((lease, node.name), Access(hard_end, devices, now))
+                access = self.seen.access.setdefault((lease, node.name), Access(hard_end, devices))
                 access.hard_end, access.last_seen = hard_end, now
                 let_in[lease, node.name] = access
                 for uuid in devices:

@@ -19,6 +19,13 @@ HIGHEST = 9_999  # far above any that a driver reports
 FIELDS = ("level", "tell_partner", "repeat_count", "repeat_days", "note")
 
 
+def xid_in(text: str) -> int | None:
+    """The XID that an address or a query names; None where it names none."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(HIGHEST)) and int(text)):
+        return None
+    return int(text)
+
+
 def rules() -> list[XidRule]:
     """Every rule that is in force, by number."""
     found = {**DEFAULTS, **{row.xid: _of(row) for row in XidPolicy.objects.all()}}
@@ -67,7 +74,7 @@ def change(
             field="repeat_days" if repeat_days is None else "repeat_count",
         )
     before = rule_for(xid)
-    row, is_new = XidPolicy.objects.select_for_update().get_or_create(xid=xid, defaults={"level": level})
+    row, is_new = XidPolicy.objects.select_for_update(no_key=True).get_or_create(xid=xid, defaults={"level": level})
     noted = "" if is_new else row.note
     for name, value in zip(FIELDS, (level, tell_partner, repeat_count, repeat_days, note), strict=True):
         setattr(row, name, value)

@@ -8,16 +8,16 @@ from django.db.models import Count, F, Q, QuerySet
 
 from cluster.models import Device, Node, Pool, XidPolicy
 from cluster.services import policies
+from cluster.services.nodes import SKEW_SECONDS
 from cluster.xids import XidRule
 from reports.selectors.fleet import GONE_STATES, ILL_HEALTH, ILL_STATES, ROWS_SHOWN
 
 QUIET_STATES = ("suspect", "unreachable", "fenced")
-SKEW_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class AgentTrouble:
-    """An agent that is heard and not well: what is wrong, as codes of `reports/_agent_trouble` in machine_words."""
+    """An agent that is heard and not well: what is wrong, as codes of TROUBLES in machine_words."""
 
     node: Node
     codes: list[str]

@@ -37,9 +37,9 @@ class XidRules(StaffMixin, TemplateView):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """`?xid=123` leads to the form of that number: an XID without a rule stands in no row."""
-        wanted = request.GET.get("xid", "")
-        if wanted.isascii() and wanted.isdecimal() and 0 < int(wanted) <= policies.HIGHEST:
-            return HttpResponseRedirect(reverse("reports:xid-change", args=[int(wanted)]))
+        wanted = policies.xid_in(request.GET.get("xid", ""))
+        if wanted is not None:
+            return HttpResponseRedirect(reverse("reports:xid-change", args=[wanted]))
         return super().get(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
