@@ -64,7 +64,7 @@ def _unpadded(digest: bytes) -> str:
 def add_ssh_key(*, actor: User, name: str, public_key: str) -> SshKey:
     """Keep a public key of the actor's."""
     line, fingerprint = parse_public_key(public_key)
-    User.objects.select_for_update().get(pk=actor.pk)
+    User.objects.select_for_update(no_key=True).get(pk=actor.pk)
     if actor.ssh_keys.count() >= MAX_SSH_KEYS:
         raise RuleBroken(_("You already have ten keys."), remedy=_("Remove one first."), code="too_many_keys")
     if actor.ssh_keys.filter(fingerprint=fingerprint).exists():
@@ -86,7 +86,7 @@ def create_api_token(*, actor: User, name: str, days: int) -> tuple[ApiToken, st
     """(row, secret): the secret is shown once and kept only as a hash. `days` 1 to 365."""
     if not 1 <= days <= 365:
         raise RuleBroken(_("A token may live for 1 to 365 days."), field="days", code="token_lifetime")
-    User.objects.select_for_update().get(pk=actor.pk)
+    User.objects.select_for_update(no_key=True).get(pk=actor.pk)
     if ApiToken.objects.filter(user=actor, expiry__gt=timezone.now()).count() >= MAX_API_TOKENS:
         raise RuleBroken(_("You already have twenty tokens."), remedy=_("Revoke one first."), code="too_many_tokens")
     token, secret = ApiToken.objects.create(user=actor, expiry=timedelta(days=days), name=name)
@@ -104,7 +104,7 @@ def revoke_api_token(*, actor: User, token: ApiToken) -> None:
 @transaction.atomic
 def update_profile(*, actor: User, name: str, language: str, time_zone: str) -> User:
     """Change how the portal speaks to the actor."""
-    user = User.objects.select_for_update().get(pk=actor.pk)
+    user = User.objects.select_for_update(no_key=True).get(pk=actor.pk)
     changes: dict[str, Any] = {}
     for attribute, value in (("name", name), ("language", language), ("time_zone", time_zone)):
         if getattr(user, attribute) != value:
@@ -130,7 +130,7 @@ def grant_agency_role(*, actor: Any, user: User, role: str) -> RoleGrant:
 def revoke_agency_role(*, actor: Any, user: User, role: str) -> None:
     """Take an agency role away. The last administrator stays."""
     require(actor, is_administrator)
-    holders = RoleGrant.objects.select_for_update().filter(role=AgencyRole.ADMINISTRATOR)
+    holders = RoleGrant.objects.select_for_update(no_key=True).filter(role=AgencyRole.ADMINISTRATOR)
     if role == AgencyRole.ADMINISTRATOR and holders.exclude(user=user).count() == 0:
         raise RuleBroken(_("The last administrator cannot be removed."), code="last_administrator")
     if RoleGrant.objects.filter(user=user, role=role).delete()[0]:

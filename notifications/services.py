@@ -48,7 +48,7 @@ def send_pending(limit: int = 100) -> int:
     for _turn in range(limit):
         with transaction.atomic():
             mail = (
-                Mail.objects.select_for_update(skip_locked=True)
+                Mail.objects.select_for_update(skip_locked=True, no_key=True)
                 .filter(sent_at=None, attempts__lt=MAX_ATTEMPTS)
                 .order_by("attempts", "id")
                 .first()

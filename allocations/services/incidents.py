@@ -20,7 +20,7 @@ AT_ONCE = 100
 def tell_incidents(now: datetime) -> int:
     """Tell partners of the events that they have not heard of, once a lease and kind; how many were looked at."""
     events = list(
-        DeviceEvent.objects.select_for_update(skip_locked=True, of=("self",))
+        DeviceEvent.objects.select_for_update(skip_locked=True, of=("self",), no_key=True)
         .filter(partner_told=False)
         .select_related("device__node")
         .order_by("id")[:AT_ONCE]

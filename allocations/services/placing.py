@@ -56,7 +56,7 @@ def lock(device_ids: Iterable[int]) -> list[Device]:
     wanted = set(device_ids)
     whole = Q(node__in=Device.objects.filter(pk__in=wanted).values("node"), node__pool__shared_nodes=False)
     rows = (
-        Device.objects.select_for_update(of=("self",))
+        Device.objects.select_for_update(of=("self",), no_key=True)
         .select_related("gpu_class", "node")
         .filter(Q(pk__in=wanted) | whole)
         .order_by("pk")

@@ -35,7 +35,7 @@ def share_nodes(*, actor: Any, pool: Pool, shared: bool, reason: str) -> Pool:
 @transaction.atomic
 def _share_nodes(actor: Any, pool: Pool, shared: bool, reason: str) -> Pool:
     require(actor, may_run_nodes)
-    pool = Pool.objects.select_for_update().get(pk=pool.pk)  # bookings hold it FOR SHARE while they place
+    pool = Pool.objects.select_for_update(no_key=True).get(pk=pool.pk)  # bookings hold it FOR SHARE while they place
     before, pool.shared_nodes = pool.shared_nodes, shared
     pool.save(update_fields=["shared_nodes"])
     Placement.objects.filter(released=False, node__pool=pool).update(shared=shared)

@@ -83,7 +83,9 @@ def revoke(*, actor: Any, certificates: Iterable[SshCertificate], reason: str) -
     The caller has decided that their holders may not get in any more.
     """
     ids = [certificate.pk for certificate in certificates]
-    rows = list(SshCertificate.objects.select_for_update().filter(pk__in=ids, revoked_at=None).order_by("pk"))
+    rows = list(
+        SshCertificate.objects.select_for_update(no_key=True).filter(pk__in=ids, revoked_at=None).order_by("pk")
+    )
     now = timezone.now()
     for row in rows:
         row.revoked_at = now

@@ -34,7 +34,7 @@ def hand_out(node: Node, limit: int = 20) -> list[NodeCommand]:
 @transaction.atomic
 def finish(*, node: Node, command: NodeCommand, generation: int, outcome: str, result: dict[str, Any]) -> NodeCommand:
     """Take a node's answer. A repeat of an answer that was taken changes nothing; WrongState for another generation."""
-    command = NodeCommand.objects.select_for_update().get(pk=command.pk, node=node)
+    command = NodeCommand.objects.select_for_update(no_key=True).get(pk=command.pk, node=node)
     if generation != command.generation:
         raise WrongState("This answer is for another generation of the command.", code="wrong_generation")
     if command.state != COMMAND.initial:
@@ -63,7 +63,9 @@ def finish(*, node: Node, command: NodeCommand, generation: int, outcome: str, r
 def expire_late(now: datetime) -> int:
     """Give up on pending commands whose deadline has passed; how many."""
     rows = list(
-        NodeCommand.objects.select_for_update(skip_locked=True).filter(state="pending", deadline_at__lte=now)[:500]
+        NodeCommand.objects.select_for_update(skip_locked=True, no_key=True).filter(
+            state="pending", deadline_at__lte=now
+        )[:500]
     )
     for command in rows:
         command.state = COMMAND.next(command.state, "expire")
@@ -84,7 +86,7 @@ def expire_late(now: datetime) -> int:
 def take_dead_man(*, node: Node, lease_ref: str, generation: int, at: datetime, killed: int) -> None:
     """The node's own clock ended a lease: note when access was gone. A repeat, or an older story, changes nothing."""
     grants = list(
-        Grant.objects.select_for_update().filter(
+        Grant.objects.select_for_update(no_key=True).filter(
             lease_ref=lease_ref, node=node, revoked_at=None, generation__lte=generation
         )
     )

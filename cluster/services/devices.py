@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -88,6 +89,11 @@ def retire(*, actor: Any, devices: Iterable[int], reason: str) -> list[Device]:
     return _move(actor, devices, "retire", reason)
 
 
+def lock(devices: QuerySet[Device]) -> list[Device]:
+    """These rows, locked in the order of their keys. Whoever locks a node's row, too, does it after its devices."""
+    return list(devices.select_for_update(of=("self",), no_key=True).order_by("pk"))
+
+
 def forgive_xids(rows: Iterable[Device]) -> None:
     """Drop the marks that XIDs left; for an operator's decision or a fresh boot."""
     for device in rows:
@@ -100,7 +106,7 @@ def forgive_xids(rows: Iterable[Device]) -> None:
 
 @transaction.atomic
 def _move(actor: Any, devices: Iterable[int], event: str, reason: str, **changes: Any) -> list[Device]:
-    rows = list(Device.objects.select_for_update().filter(pk__in=list(devices)).order_by("pk"))
+    rows = lock(Device.objects.filter(pk__in=list(devices)))
     lent = {device.pk for device in rows if device.state == "in_use"}
     for device in rows:
         before = device.state

@@ -13,6 +13,7 @@ from accounts.rules import may_run_nodes
 from audit.services import record
 from cluster.lifecycle import NODE
 from cluster.models import Device, JoinToken, Node, Pool
+from cluster.services import devices as device_verbs
 from cluster.services.nodes import hash_token
 from common.actors import SystemActor
 from common.errors import Forbidden, RuleBroken, WrongState
@@ -47,7 +48,7 @@ def issue_join_token(*, actor: Any, node: Node) -> str:
     WrongState for a retired node.
     """
     require(actor, may_run_nodes)
-    node = Node.objects.select_for_update().get(pk=node.pk)
+    node = Node.objects.select_for_update(no_key=True).get(pk=node.pk)
     _refuse_retired(node)
     node.join_tokens.filter(used_at=None).delete()
     token = secrets.token_urlsafe(32)
@@ -61,10 +62,12 @@ def issue_join_token(*, actor: Any, node: Node) -> str:
 def join(*, token: str) -> tuple[Node, str]:
     """(node, its permanent token) for a join token that is known, unused and in time; Forbidden for any other.
 
-    The row is locked: of two agents with the same token one gets in. The node's token of before dies.
+    The node's row is locked: of two agents with the same token one gets in. The node's token of before dies.
     """
-    row = JoinToken.objects.select_for_update().filter(token_hash=hash_token(token)).first()
-    if row is None or row.used_at is not None or row.expires_at <= timezone.now():
+    wanted = JoinToken.objects.filter(token_hash=hash_token(token))
+    node = Node.objects.select_for_update(no_key=True).filter(join_tokens__in=wanted).first()
+    row = wanted.first()  # the node's row is locked, as whoever makes or drops tokens locks it
+    if node is None or row is None or row.used_at is not None or row.expires_at <= timezone.now():
         raise Forbidden(
             _("This join token is not known, was used, or is too old."),
             code="join_token",
@@ -72,7 +75,6 @@ def join(*, token: str) -> tuple[Node, str]:
         )
     row.used_at = timezone.now()
     row.save(update_fields=["used_at"])
-    node = Node.objects.select_for_update().get(pk=row.node_id)
     permanent = _new_token(node)
     record(actor=SystemActor(f"node {node.name}"), verb="node.join", target=node)
     return node, permanent
@@ -82,7 +84,7 @@ def join(*, token: str) -> tuple[Node, str]:
 def rotate_token(*, actor: Any, node: Node, reason: str) -> str:
     """A new permanent token, shown once; the old one is refused from this moment. Operators only."""
     require(actor, may_run_nodes)
-    node = Node.objects.select_for_update().get(pk=node.pk)
+    node = Node.objects.select_for_update(no_key=True).get(pk=node.pk)
     _refuse_retired(node)
     token = _new_token(node)
     record(actor=actor, verb="node.rotate_token", target=node, changes={"reason": reason})
@@ -97,11 +99,10 @@ def confirm_inventory(*, actor: Any, node: Node, uuids: Iterable[str], accept_di
     of it waits, or where count or class differ from what was expected and `accept_difference` does not say so.
     """
     require(actor, may_run_nodes)
-    node = Node.objects.select_for_update().select_related("pool__gpu_class").get(pk=node.pk)
     seen = set(uuids)
-    rows = list(
-        Device.objects.select_for_update().filter(node=node, uuid__in=seen, awaiting_confirmation=True).order_by("pk")
-    )
+    rows = device_verbs.lock(node.devices.filter(uuid__in=seen, awaiting_confirmation=True))
+    lockable = Node.objects.select_for_update(of=("self",), no_key=True)
+    node = lockable.select_related("pool__gpu_class").get(pk=node.pk)
     if not rows or {device.uuid for device in rows} != seen:
         raise WrongState(
             _("This is no longer what the node reports."),

@@ -31,6 +31,7 @@ OF_ITS_OWN = ("uuid", "index", "name", "serial", "pci_bus_id", "memory_mib", "po
 @transaction.atomic
 def take_hello(*, node: Node, hello: Hello) -> Node:
     """An agent has started: its facts, its devices, and which of the free ones it found empty and healthy."""
+    device_verbs.lock(node.devices.all())
     node = hear(node=node, boot_id=hello.boot_id, sent_at=hello.sent_at)
     for attribute in HELLO_FIELDS:
         setattr(node, attribute, getattr(hello, attribute))
@@ -47,6 +48,7 @@ def take_hello(*, node: Node, hello: Hello) -> Node:
 @transaction.atomic
 def confirm_idle(*, node: Node, checks: list[dict[str, Any]]) -> None:
     """Devices in `cleaning` that no lease works on and that the node found empty and healthy become available."""
+    device_verbs.lock(node.devices.all())
     keep_inspections(node=node, checks=checks)
     passed = {check["uuid"] for check in checks if check.get("passed")}
     waiting = list(Device.objects.filter(node=node, state="cleaning", uuid__in=passed).values_list("pk", flat=True))
@@ -56,7 +58,7 @@ def confirm_idle(*, node: Node, checks: list[dict[str, Any]]) -> None:
     if ids:
         device_verbs.confirm_clean(actor=actor, devices=ids, reason="clean report")
     _quarantine_failed(node, checks, actor)
-    node = Node.objects.select_for_update().get(pk=node.pk)
+    node = Node.objects.select_for_update(no_key=True).get(pk=node.pk)
     if node.state == "fenced":
         _try_to_trust_again(node, {check["uuid"]: check["passed"] for check in checks})
 
@@ -89,15 +91,13 @@ def take_health(*, node: Node, reports: list[dict[str, Any]]) -> None:
 
     What an XID has shown stays on top of what NVML says now, until a fresh boot or an operator forgives it.
     """
-    known = devices_of(node)
+    news = _news_of(devices_of(node), reports)
+    if not news:  # as nearly always: a heartbeat that says nothing new waits for nobody
+        return
+    known = {device.uuid: device for device in device_verbs.lock(node.devices.filter(uuid__in=news))}
     changed = []
-    for report in reports:
-        device = known.get(str(report.get("uuid")))
-        if device is None or report.get("health") not in HEALTH:
-            continue
-        health, reasons = _with_xids(device, report)
-        if (device.health, device.health_reasons) == (health, reasons):
-            continue
+    for uuid, (health, reasons) in _news_of(known, reports).items():
+        device = known[uuid]
         if device.health != health:
             record(
                 actor=SystemActor(f"node {node.name}"),
@@ -110,10 +110,20 @@ def take_health(*, node: Node, reports: list[dict[str, Any]]) -> None:
     Device.objects.bulk_update(changed, ["health", "health_reasons"])
 
 
+def _news_of(known: dict[str, Device], reports: list[dict[str, Any]]) -> dict[str, tuple[str, list[str]]]:
+    """By UUID, the health and its reasons where they differ from what is known."""
+    said = {}
+    for report in reports:
+        device = known.get(str(report.get("uuid")))
+        if device and report.get("health") in HEALTH:
+            said[device.uuid] = _with_xids(device, report)
+    return {uuid: news for uuid, news in said.items() if news != (known[uuid].health, known[uuid].health_reasons)}
+
+
 @transaction.atomic
 def take_events(*, node: Node, events: list[dict[str, Any]]) -> int:
     """Keep what happened on a node; how many were kept. An XID that means trouble marks the device at once."""
-    known = devices_of(node)
+    known = {device.uuid: device for device in device_verbs.lock(node.devices.all())}
     rows = []
     for event in events[:MAX_EVENTS]:
         device = known.get(str(event.get("uuid")))

@@ -42,7 +42,9 @@ def announce(*, actor: Any, node: Node, starts_at: datetime, ends_at: datetime, 
 def cancel(*, actor: Any, window: MaintenanceWindow, reason: str) -> MaintenanceWindow:
     """The node may be booked in this window after all. Operators only. WrongState when it was cancelled or is over."""
     require(actor, may_run_nodes)
-    window = MaintenanceWindow.objects.select_for_update(of=("self",)).select_related("node").get(pk=window.pk)
+    window = (
+        MaintenanceWindow.objects.select_for_update(of=("self",), no_key=True).select_related("node").get(pk=window.pk)
+    )
     if window.cancelled_at is not None or window.ends_at <= timezone.now():
         raise WrongState(_("This window is cancelled or over."), code="window_over")
     window.cancelled_at = timezone.now()

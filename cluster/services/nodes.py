@@ -74,7 +74,8 @@ def hear(
     back, goes before ours.
     """
     now = now or timezone.now()
-    node = Node.objects.select_for_update().select_related("pool").get(pk=node.pk)
+    booted = device_verbs.lock(node.devices.exclude(node__boot_id__in=["", boot_id]))
+    node = Node.objects.select_for_update(of=("self",), no_key=True).select_related("pool").get(pk=node.pk)
     node.last_seen_at = now
     skew = (agent or {}).get("clock_skew_seconds")
     _take_skew(node, round(sent_at - now.timestamp(), 3) if skew is None else skew, now)
@@ -83,7 +84,7 @@ def hear(
     if node.boot_id != boot_id:
         if node.boot_id:
             DeviceEvent.objects.create(node=node, kind="new_boot", detail={"from": node.boot_id, "to": boot_id}, at=now)
-            device_verbs.forgive_xids(node.devices.select_for_update().order_by("pk"))
+            device_verbs.forgive_xids(booted)
         node.boot_id = boot_id
     if NODE.allows(node.state, "hear"):
         before = node.state
@@ -121,7 +122,9 @@ def watch_nodes(now: datetime) -> int:
         ("miss", ("ready", "draining"), SUSPECT_AFTER),
         ("give_up", ("suspect", "fenced"), UNREACHABLE_AFTER),
     ):
-        late = Node.objects.select_for_update(skip_locked=True).filter(state__in=states, last_seen_at__lt=now - silence)
+        late = Node.objects.select_for_update(skip_locked=True, no_key=True).filter(
+            state__in=states, last_seen_at__lt=now - silence
+        )
         for node in late.order_by("pk"):
             before = node.state
             node.state = NODE.next(node.state, event)
@@ -149,6 +152,7 @@ def maintain(*, actor: Any, node: Node, reason: str) -> Node:
 @transaction.atomic
 def retire(*, actor: Any, node: Node, reason: str) -> Node:
     """Out of the house for good, with every device on it; its token dies. Operators only; allocations asks first."""
+    device_verbs.lock(node.devices.all())
     node = _move(actor, node, "retire", reason, drained=True)
     left = node.devices.exclude(state="retired").values_list("pk", flat=True)
     device_verbs.retire(actor=actor, devices=list(left), reason=reason)
@@ -161,7 +165,7 @@ def retire(*, actor: Any, node: Node, reason: str) -> Node:
 @transaction.atomic
 def _move(actor: Any, node: Node, event: str, reason: str, *, drained: bool) -> Node:
     require(actor, may_run_nodes)
-    node = Node.objects.select_for_update().get(pk=node.pk)
+    node = Node.objects.select_for_update(no_key=True).get(pk=node.pk)
     before = node.state
     node.state = NODE.next(node.state, event)
     node.drained = drained

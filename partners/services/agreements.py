@@ -117,7 +117,7 @@ def terminate(*, actor: Any, agreement: Agreement, reason: str) -> Agreement:
 def lapse_due(*, actor: SystemActor, today: date) -> int:
     """Let agreements whose last day is over lapse; how many did."""
     due = Agreement.objects.filter(state__in=["active", "suspended"], valid_until__lt=today).order_by("pk")
-    agreements = list(due.select_for_update(skip_locked=True))
+    agreements = list(due.select_for_update(skip_locked=True, no_key=True))
     for agreement in agreements:
         _move(actor, agreement, "lapse", "")
     return len(agreements)
@@ -125,7 +125,11 @@ def lapse_due(*, actor: SystemActor, today: date) -> int:
 
 def _move(actor: Any, agreement: Agreement, event: str, reason: str) -> Agreement:
     require(actor, may_run_programme)
-    agreement = Agreement.objects.select_for_update(of=("self",)).select_related("organisation").get(pk=agreement.pk)
+    agreement = (
+        Agreement.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("organisation")
+        .get(pk=agreement.pk)
+    )
     before = agreement.state
     agreement.state = AGREEMENT.next(agreement.state, event)
     if event == "activate":
@@ -149,7 +153,7 @@ def _move(actor: Any, agreement: Agreement, event: str, reason: str) -> Agreemen
 
 
 def _lock_draft(agreement: Agreement) -> Agreement:
-    agreement = Agreement.objects.select_for_update().get(pk=agreement.pk)
+    agreement = Agreement.objects.select_for_update(no_key=True).get(pk=agreement.pk)
     if agreement.state != AGREEMENT.initial:
         raise WrongState(
             _("Only a draft can be changed: this agreement is in force or was."),

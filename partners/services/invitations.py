@@ -30,7 +30,7 @@ def invite(*, actor: Any, organisation: Organisation, email: str, role: str) -> 
     """Invite an address by mail for a week. Forbidden, RuleBroken."""
     check_role(role)
     require_may_give(actor, organisation, role)
-    Organisation.objects.select_for_update().get(pk=organisation.pk)
+    Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
     email = email.strip().lower()
     if organisation.memberships.filter(user__email=email).exists():
         raise RuleBroken(_("This person already belongs to the organisation."), code="already_member", field="email")
@@ -78,8 +78,8 @@ def revoke(*, actor: Any, invitation: Invitation) -> Invitation:
 @transaction.atomic
 def accept(*, actor: User, invitation: Invitation, now: datetime | None = None) -> Membership:
     """The invited person joins. WrongState for a dead invitation, RuleBroken for another address."""
-    organisation = Organisation.objects.select_for_update().get(pk=invitation.organisation_id)
-    invitation = Invitation.objects.select_for_update().get(pk=invitation.pk)
+    organisation = Organisation.objects.select_for_update(no_key=True).get(pk=invitation.organisation_id)
+    invitation = Invitation.objects.select_for_update(no_key=True).get(pk=invitation.pk)
     if invitation.email != actor.email.lower():
         raise RuleBroken(
             _("This invitation is for %(email)s.") % {"email": invitation.email},
@@ -122,7 +122,11 @@ def is_open(invitation: Invitation, now: datetime) -> bool:
 
 def _lock_open(actor: Any, invitation: Invitation) -> Invitation:
     require(actor, may_manage | may_run_programme, invitation.organisation)
-    invitation = Invitation.objects.select_for_update(of=("self",)).select_related("organisation").get(pk=invitation.pk)
+    invitation = (
+        Invitation.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("organisation")
+        .get(pk=invitation.pk)
+    )
     if invitation.accepted_at or invitation.revoked_at:
         raise WrongState(_("This invitation has already been used or revoked."))
     return invitation

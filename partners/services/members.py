@@ -36,7 +36,7 @@ def change_role(*, actor: Any, membership: Membership, role: str) -> Membership:
     organisation = membership.organisation
     check_role(role)
     _lock(organisation)
-    membership = Membership.objects.select_for_update().select_related("user").get(pk=membership.pk)
+    membership = Membership.objects.select_for_update(no_key=True).select_related("user").get(pk=membership.pk)
     _require_over(actor, organisation, membership.role, role)
     if membership.role == role:
         return membership
@@ -60,7 +60,7 @@ def remove_member(*, actor: Any, membership: Membership) -> Organisation:
     """Take somebody out; anybody may leave by themselves. The last owner stays. Forbidden, RuleBroken."""
     organisation, user = membership.organisation, membership.user
     _lock(organisation)
-    membership = Membership.objects.select_for_update().get(pk=membership.pk)
+    membership = Membership.objects.select_for_update(no_key=True).get(pk=membership.pk)
     if getattr(actor, "pk", None) != user.pk:
         _require_over(actor, organisation, membership.role, membership.role)
     if membership.role == OWNER:
@@ -81,7 +81,7 @@ def transfer_ownership(*, actor: Any, organisation: Organisation, to: Membership
     """Make another member the owner; the present owner who does this becomes a manager. Forbidden, RuleBroken."""
     require(actor, is_owner_of, organisation, message=_("Only an owner can hand the ownership over."))
     _lock(organisation)
-    rows = {row.user_id: row for row in organisation.memberships.select_for_update().order_by("pk")}
+    rows = {row.user_id: row for row in organisation.memberships.select_for_update(no_key=True).order_by("pk")}
     target, own = rows.get(to.user_id), rows.get(actor.pk)
     if target is None or own is None or own.role != OWNER:
         raise RuleBroken(_("This person does not belong to the organisation."), code="not_a_member", field="member")
@@ -125,7 +125,7 @@ def _require_over(actor: Any, organisation: Organisation, *roles: str) -> None:
 
 
 def _lock(organisation: Organisation) -> None:
-    Organisation.objects.select_for_update().get(pk=organisation.pk)
+    Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
 
 
 def _keep_an_owner(organisation: Organisation, leaving: Membership) -> None:

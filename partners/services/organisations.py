@@ -43,7 +43,7 @@ def edit_organisation(
     Its kind is for good: what a partner may do and what the agency may do hang on it.
     """
     require(actor, may_run_programme)
-    organisation = Organisation.objects.select_for_update().get(pk=organisation.pk)
+    organisation = Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
     wanted = {"name_ko": name_ko, "name_en": name_en}
     new = {field: value.strip() for field, value in wanted.items() if value is not None}
     for field, value in new.items():

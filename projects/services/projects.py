@@ -40,7 +40,9 @@ def create_project(
 def add_team_member(*, actor: Any, project: Project, user: User) -> ProjectMember:
     """Let somebody of the organisation into the project's reservations. Forbidden, RuleBroken."""
     require(actor, may_run_team | may_run_programme, project)
-    project = Project.objects.select_for_update(of=("self",)).select_related("organisation").get(pk=project.pk)
+    project = (
+        Project.objects.select_for_update(of=("self",), no_key=True).select_related("organisation").get(pk=project.pk)
+    )
     membership = project.organisation.memberships.filter(user=user).first()
     if membership is None:
         raise RuleBroken(
@@ -74,7 +76,7 @@ def remove_team_member(*, actor: Any, project: Project, user: User) -> Project:
     """Take somebody out of the team; anybody may leave by themselves, the last lead stays. Forbidden, RuleBroken."""
     if getattr(actor, "pk", None) != user.pk:
         require(actor, may_run_team | may_run_programme, project)
-    project = Project.objects.select_for_update().get(pk=project.pk)
+    project = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     row = project.team.filter(user=user).first()
     if row is None:
         raise RuleBroken(_("This person is not in the team."), code="not_in_team")

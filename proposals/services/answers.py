@@ -31,7 +31,7 @@ def accept(*, actor: Any, proposal: Proposal) -> Project:
     Forbidden; InvalidTransition; RuleBroken where the agreement is no longer active or a window is over.
     """
     require(actor, may_answer, proposal.organisation)
-    agreement = Agreement.objects.select_for_update().get(pk=proposal.agreement_id)
+    agreement = Agreement.objects.select_for_update(no_key=True).get(pk=proposal.agreement_id)
     proposal = _lock(proposal)
     before = proposal.state
     proposal.state = PROPOSAL.next(proposal.state, "accept")
@@ -81,7 +81,7 @@ def refuse(*, actor: Any, proposal: Proposal, reason: str) -> Proposal:
 
 def _lock(proposal: Proposal) -> Proposal:
     return (
-        Proposal.objects.select_for_update(of=("self",))
+        Proposal.objects.select_for_update(of=("self",), no_key=True)
         .select_related("organisation", "created_by")
         .get(pk=proposal.pk)
     )

@@ -47,7 +47,7 @@ def edit_call(*, actor: Any, call: Call, terms: CallTerms) -> Call:
     Forbidden; WrongState once it is over; RuleBroken where an open call would be shortened or offer something else.
     """
     require(actor, may_edit_call)
-    call = Call.objects.select_for_update().get(pk=call.pk)
+    call = Call.objects.select_for_update(no_key=True).get(pk=call.pk)
     now = timezone.now()
     if is_over(call, now):
         raise WrongState(

@@ -93,7 +93,7 @@ def award(*, actor: Any, proposal: Proposal, lines: list[AwardAsk], reason: str 
     of the agreement; a reason is needed where less is awarded than asked.
     """
     require(actor, may_decide)
-    agreement = Agreement.objects.select_for_update().get(pk=proposal.agreement_id)
+    agreement = Agreement.objects.select_for_update(no_key=True).get(pk=proposal.agreement_id)
     asked = {line.pk: line for line in proposal.lines.all()}
     _check_shape(asked, lines)
     if _is_less(asked, lines):
@@ -140,7 +140,9 @@ def needed(reason: str, message: str = "") -> str:
 
 def _move(actor: Any, proposal: Proposal, event: str, changes: dict[str, Any]) -> Proposal:
     proposal = (
-        Proposal.objects.select_for_update(of=("self",)).select_related("organisation", "agreement").get(pk=proposal.pk)
+        Proposal.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("organisation", "agreement")
+        .get(pk=proposal.pk)
     )
     before = proposal.state
     proposal.state = PROPOSAL.next(proposal.state, event)

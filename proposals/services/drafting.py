@@ -68,7 +68,7 @@ def submit(*, actor: Any, proposal: Proposal) -> Proposal:
     Forbidden; InvalidTransition; RuleBroken with a field for what is missing or passes the agreement.
     """
     require(actor, may_propose, proposal.organisation)
-    agreement = Agreement.objects.select_for_update().get(pk=proposal.agreement_id)
+    agreement = Agreement.objects.select_for_update(no_key=True).get(pk=proposal.agreement_id)
     proposal = _lock(proposal)
     before, now = proposal.state, timezone.now()
     proposal.state = PROPOSAL.next(proposal.state, "submit")
@@ -141,7 +141,11 @@ def told(proposal: Proposal, **more: Any) -> dict[str, Any]:
 
 
 def _lock(proposal: Proposal) -> Proposal:
-    return Proposal.objects.select_for_update(of=("self",)).select_related("organisation", "call").get(pk=proposal.pk)
+    return (
+        Proposal.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("organisation", "call")
+        .get(pk=proposal.pk)
+    )
 
 
 def _check_editable(proposal: Proposal) -> None:

@@ -9,6 +9,17 @@ from cluster.lifecycle import NODE
 from cluster.models import Node
 from tests.architecture.tree import ROOT
 
+APPS = (
+    "accounts",
+    "allocations",
+    "audit",
+    "cluster",
+    "notifications",
+    "partners",
+    "projects",
+    "proposals",
+    "telemetry",
+)
 LAW = (ROOT / "docs/architecture.md").read_text()
 
 
@@ -29,3 +40,12 @@ def test_the_invariants_are_numbered_through() -> None:
     section = LAW.split("## The invariants", 1)[1].split("\n## ", 1)[0]
     numbers = [int(found) for found in re.findall(r"^(\d+)\. \*\*", section, re.MULTILINE)]
     assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) >= 6
+
+
+def test_rows_are_locked_without_shutting_out_what_refers_to_them() -> None:
+    found = 0
+    for path in (path for app in APPS for path in (ROOT / app).rglob("*.py")):
+        for call in re.findall(r"select_for_update\(((?:[^()]|\([^()]*\))*)\)", path.read_text()):
+            found += 1
+            assert "no_key=True" in call, f"{path.relative_to(ROOT)}: {call}"
+    assert found > 30

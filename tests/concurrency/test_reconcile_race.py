@@ -89,6 +89,7 @@ def _until_somebody_waits(thread: threading.Thread) -> None:
     pause = threading.Event()
     while thread.is_alive():
         with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # within a transaction the view stands still otherwise
             cursor.execute(WAITING)
             if cursor.fetchone()[0]:
                 return
