@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("env", help="print the variables under which NVML programs see the node")
     run = verbs.add_parser("run", help="run a command as a job on devices")
     run.add_argument("--gpu", required=True, help="device indexes, such as 0 or 0,1")
+    run.add_argument("--instance", metavar="GPU:COMPUTE", help="ids of the MIG instance, where the device is cut")
     run.add_argument("--mem", type=int, required=True, metavar="MIB", help="memory on each device")
     run.add_argument("--workload", choices=workloads.WORKLOADS, default="pretrain")
     run.add_argument("--stubborn", action="store_true", help="the command ignores SIGTERM, SIGINT and SIGHUP")
@@ -66,7 +67,8 @@ def dispatch(options: argparse.Namespace) -> int:
         if not command:
             raise ValueError("name a command after --")
         gpus = [int(word) for word in options.gpu.split(",")]
-        return commands.run(options.state, gpus, options.mem, options.workload, command, options.stubborn)
+        mig = _instance(options.instance, gpus) if options.instance else None
+        return commands.run(options.state, gpus, options.mem, options.workload, command, options.stubborn, mig)
     if options.verb == "reset":
         return commands.reset(options.state, options.gpu)
     if options.verb == "reboot":
@@ -75,6 +77,14 @@ def dispatch(options: argparse.Namespace) -> int:
         arguments = {name: getattr(options, name) for name in ("gpu", "code", "call", "seconds", "count")}
         return commands.fault(options.state, options.kind, options.which, {**arguments, "memory_mib": options.mem})
     return commands.status(options.state, options.json)
+
+
+def _instance(text: str, gpus: list[int]) -> tuple[int, int]:
+    """7:0 as numbers."""
+    gpu, _, compute = text.partition(":")
+    if len(gpus) != 1 or not (gpu.isdecimal() and compute.isdecimal()):
+        raise ValueError("an instance is named as GPU:COMPUTE, such as 7:0, with one device")
+    return int(gpu), int(compute)
 
 
 def main() -> int:

@@ -94,14 +94,23 @@ def env(path: Path) -> int:
     return 0
 
 
-def run(path: Path, gpus: list[int], memory_mib: int, workload: str, command: list[str], stubborn: bool = False) -> int:
+def run(
+    path: Path,
+    gpus: list[int],
+    memory_mib: int,
+    workload: str,
+    command: list[str],
+    stubborn: bool = False,
+    mig: tuple[int, int] | None = None,
+) -> int:
     """Run a command as a job on devices; returns its exit status, 128 + the signal where one ended it.
 
+    mig: ids of the GPU and the compute instance, where the one device is cut.
     stubborn: the command begins deaf to SIGTERM, SIGINT and SIGHUP, and most programs leave that so.
     The child waits on a pipe until it is registered, so that it is on its devices from its first instruction on.
     """
     node = SimNode.open(path)
-    variables = {**os.environ, **environment(path), "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))}
+    variables = {**os.environ, **environment(path), "CUDA_VISIBLE_DEVICES": _visible(node, gpus, mig)}
     reader, writer = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) if stubborn else ():
         signal.signal(number, signal.SIG_IGN)  # survives fork and exec
@@ -110,7 +119,7 @@ def run(path: Path, gpus: list[int], memory_mib: int, workload: str, command: li
         _become(command, variables, reader, writer)
     os.close(reader)
     try:
-        node.bind(child, gpus, memory_mib, workload)
+        node.bind(child, gpus, memory_mib, workload, mig)
     except BaseException:
         os.close(writer)  # nothing was written: the child leaves without running anything
         os.waitpid(child, 0)
@@ -131,6 +140,13 @@ def run(path: Path, gpus: list[int], memory_mib: int, workload: str, command: li
     node.unbind(child)
     node.close()
     return os.waitstatus_to_exitcode(status) if not os.WIFSIGNALED(status) else 128 + os.WTERMSIG(status)
+
+
+def _visible(node: SimNode, gpus: list[int], mig: tuple[int, int] | None) -> str:
+    """CUDA_VISIBLE_DEVICES; an instance in the form that names its place, MIG-<UUID of the GPU>/<GPU>/<compute>."""
+    if mig is None or not 0 <= gpus[0] < node.device_count:  # a device that is not there is refused in `bind`
+        return ",".join(map(str, gpus))
+    return f"MIG-{node.state.view.devices[gpus[0]].uuid.decode()}/{mig[0]}/{mig[1]}"
 
 
 def _become(command: list[str], variables: dict[str, str], reader: int, writer: int) -> None:

@@ -4,11 +4,33 @@
 
 #include "internal.h"
 
+/* The processes of a device, or of the one compute instance that a MIG device's handle stands for. */
+static nvmlReturn_t processes_of(const char *call, nvmlDevice_t handle, sim_process *found, uint32_t *have) {
+    sim_device view;
+    sim_gpu_instance instance;
+    *have = 0;
+    if (!sim_is_mig(handle)) {
+        nvmlReturn_t code = sim_enter_device(call, handle, &view);
+        if (code == NVML_SUCCESS) *have = sim_processes_on(handle->index, found, SIM_MAX_PROCESSES);
+        return code;
+    }
+    nvmlReturn_t code = sim_enter_mig(call, handle, &view, &instance);
+    if (code != NVML_SUCCESS) return code;
+    uint32_t all = sim_processes_on(handle->index, found, SIM_MAX_PROCESSES);
+    for (uint32_t each = 0; each < all; each++)
+        if (found[each].gpu_instance == instance.id && found[each].compute_instance == (uint32_t)handle->compute)
+            found[(*have)++] = found[each];
+    return NVML_SUCCESS;
+}
+
 /* NVML's two-call protocol: too little room gives INSUFFICIENT_SIZE and the number needed. */
-static nvmlReturn_t list_processes(uint32_t device, unsigned int *count, nvmlProcessInfo *out) {
-    REQUIRE(count);
+static nvmlReturn_t list_processes(const char *call, nvmlDevice_t handle, unsigned int *count, nvmlProcessInfo *out) {
     static _Thread_local sim_process found[SIM_MAX_PROCESSES];
-    uint32_t have = sim_processes_on(device, found, SIM_MAX_PROCESSES), room = *count;
+    uint32_t have;
+    nvmlReturn_t code = processes_of(call, handle, found, &have);
+    if (code != NVML_SUCCESS) return code;
+    REQUIRE(count);
+    uint32_t room = *count;
     *count = have;
     if (have > room || (have && !out)) return NVML_INSUFFICIENT_SIZE;
     for (uint32_t each = 0; each < have; each++) {
@@ -21,18 +43,19 @@ static nvmlReturn_t list_processes(uint32_t device, unsigned int *count, nvmlPro
 }
 
 EXPORT nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t handle, unsigned int *count, nvmlProcessInfo *out) {
-    ENTER_DEVICE(handle, view);
-    return list_processes(handle->index, count, out);
+    return list_processes(__func__, handle, count, out);
 }
 
 EXPORT nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v2(nvmlDevice_t handle, unsigned int *count, nvmlProcessInfo *out) {
-    ENTER_DEVICE(handle, view);
-    return list_processes(handle->index, count, out);
+    return list_processes(__func__, handle, count, out);
 }
 
 #define NO_PROCESSES(function)                                                                             \
     EXPORT nvmlReturn_t function(nvmlDevice_t handle, unsigned int *count, nvmlProcessInfo *out) {         \
-        ENTER_DEVICE(handle, view);                                                                        \
+        static _Thread_local sim_process found[SIM_MAX_PROCESSES];                                         \
+        uint32_t have;                                                                                     \
+        nvmlReturn_t code = processes_of(__func__, handle, found, &have);                                  \
+        if (code != NVML_SUCCESS) return code;                                                             \
         REQUIRE(count);                                                                                    \
         (void)out;                                                                                         \
         *count = 0;                                                                                        \

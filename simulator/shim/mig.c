@@ -129,6 +129,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetGpuInstanceProfileInfoV(nvmlDevice_t handle, un
 
 EXPORT nvmlReturn_t nvmlDeviceGetGpuInstanceRemainingCapacity(nvmlDevice_t handle, unsigned int id, unsigned int *out) {
     ENTER_CUT(handle);
+    ROOT();
     MIG_ON();
     int row = by_id(id), first;
     REQUIRE(out && row >= 0);
@@ -136,10 +137,11 @@ EXPORT nvmlReturn_t nvmlDeviceGetGpuInstanceRemainingCapacity(nvmlDevice_t handl
     return NVML_SUCCESS;
 }
 
+/* nvml.h: asked whether MIG is on or not, and by privileged users alone. */
 EXPORT nvmlReturn_t nvmlDeviceGetGpuInstancePossiblePlacements_v2(nvmlDevice_t handle, unsigned int id,
                                                                   nvmlGpuInstancePlacement *out, unsigned int *count) {
     ENTER_CUT(handle);
-    MIG_ON();
+    ROOT();
     int row = by_id(id);
     REQUIRE(count && row >= 0);
     const sim_mig_profile *profile = &sim->mig_profiles[row];
@@ -246,6 +248,7 @@ EXPORT nvmlReturn_t nvmlGpuInstanceDestroy(nvmlDevice_t handle) {
 
 EXPORT nvmlReturn_t nvmlDeviceGetGpuInstances(nvmlDevice_t handle, unsigned int id, nvmlDevice_t *out, unsigned int *count) {
     ENTER_CUT(handle);
+    ROOT();
     MIG_ON();
     int row = by_id(id);
     REQUIRE(out && count && row >= 0);
@@ -259,6 +262,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetGpuInstances(nvmlDevice_t handle, unsigned int 
 
 EXPORT nvmlReturn_t nvmlDeviceGetGpuInstanceById(nvmlDevice_t handle, unsigned int id, nvmlDevice_t *out) {
     ENTER_CUT(handle);
+    ROOT();
     MIG_ON();
     REQUIRE(out);
     for (int slot = 0; slot < SIM_MAX_INSTANCES; slot++) {
@@ -333,6 +337,7 @@ EXPORT nvmlReturn_t nvmlGpuInstanceGetComputeInstanceProfileInfoV(nvmlDevice_t h
 
 EXPORT nvmlReturn_t nvmlGpuInstanceGetComputeInstanceRemainingCapacity(nvmlDevice_t handle, unsigned int kind, unsigned int *out) {
     ENTER_INSTANCE(handle, is_gpu_instance);
+    ROOT();
     int first;
     REQUIRE(out && offers(profile, kind));
     *out = compute_room(&instance, profile->slices, compute_slices[kind], &first);
@@ -370,6 +375,7 @@ EXPORT nvmlReturn_t nvmlComputeInstanceDestroy(nvmlDevice_t handle) {
 
 EXPORT nvmlReturn_t nvmlGpuInstanceGetComputeInstances(nvmlDevice_t handle, unsigned int kind, nvmlDevice_t *out, unsigned int *count) {
     ENTER_INSTANCE(handle, is_gpu_instance);
+    ROOT();
     REQUIRE(out && count);
     *count = 0;
     for (int slot = 0; slot < SIM_MAX_INSTANCES; slot++)
@@ -380,6 +386,7 @@ EXPORT nvmlReturn_t nvmlGpuInstanceGetComputeInstances(nvmlDevice_t handle, unsi
 
 EXPORT nvmlReturn_t nvmlGpuInstanceGetComputeInstanceById(nvmlDevice_t handle, unsigned int id, nvmlDevice_t *out) {
     ENTER_INSTANCE(handle, is_gpu_instance);
+    ROOT();
     REQUIRE(out);
     if (id >= SIM_MAX_INSTANCES || !instance.compute[id].in_use) return NVML_NOT_FOUND;
     *out = &mig_handles[handle->index][handle->instance * SIM_MAX_INSTANCES + (int)id];

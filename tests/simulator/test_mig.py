@@ -1,13 +1,15 @@
 """MIG through unmodified pynvml: the mode, GPU and compute instances, and the devices that come of them."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from simulator.node import DeviceBusy, OutOfMemory
-from tests.simulator.nodes import SimulatedNode, start_node
+from tests.simulator.nodes import ROOT, SimulatedNode, start_node
 from tests.simulator.test_shim import PRELUDE, ask, raised
 
 ON = PRELUDE + "p.nvmlDeviceSetMigMode(h, 1)\n"
@@ -110,12 +112,36 @@ def test_mig_needs_root(a100: SimulatedNode) -> None:
         "p.nvmlDeviceSetMigMode(h, 0)",
         "p.nvmlDeviceCreateGpuInstance(h, 19)",
         "p.nvmlDeviceCreateGpuInstanceWithPlacement(h, 19, p.byref(p.c_nvmlGpuInstancePlacement_t(1, 1)))",
-        "p.nvmlGpuInstanceDestroy(p.nvmlDeviceGetGpuInstanceById(h, 7))",
-        "p.nvmlGpuInstanceCreateComputeInstance(p.nvmlDeviceGetGpuInstanceById(h, 7), 0)",
-        "p.nvmlComputeInstanceDestroy("
-        "p.nvmlGpuInstanceGetComputeInstanceById(p.nvmlDeviceGetGpuInstanceById(h, 7), 0))",
+        "p.nvmlDeviceGetGpuInstanceById(h, 7)",
+        "p.nvmlDeviceGetGpuInstances(h, 19, (p.c_nvmlGpuInstance_t * 8)(), p.byref(p.c_uint()))",
+        "p.nvmlDeviceGetGpuInstancePossiblePlacements(h, 19, None, p.byref(p.c_uint()))",
+        "p.nvmlDeviceGetGpuInstanceRemainingCapacity(h, 19)",
+        "p.nvmlComputeInstanceDestroy(p.nvmlDeviceGetMigDeviceHandleByIndex(h, 0))",
     ):
         assert raised(a100, code, NVML_SIM_ROOT="0") == "NVMLError_NoPermission", code
+
+
+def test_where_instances_may_go_is_told_before_mig_is_on(a100: SimulatedNode) -> None:
+    code = "c = p.c_uint(); p.nvmlDeviceGetGpuInstancePossiblePlacements(h, 19, None, p.byref(c)); print(c.value)"
+    assert ask(a100, code) == "7"
+    assert raised(a100, "p.nvmlDeviceGetGpuInstanceRemainingCapacity(h, 19)") == "NVMLError_NotSupported"
+
+
+def test_run_puts_a_command_into_an_instance(a100: SimulatedNode) -> None:
+    ask(a100, CUT + "cut(0, 0)", ON)
+    show = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"
+    run = [sys.executable, "-m", "simulator", "run", "--gpu", "0", "--mem", "500", "--state", str(a100.state)]
+
+    def said_by(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*run, *words], capture_output=True, text=True, cwd=ROOT, check=False)
+
+    said = said_by("--instance", "7:0", "--", sys.executable, "-c", show)
+    assert said.returncode == 0 and said.stdout.strip() == f"MIG-{a100.brain.state.view.devices[0].uuid.decode()}/7/0"
+    for wrong, reason in (("7", "GPU:COMPUTE"), ("3:0", "no instance")):
+        refused = said_by("--instance", wrong, "--", "true")
+        assert refused.returncode == 2 and reason in refused.stderr
+    refused = said_by("--", "true")
+    assert refused.returncode == 2 and "name an instance" in refused.stderr
 
 
 def test_a_mode_is_not_changed_under_a_process(a100: SimulatedNode) -> None:
@@ -124,7 +150,7 @@ def test_a_mode_is_not_changed_under_a_process(a100: SimulatedNode) -> None:
 
 
 def test_a_job_runs_in_its_instance(a100: SimulatedNode) -> None:
-    ask(a100, CUT + "cut(0, 0)", ON)
+    ask(a100, CUT + "cut(0, 0); cut(0, 0)", ON)
     with pytest.raises(DeviceBusy, match="MIG"):
         a100.brain.bind(os.getpid(), [0], 100)
     with pytest.raises(OutOfMemory):
@@ -135,8 +161,10 @@ def test_a_job_runs_in_its_instance(a100: SimulatedNode) -> None:
     ask(
         a100,
         f"""
-        m = p.nvmlDeviceGetMigDeviceHandleByIndex(h, 0)
+        m, other = (p.nvmlDeviceGetMigDeviceHandleByIndex(h, index) for index in (0, 1))
         assert p.nvmlDeviceGetMemoryInfo(m).used >> 20 == 9000
+        assert [each.pid for each in p.nvmlDeviceGetComputeRunningProcesses(m)] == [{os.getpid()}]
+        assert p.nvmlDeviceGetComputeRunningProcesses(other) == p.nvmlDeviceGetGraphicsRunningProcesses(m) == []
         (one,) = p.nvmlDeviceGetComputeRunningProcesses(h)
         assert (one.pid, one.gpuInstanceId, one.computeInstanceId) == ({os.getpid()}, 7, 0)
         """,
