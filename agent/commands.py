@@ -13,8 +13,12 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-VERBS = ("verify", "grant", "extend", "revoke", "reclaim")
+from agent.device_records import Layout, is_mig
+
+VERBS = ("verify", "grant", "extend", "revoke", "reclaim", "partition")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+_PROFILE = re.compile(r"[1-9]g\.[1-9][0-9]{0,3}gb(?:[+-][a-z.]{2,10})?")
+MOST_INSTANCES = 32
 _LOGIN = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
@@ -24,7 +28,7 @@ class CommandRefused(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """A command whose signature was good. Times are epoch seconds."""
+    """A command whose signature was good. Times are epoch seconds. `layout`: of `partition` alone, with one device."""
 
     id: str
     node: str
@@ -35,6 +39,7 @@ class Command:
     device_uuids: tuple[str, ...]
     login: str
     hard_end: float
+    layout: Layout = ()
 
 
 def open_envelope(envelope: dict[str, Any], signing_key: str | None) -> Command:
@@ -64,6 +69,7 @@ def _command(body: dict[str, Any]) -> Command:
         device_uuids=tuple(str(uuid) for uuid in payload["device_uuids"]),
         login=payload["login"],
         hard_end=datetime.fromisoformat(payload["hard_end"]).timestamp(),
+        layout=_layout(payload.get("layout", [])),
     )
     # These become file names and words of a process's environment.
     for word, pattern in ((command.id, _NAME), (command.lease, _NAME), (command.login, _LOGIN)):
@@ -71,4 +77,13 @@ def _command(body: dict[str, Any]) -> Command:
             raise ValueError(f"not a name: {word!r}")
     if command.verb not in VERBS:
         raise ValueError(f"not a verb: {command.verb!r}")
+    if command.verb == "partition" and (len(command.device_uuids) != 1 or is_mig(command.device_uuids[0])):
+        raise ValueError("a layout is of one whole device")
     return command
+
+
+def _layout(said: list[Any]) -> Layout:
+    layout = tuple((str(name), int(start)) for name, start in said)
+    if len(layout) > MOST_INSTANCES or not all(_PROFILE.fullmatch(name) for name, _ in layout):
+        raise ValueError("not a MIG layout")
+    return layout

@@ -106,7 +106,7 @@ def condition_checks(reading: DeviceReading) -> list[Check]:
 
 
 def handover_checks(reading: DeviceReading, mig_enabled: bool = False) -> list[Check]:
-    """Empty, well, cool, and set as a lease needs it: the ladder before a handover."""
+    """Empty, well, cool, and set as a lease needs it: the ladder before a handover. `mig_enabled`: of a MIG device."""
     reasons = reading.clock_event_reasons
     warm = reading.temperature_c
     return [
@@ -115,7 +115,7 @@ def handover_checks(reading: DeviceReading, mig_enabled: bool = False) -> list[C
         *_is("hardware_slowdown", None if reasons is None else bool(reasons & HARDWARE_SLOWDOWN_BITS), False),
         *(
             []
-            if warm is None
+            if warm is None or mig_enabled  # neighbours on the same GPU may be at work
             else [Check("temperature", warm < IDLE_TEMPERATURE_C, f"{warm} C", f"below {IDLE_TEMPERATURE_C} C")]
         ),
         *(

@@ -14,6 +14,15 @@ SettingValue = bool | float | str | None
 of locked_clocks None alone: unlocked."""
 
 
+Layout = tuple[tuple[str, int], ...]
+"""How a device is cut: (MIG profile, first memory slice) of each instance. Empty: whole, MIG off."""
+
+
+def is_mig(uuid: str) -> bool:
+    """Whether a UUID is a MIG device's and not a whole one's."""
+    return uuid.startswith("MIG-")
+
+
 class NvmlError(Exception):
     """A call to the library failed. `code` is NVML's name without its prefix, such as GPU_IS_LOST."""
 
@@ -31,6 +40,32 @@ class NodeFacts:
     nvml_version: str
     cuda_version: int | None
     device_count: int
+
+
+@dataclass(frozen=True)
+class MigInstance:
+    """A MIG device: the one compute instance of a GPU instance. `profile` such as 1g.10gb.
+
+    `start`: its first slice of the GPU's memory, of `size`, of `of`; None where only root could have asked.
+    """
+
+    uuid: str
+    profile: str
+    gpu_instance: int
+    compute_instance: int
+    memory_mib: int
+    start: int | None = None
+    size: int | None = None
+    of: int | None = None
+
+
+@dataclass(frozen=True)
+class MigPlace:
+    """Where a MIG device is: the UUID of its GPU, and the ids of its instances there."""
+
+    parent: str
+    gpu_instance: int
+    compute_instance: int
 
 
 @dataclass(frozen=True)
@@ -61,6 +96,7 @@ class DeviceFacts:
     nvlink_count: int
     gpm_supported: bool
     numa_node: int | None
+    mig_instances: tuple[MigInstance, ...] = ()
 
 
 @dataclass(frozen=True)

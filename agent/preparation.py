@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agent import nvml
-from agent.device_records import Action, DeviceReading, NvmlError, Setting, SettingValue
+from agent.device_records import Action, DeviceReading, NvmlError, Setting, SettingValue, is_mig
 from agent.host.base import Host, HostError
 
 Change = tuple[Setting, SettingValue, str]
@@ -13,17 +13,29 @@ Change = tuple[Setting, SettingValue, str]
 
 
 def put_in_order(host: Host, uuids: Iterable[str]) -> dict[str, list[Action]]:
-    """Persistence on, everybody may compute, power limit at its default; {UUID: what was done or refused}.
+    """A whole device: MIG off, persistence on, everybody may compute, power limit at its default.
 
-    What is right already is left alone and not listed. A device that does not answer has no actions: its check says so.
+    {UUID: what was done or refused}. What is right already is left alone and not listed. A device that does not answer
+    has no actions: its check says so. Nothing is done for a MIG device: its GPU is its neighbours', too.
     """
-    done = {}
+    done: dict[str, list[Action]] = {}
     for uuid in uuids:
         try:
-            done[uuid] = [_try(host, uuid, change) for change in _wanted(nvml.reading(uuid))]
+            seen = None if is_mig(uuid) else nvml.reading(uuid)
+            made_whole = [_make_whole(host, uuid)] if seen and seen.mig_enabled else []
+            done[uuid] = [*made_whole, *(_try(host, uuid, change) for change in (_wanted(seen) if seen else []))]
         except NvmlError:
             done[uuid] = []
     return done
+
+
+def _make_whole(host: Host, uuid: str) -> Action:
+    """MIG off."""
+    try:
+        host.partition_device(uuid, ())
+    except HostError as error:
+        return Action("mig_mode", "off", error.code)
+    return Action("mig_mode", "off", "done")
 
 
 def _wanted(seen: DeviceReading) -> list[Change]:

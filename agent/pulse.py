@@ -30,7 +30,7 @@ REMEMBER_ENDED_SECONDS = 86_400.0
 DEVICE_FIELDS = (
     *("uuid", "index", "name", "serial", "part_number", "pci_bus_id", "memory_mib", "power_limit_watts"),
     *("vbios_version", "inforom_version", "compute_capability", "architecture", "mig_capable", "mig_enabled"),
-    *("nvlink_count", "numa_node", "ecc_enabled"),
+    *("nvlink_count", "numa_node", "ecc_enabled", "mig_instances"),
 )
 COMMAND_THREADS = 4
 
@@ -177,4 +177,4 @@ class Pulse:
 
 
 def _devices(inventory: Inventory) -> list[dict[str, Any]]:
-    return [{name: getattr(device, name) for name in DEVICE_FIELDS} for device in inventory.devices]
+    return [{name: device[name] for name in DEVICE_FIELDS} for device in map(asdict, inventory.devices)]

@@ -1,4 +1,4 @@
-"""The five verbs of a command, and the dead-man's revocation. Each may be done again after a crash in its middle."""
+"""The verbs of a command, and the dead-man's revocation. Each may be done again after a crash in its middle."""
 
 from __future__ import annotations
 
@@ -172,6 +172,12 @@ class Verbs:
             time.sleep(SETTLE_SECONDS)
         clean = all(report.passed for report in reports)
         return Answer("done" if clean else "failed", {"clean": clean, "checks": plain(reports, actions)})
+
+    def _partition(self, command: Command) -> Answer:
+        """The device has exactly this MIG layout afterwards. Who holds which part of it, the host knows."""
+        (uuid,) = command.device_uuids
+        made = self._host.partition_device(uuid, command.layout)
+        return done(instances=[asdict(each) for each in made])
 
     def _baseline(self, lease: str) -> dict[str, DeviceReading]:
         """What the devices were like at the handover, but for those whose damage the portal has been told of.

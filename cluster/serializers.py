@@ -35,6 +35,19 @@ class CheckSerializer(serializers.Serializer[Any]):
     actions = ActionSerializer(many=True, required=False, default=list, max_length=20)
 
 
+class MigInstanceSerializer(serializers.Serializer[Any]):
+    """A MIG device of a GPU."""
+
+    uuid = serializers.CharField(max_length=80)
+    profile = serializers.CharField(max_length=40)
+    gpu_instance = serializers.IntegerField(min_value=0, max_value=255)
+    compute_instance = serializers.IntegerField(min_value=0, max_value=255)
+    memory_mib = serializers.IntegerField(min_value=0, max_value=10_000_000)
+    start = serializers.IntegerField(min_value=0, max_value=255, allow_null=True, required=False)
+    size = serializers.IntegerField(min_value=1, max_value=255, allow_null=True, required=False)
+    of = serializers.IntegerField(min_value=1, max_value=255, allow_null=True, required=False)
+
+
 class InventoryDeviceSerializer(serializers.Serializer[Any]):
     """One device as the agent sees it."""
 
@@ -55,6 +68,7 @@ class InventoryDeviceSerializer(serializers.Serializer[Any]):
     ecc_enabled = serializers.BooleanField(allow_null=True, required=False)
     nvlink_count = serializers.IntegerField(min_value=0, max_value=255, allow_null=True, required=False)
     numa_node = serializers.IntegerField(min_value=-1, max_value=1_000_000, allow_null=True, required=False)
+    mig_instances = MigInstanceSerializer(many=True, required=False, max_length=64)
 
 
 class SshDoorSerializer(serializers.Serializer[Any]):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.device_records import Setting, SettingValue
+from agent.device_records import Layout, MigInstance, Setting, SettingValue
 from agent.journal import LocalLease
 
 
@@ -35,13 +35,12 @@ class Share:
     `node_devices`: (minor number, NUMA node) of every device of the machine, leased or not; -1 where the driver or
     /sys/bus/pci/devices/<bus id>/numa_node names none. The leased devices' part of each NUMA node's cores and memory is
     counted from it, so it must be the same for every lease of a machine.
-    `capability_minors`: the N of /dev/nvidia-caps/nvidia-capN, for MIG instances alone: that of the GPU instance and
-    that of the compute instance (/proc/driver/nvidia/capabilities/gpu<minor>/mig/gi<i>/access and .../ci<j>/access).
+    `parts`: (minor number, GPU instance, compute instance) of each leased MIG device, whose GPU is in `device_minors`.
     """
 
     device_minors: tuple[int, ...]
     node_devices: tuple[tuple[int, int], ...]
-    capability_minors: tuple[int, ...] = ()
+    parts: tuple[tuple[int, int, int], ...] = ()
 
 
 class HostError(Exception):
@@ -78,6 +77,13 @@ class Host(Protocol):
         """Change a setting of a device that no login has; HostError `device_of_a_login` where one has it.
 
         Any other refusal has NVML's code (NO_PERMISSION, INVALID_ARGUMENT, STALLED, ...).
+        """
+
+    def partition_device(self, uuid: str, layout: Layout) -> tuple[MigInstance, ...]:
+        """Make a device have exactly this MIG layout; the instances that there are then, with their places.
+
+        What is there already stays, with its UUID. HostError `device_of_a_login` where a login has the device, or an
+        instance that would go; else NVML's code: IN_USE, RESET_REQUIRED, INVALID_ARGUMENT, NOT_SUPPORTED, ...
         """
 
     def agent_stops(self) -> Ended:

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from agent import nvml
-from agent.device_records import NvmlError, Setting, SettingValue
+from agent.device_records import Layout, MigInstance, NvmlError, Setting, SettingValue, is_mig
 from agent.host.base import Door, Ended, Host, HostError, Share
 from agent.host.root_part import RootPart
 from agent.host.share import share_of
@@ -59,7 +59,7 @@ class LinuxHost:
             hard_end=lease.hard_end,
             minors=list(share.device_minors),
             node_devices=[list(pair) for pair in share.node_devices],
-            capability_minors=list(share.capability_minors),
+            parts=[list(part) for part in share.parts],
         )
 
     def end_access(self, lease: LocalLease, device_uuids: tuple[str, ...]) -> Ended:
@@ -83,6 +83,11 @@ class LinuxHost:
         """See Host. Root knows who has the device."""
         self._root.ask("device", uuid=uuid, change=[setting, value])
 
+    def partition_device(self, uuid: str, layout: Layout) -> tuple[MigInstance, ...]:
+        """See Host. Root knows who has which part of the device."""
+        done = self._root.ask("partition", uuid=uuid, layout=[list(each) for each in layout])
+        return tuple(MigInstance(**each) for each in done["instances"])
+
     def agent_stops(self) -> Ended:
         """See Host. Nothing: an agent is updated while tenants work, and their ends stand with sshd and root too."""
         return Ended(0, ())
@@ -91,9 +96,10 @@ class LinuxHost:
 def _ask_driver(device_uuids: tuple[str, ...]) -> Share:
     try:
         bus_ids = {device.uuid: device.pci_bus_id for device in nvml.inventory().devices}
+        places = {uuid: nvml.mig_place(uuid) for uuid in device_uuids if is_mig(uuid)}
     except NvmlError as error:
         raise HostError("no_share") from error
-    return share_of(device_uuids, bus_ids)
+    return share_of(device_uuids, bus_ids, places)
 
 
 class SshdKeeper:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agent import nvml
-from agent.device_records import NvmlError, Setting, SettingValue
+from agent.device_records import Layout, MigInstance, NvmlError, Setting, SettingValue
 from agent.host import processes
 from agent.host.base import Door, Ended, HostError, Share
 from agent.host.processes import Seen
@@ -84,12 +84,26 @@ class SandboxHost:
 
     def set_device(self, uuid: str, setting: Setting, value: SettingValue) -> None:
         """See Host. By the driver itself: the current user has the rights that a sandbox needs, or has them not."""
-        if any(uuid in lease.device_uuids for lease in self._journal.open_leases()):
+        if uuid in self._lent():
             raise HostError("device_of_a_login")
         try:
             nvml.set_device(uuid, setting, value)
         except NvmlError as error:
             raise HostError(error.code) from error
+
+    def partition_device(self, uuid: str, layout: Layout) -> tuple[MigInstance, ...]:
+        """See Host. By the driver itself, as settings are."""
+        lent = self._lent()
+        try:
+            plan = nvml.plan_layout(uuid, layout)
+            if uuid in lent or any(each.uuid in lent for each in nvml.instances_going(uuid, plan)):
+                raise HostError("device_of_a_login")
+            return nvml.partition(uuid, plan)
+        except NvmlError as error:
+            raise HostError(error.code) from error
+
+    def _lent(self) -> set[str]:
+        return {uuid for lease in self._journal.open_leases() for uuid in lease.device_uuids}
 
     def agent_stops(self) -> Ended:
         """See Host. The door goes with the agent, and so does everybody who came through it."""

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from agent.device_records import MigPlace
 from agent.host.base import HostError, Share
 
 DRIVER = Path("/proc/driver/nvidia/gpus")
@@ -18,18 +19,35 @@ MINOR = re.compile(r"^Device Minor:\s*(\d+)\s*$", re.MULTILINE)
 NO_NODE = -1
 
 
-def share_of(leased: Iterable[str], bus_ids: Mapping[str, str], *, driver: Path = DRIVER, bus: Path = BUS) -> Share:
-    """The share of a lease on the devices `leased` (UUIDs); `bus_ids` says at which PCI address each UUID is.
+def share_of(
+    leased: Iterable[str],
+    bus_ids: Mapping[str, str],
+    mig: Mapping[str, MigPlace] | None = None,
+    *,
+    driver: Path = DRIVER,
+    bus: Path = BUS,
+) -> Share:
+    """The share of a lease on the devices `leased` (UUIDs); `bus_ids` says at which PCI address each GPU is.
 
-    Every device that the driver has counts, also one that does not answer: the others' cores must not move when it
-    falls out. HostError `no_share` where a leased device is not among them, as a MIG instance is not.
+    `mig` says of each leased MIG device where it is. Every device that the driver has counts, also one that does not
+    answer: the others' cores must not move when it falls out. HostError `no_share` where a leased one is not there.
     """
     places = {folder.name: (_minor(folder), _numa_node(bus / folder.name)) for folder in _folders(driver)}
+
+    def minor_of(uuid: str) -> int:
+        return places[short_form(bus_ids[uuid])][0]
+
+    minors, parts = [], []
     try:
-        minors = tuple(places[short_form(bus_ids[uuid])][0] for uuid in leased)
+        for uuid in leased:
+            place = (mig or {}).get(uuid)
+            minors.append(minor_of(place.parent if place else uuid))
+            if place:
+                parts.append((minors[-1], place.gpu_instance, place.compute_instance))
     except KeyError as error:
         raise HostError("no_share") from error
-    return Share(device_minors=minors, node_devices=tuple(sorted(places.values())))
+    once = tuple(dict.fromkeys(minors))  # two instances of one GPU
+    return Share(device_minors=once, node_devices=tuple(sorted(places.values())), parts=tuple(parts))
 
 
 def short_form(bus_id: str) -> str:

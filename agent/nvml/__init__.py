@@ -26,13 +26,17 @@ from agent.device_records import (
     DeviceReading,
     DeviceSample,
     Inventory,
+    Layout,
+    MigInstance,
+    MigPlace,
     NodeFacts,
     SampleSet,
     Setting,
     SettingValue,
+    is_mig,
 )
 from agent.device_records import NvmlError as NvmlError
-from agent.nvml import devices, library, sampling, settings
+from agent.nvml import devices, library, mig, sampling, settings
 from agent.nvml.events import XidSource as XidSource
 from agent.nvml.library import Cost as Cost
 from agent.nvml.library import cost as cost
@@ -42,6 +46,7 @@ from agent.watchdog import Stalled, Watchdog
 
 PATIENCE_SECONDS = 5.0  # the first call of a process may have to start the driver
 SAMPLE_PATIENCE_SECONDS = 3.0
+PARTITION_PATIENCE_SECONDS = 60.0  # switching MIG takes a device away from the driver and brings it back
 NODE = "node"
 STALLED = "STALLED"
 
@@ -175,11 +180,12 @@ def healths(uuids: Iterable[str], patience_seconds: float = SAMPLE_PATIENCE_SECO
     ]
 
 
-def check_ready(
-    uuids: Iterable[str], *, baseline: Baseline | None = None, mig_enabled: bool = False
-) -> list[DeviceCheck]:
-    """The ladder before a handover: empty, healthy, cool, set right. With a baseline, also no damage since then."""
-    return _climb(uuids, partial(checks.handover_checks, mig_enabled=mig_enabled), baseline)
+def check_ready(uuids: Iterable[str], *, baseline: Baseline | None = None) -> list[DeviceCheck]:
+    """The ladder before a handover: empty, healthy, cool, set right. With a baseline, also no damage since then.
+
+    A MIG device stands where MIG is on and neighbours may be at work; a whole one where it is off.
+    """
+    return _climb(uuids, lambda reading: checks.handover_checks(reading, mig_enabled=is_mig(reading.uuid)), baseline)
 
 
 def check_empty(uuids: Iterable[str], *, baseline: Baseline | None = None) -> list[DeviceCheck]:
@@ -218,3 +224,29 @@ def minor_of(uuid: str) -> int:
     """The N of the device's /dev/nvidiaN. NvmlError where it does not answer."""
     minor: int = _one(uuid, partial(devices.minor_of, uuid))
     return minor
+
+
+def mig_place(uuid: str) -> MigPlace:
+    """Where a MIG device is. NvmlError NOT_FOUND where there is none of this UUID."""
+    place: MigPlace = _one(uuid, partial(mig.place_of, uuid))
+    return place
+
+
+def plan_layout(uuid: str, layout: Layout) -> mig.Plan:
+    """What is missing to a layout; see agent.nvml.mig.plan. Changes nothing. Root only."""
+    plan: mig.Plan = _one(uuid, partial(mig.plan, uuid, layout))
+    return plan
+
+
+def instances_going(uuid: str, plan: mig.Plan) -> tuple[MigInstance, ...]:
+    """The MIG devices that a plan takes away."""
+    there: tuple[MigInstance, ...] = _one(uuid, partial(mig.instances_of, uuid))
+    going = {each.id for each in plan.going}
+    return tuple(each for each in there if each.gpu_instance in going)
+
+
+def partition(uuid: str, plan: mig.Plan) -> tuple[MigInstance, ...]:
+    """Carry out a plan; the MIG devices that there are then, with their places. Root only; see mig.carry_out."""
+    _one(uuid, partial(mig.carry_out, uuid, plan), PARTITION_PATIENCE_SECONDS)
+    placed: tuple[MigInstance, ...] = _one(uuid, partial(mig.placed_instances, uuid))
+    return placed

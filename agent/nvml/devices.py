@@ -5,16 +5,15 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import pynvml  # type: ignore[import-untyped, unused-ignore]
 
-from agent.device_records import DeviceFacts, DeviceProcess, DeviceReading, NodeFacts, NvmlError
-from agent.nvml import numbers
+from agent.device_records import DeviceFacts, DeviceProcess, DeviceReading, NodeFacts, NvmlError, is_mig
+from agent.nvml import mig, numbers
 from agent.nvml.library import call, ensure_started, flag, handle_of, keep_handle, maybe, newest, optional, watts
+from agent.nvml.processes import MIB, processes
 
-MIB = 1 << 20
 COMMON_ANCESTORS = {0: "same board", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}
 """nvmlGpuTopologyLevel in the words of `nvidia-smi topo`."""
 
@@ -48,7 +47,7 @@ def uuid_at(index: int) -> str:
 def device_facts(uuid: str) -> DeviceFacts:
     """What does not change while the device works. NvmlError where it does not answer."""
     handle = handle_of(uuid)
-    mig = maybe(pynvml.nvmlDeviceGetMigMode, handle)
+    mode = maybe(pynvml.nvmlDeviceGetMigMode, handle)
     capability = maybe(pynvml.nvmlDeviceGetCudaComputeCapability, handle)
     limits = maybe(pynvml.nvmlDeviceGetPowerManagementLimitConstraints, handle) or (None, None)
     compute_mode = maybe(pynvml.nvmlDeviceGetComputeMode, handle)
@@ -65,8 +64,8 @@ def device_facts(uuid: str) -> DeviceFacts:
         memory_mib=memory(handle)[1],
         compute_capability=f"{capability[0]}.{capability[1]}" if capability else None,
         architecture=numbers.ARCHITECTURES.get(maybe(pynvml.nvmlDeviceGetArchitecture, handle)),
-        mig_capable=mig is not None,
-        mig_enabled=bool(mig and mig[0]),
+        mig_capable=mode is not None,
+        mig_enabled=bool(mode and mode[0]),
         power_limit_watts=watts(maybe(pynvml.nvmlDeviceGetPowerManagementLimit, handle)),
         power_default_watts=watts(maybe(pynvml.nvmlDeviceGetPowerManagementDefaultLimit, handle)),
         power_min_watts=watts(limits[0]),
@@ -79,6 +78,7 @@ def device_facts(uuid: str) -> DeviceFacts:
         nvlink_count=len(link_states(handle)),
         gpm_supported=gpm_supported(handle),
         numa_node=maybe(pynvml.nvmlDeviceGetNumaNodeId, handle),
+        mig_instances=mig.instances_of(uuid),
     )
 
 
@@ -107,18 +107,6 @@ def fields(handle: Any, ids: Iterable[int]) -> dict[int, int]:
         for each in values
         if each.nvmlReturn == 0 and each.valueType in parts
     }
-
-
-def processes(handle: Any) -> tuple[DeviceProcess, ...]:
-    """Compute, graphics and MPS processes, each PID once. NvmlError only where the compute list itself fails."""
-    found: dict[int, int | None] = {}
-    for kind in ("Compute", "Graphics", "MPSCompute"):
-        names = [f"nvmlDeviceGet{kind}RunningProcesses_v{version}" for version in (3, 2)]
-        lists = [partial(call, getattr(pynvml, name), handle) for name in names if hasattr(pynvml, name)]
-        for entry in optional(*lists) or ():
-            used = entry.usedGpuMemory
-            found[int(entry.pid)] = None if used is None else int(used) // MIB
-    return tuple(DeviceProcess(pid, held) for pid, held in sorted(found.items()))
 
 
 def processes_of(uuid: str) -> tuple[DeviceProcess, ...]:
@@ -182,17 +170,21 @@ def _fabric_state(handle: Any) -> int | None:
 
 
 def reading(uuid: str) -> DeviceReading:
-    """Every figure that health and handover are judged by. NvmlError where the device does not answer."""
-    handle = handle_of(uuid)
+    """Every figure that health and handover are judged by. NvmlError where the device does not answer.
+
+    Of a MIG device, memory and processes are its own; everything else is its GPU's, which alone is asked for it.
+    """
+    own = handle_of(uuid)
+    handle = call(pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle, own) if is_mig(uuid) else own
     found = fields(handle, numbers.READING_FIELDS)
     ecc = maybe(pynvml.nvmlDeviceGetEccMode, handle)
-    mig = maybe(pynvml.nvmlDeviceGetMigMode, handle)
+    mode = maybe(pynvml.nvmlDeviceGetMigMode, handle)
     compute_mode = maybe(pynvml.nvmlDeviceGetComputeMode, handle)
     return DeviceReading(
         uuid=uuid,
         at=datetime.now(UTC),
-        memory_used_mib=memory(handle)[0],
-        processes=processes(handle),
+        memory_used_mib=memory(own)[0],
+        processes=processes(own),
         temperature_c=temperature(handle),
         power_watts=power(handle),
         clock_event_reasons=clock_reasons(handle),
@@ -220,7 +212,7 @@ def reading(uuid: str) -> DeviceReading:
         compute_mode=None if compute_mode is None else numbers.COMPUTE_MODES.get(compute_mode, str(compute_mode)),
         power_limit_watts=watts(maybe(pynvml.nvmlDeviceGetPowerManagementLimit, handle)),
         power_default_watts=watts(maybe(pynvml.nvmlDeviceGetPowerManagementDefaultLimit, handle)),
-        mig_enabled=flag(mig[0]) if mig else None,
+        mig_enabled=flag(mode[0]) if mode else None,
         serial=maybe(pynvml.nvmlDeviceGetSerial, handle),
         vbios_version=maybe(pynvml.nvmlDeviceGetVbiosVersion, handle),
         inforom_version=maybe(pynvml.nvmlDeviceGetInforomImageVersion, handle),

@@ -17,7 +17,7 @@ from typing import Any
 
 import pynvml  # type: ignore[import-untyped, unused-ignore]
 
-from agent.device_records import NvmlError
+from agent.device_records import NvmlError, is_mig
 from agent.nvml import numbers
 
 CODE_NAMES: dict[int, str] = {
@@ -152,12 +152,22 @@ def keep_handle(uuid: str, handle: Any) -> None:
 
 
 def handle_of(uuid: str) -> Any:
-    """The handle of a device. No lock is held while the driver is asked: one that hangs must not stop the others."""
+    """The handle of a device. No lock is held while the driver is asked: one that hangs must not stop the others.
+
+    A MIG device's is asked for each time: it dies with its instance, and may be another one's afterwards (nvml.h).
+    """
     ensure_started()
     known = _handles.get(uuid)
     if known is None:
-        known = _handles[uuid] = call(pynvml.nvmlDeviceGetHandleByUUID, uuid)
+        known = call(pynvml.nvmlDeviceGetHandleByUUID, uuid)
+        if not is_mig(uuid):
+            _handles[uuid] = known
     return known
+
+
+def forget_handles() -> None:
+    """Ask for every handle anew: after MIG was switched, the driver may have brought the device back as another."""
+    _handles.clear()
 
 
 def watts(milliwatts: int | None) -> float | None:

@@ -13,6 +13,7 @@ import pynvml  # type: ignore[import-untyped, unused-ignore]
 from agent.device_records import DeviceSample, NvmlError
 from agent.nvml import devices, numbers
 from agent.nvml.library import at_restart, call, handle_of, maybe, optional, quietly, watts
+from agent.nvml.processes import processes
 
 GPM_PATIENCE_SECONDS = 1.0
 
@@ -65,7 +66,7 @@ def sample(uuid: str) -> DeviceSample:
         sm_clock_mhz=maybe(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
         clock_event_reasons=devices.clock_reasons(handle),
         performance_state=maybe(pynvml.nvmlDeviceGetPerformanceState, handle),
-        processes=devices.processes(handle),
+        processes=processes(handle),
         nvml_cost_us=(time.perf_counter_ns() - started) // 1000,
     )
 

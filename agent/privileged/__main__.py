@@ -39,7 +39,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--listen", type=Path, metavar="PATH", help="accept on this socket, without systemd")
     parser.add_argument("--overdue", action="store_true", help="close logins past their hard end, and go")
     parser.add_argument("--group-parent", default="bitgoeul", help="of control groups, where there is no systemd")
-    for name in ("state", "homes", "ssh", "log", "units", "devices", "system"):
+    for name in ("state", "homes", "ssh", "log", "units", "devices", "system", "capabilities"):
         parser.add_argument(f"--{name}", type=Path, default=getattr(usual, name), metavar="PATH")
     parser.add_argument("--shared", type=Path, action="append", metavar="DIR", help="swept at a lease's end")
     parser.add_argument("--nvml-library", metavar="PATH", help="the libnvidia-ml.so.1 to load for settings of devices")
@@ -50,7 +50,7 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 def places(given: argparse.Namespace) -> Places:
     """The folders and ranges that were given."""
-    names = ("state", "homes", "ssh", "log", "units", "devices", "system", "first_uid", "uid_count")
+    names = ("state", "homes", "ssh", "log", "units", "devices", "system", "capabilities", "first_uid", "uid_count")
     shared = tuple(given.shared) if given.shared else Places().shared
     return Places(**{name: getattr(given, name) for name in names}, shared=shared)
 

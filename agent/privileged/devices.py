@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from agent.privileged.places import Refused
 
-VERBS = ("device",)
+VERBS = ("device", "partition")
 """What needs the rights that `capabilities.give_up` takes from every other request."""
 
 
@@ -33,6 +34,22 @@ def minor_of(uuid: str) -> int:
 
     with _told():
         return nvml.minor_of(uuid)
+
+
+def plan_layout(uuid: str, layout: tuple[tuple[str, int], ...]) -> Any:
+    """What is missing to a MIG layout, as `partition` takes it."""
+    from agent import nvml
+
+    with _told():
+        return nvml.plan_layout(uuid, layout)
+
+
+def partition(uuid: str, plan: Any) -> list[dict[str, Any]]:
+    """Carry it out; the MIG devices that there are then."""
+    from agent import nvml
+
+    with _told():
+        return [asdict(each) for each in nvml.partition(uuid, plan)]
 
 
 def set_device(uuid: str, setting: Any, value: Any) -> dict[str, Any]:

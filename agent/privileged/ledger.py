@@ -19,7 +19,11 @@ from agent.privileged.places import Places, Refused
 
 @dataclass(frozen=True)
 class Tenant:
-    """A login of ours. `open`: let in until `hard_end` (epoch seconds); `minors`: its device nodes."""
+    """A login of ours. `open`: let in until `hard_end` (epoch seconds); `minors`: its device nodes.
+
+    `parts`: (minor, GPU instance, compute instance) where it has not the whole device but MIG instances of it;
+    `capability_minors`: the numbers of their nodes below nvidia-caps.
+    """
 
     login: str
     lease: str
@@ -27,7 +31,13 @@ class Tenant:
     open: bool = False
     hard_end: float = 0.0
     minors: tuple[int, ...] = ()
+    parts: tuple[tuple[int, int, int], ...] = ()
     capability_minors: tuple[int, ...] = ()
+
+    def has(self, minor: int, gpu_instance: int) -> bool:
+        """Whether a GPU instance is this login's, by itself or with its whole device."""
+        mine = [part for part in self.parts if part[0] == minor]
+        return minor in self.minors and (not mine or any(part[1] == gpu_instance for part in mine))
 
 
 class Ledger:
@@ -112,7 +122,7 @@ class Ledger:
 
 def _tenant(said: dict[str, Any]) -> Tenant:
     lists = {name: tuple(said[name]) for name in ("minors", "capability_minors")}
-    return Tenant(**{**said, **lists})
+    return Tenant(**{**said, **lists, "parts": tuple(tuple(part) for part in said["parts"])})
 
 
 def _in_use(uid: int) -> bool:

@@ -28,6 +28,7 @@ class Places:
     units: Path = Path("/etc/systemd/system")
     devices: Path = Path("/dev")
     system: Path = Path("/sys")
+    capabilities: Path = Path("/proc/driver/nvidia/capabilities")
     shared: tuple[Path, ...] = tuple(Path(path) for path in WORLD_WRITABLE)
     first_uid: int = 2_000_000
     uid_count: int = 1_000_000

@@ -12,12 +12,14 @@ from typing import Any
 from agent.privileged.places import Refused
 
 MAX_BYTES = 65_536
-MAX_DEVICES, MAX_SERIALS, MAX_CAPABILITIES = 64, 4_096, 512
+MAX_DEVICES, MAX_SERIALS, MAX_PARTS = 64, 4_096, 512
+MOST_SLICES = 32
 MAX_WATTS = 10_000
 LONGEST_LEASE_SECONDS = 5 * 366 * 86_400
 LOGIN = re.compile(r"bg-[a-z0-9](?:[a-z0-9-]{0,26}[a-z0-9])?", re.ASCII)
 LEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", re.ASCII)
 UUID = re.compile(r"GPU-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+MIG_PROFILE = re.compile(r"[1-9]g\.[1-9][0-9]{0,3}gb(?:[+-][a-z]{2,4}(?:\.[a-z]{2,4})?){0,2}", re.ASCII)
 PUBLIC_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]{68}(?: [A-Za-z0-9@._-]{1,64})?", re.ASCII)
 
 Check = Callable[[Any], Any]
@@ -69,6 +71,27 @@ def _devices(value: Any) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
+def _parts(value: Any) -> tuple[tuple[int, int, int], ...]:
+    """[[minor, GPU instance, compute instance], ...]"""
+    if type(value) is not list or len(value) > MAX_PARTS:
+        raise ValueError(f"no list of at most {MAX_PARTS} MIG instances")
+    if not all(type(each) is list and len(each) == 3 for each in value):
+        raise ValueError("not three numbers: minor, GPU instance, compute instance")
+    found = tuple((_number(a, 0, 254), _number(b, 0, 255), _number(c, 0, 255)) for a, b, c in value)
+    if len({part[:2] for part in found}) != len(found):
+        raise ValueError("a GPU instance twice")
+    return found
+
+
+def _layout(value: Any) -> tuple[tuple[str, int], ...]:
+    """[[MIG profile, first memory slice], ...]; empty: whole."""
+    if type(value) is not list or len(value) > MOST_SLICES:
+        raise ValueError(f"no list of at most {MOST_SLICES} instances")
+    if not all(type(each) is list and len(each) == 2 for each in value):
+        raise ValueError("no pair of a profile and its place")
+    return tuple((_PROFILE(name), _number(start, 0, MOST_SLICES)) for name, start in value)
+
+
 def _change(value: Any) -> tuple[str, Any]:
     """[setting, value], in the one form that the setting has."""
     if type(value) is not list or len(value) != 2 or type(value[0]) is not str:
@@ -90,7 +113,7 @@ SETTINGS: dict[str, Callable[[Any], bool]] = {
     "power_limit": _is_limit,
     "locked_clocks": lambda value: value is None,
 }
-_LOGIN, _LEASE, _UUID = _text(LOGIN), _text(LEASE), _text(UUID)
+_LOGIN, _LEASE, _UUID, _PROFILE = _text(LOGIN), _text(LEASE), _text(UUID), _text(MIG_PROFILE)
 VERBS: dict[str, dict[str, Check]] = {
     "open": {
         "lease": _LEASE,
@@ -98,7 +121,7 @@ VERBS: dict[str, dict[str, Check]] = {
         "hard_end": _moment,
         "minors": _numbers(0, 254, MAX_DEVICES),
         "node_devices": _devices,
-        "capability_minors": _numbers(0, 65_535, MAX_CAPABILITIES),
+        "parts": _parts,
     },
     "extend": {"login": _LOGIN, "hard_end": _moment},
     "close": {"login": _LOGIN},
@@ -106,6 +129,7 @@ VERBS: dict[str, dict[str, Check]] = {
     "trust": {"key": _text(PUBLIC_KEY)},
     "refuse": {"serials": _numbers(1, 2**64 - 1, MAX_SERIALS)},
     "device": {"uuid": _UUID, "change": _change},
+    "partition": {"uuid": _UUID, "layout": _layout},
 }
 
 

@@ -7,6 +7,7 @@ core and nobody has to remember who has which.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,23 +26,38 @@ class Limits:
     tasks: int
 
 
-def limits(system: Path, minors: tuple[int, ...], node_devices: tuple[tuple[int, int], ...]) -> Limits:
-    """The limits of a lease on `minors`; `node_devices` are (minor, NUMA node) of every device of the machine."""
+def limits(
+    system: Path,
+    minors: tuple[int, ...],
+    node_devices: tuple[tuple[int, int], ...],
+    extents: Mapping[int, Sequence[tuple[int, int, int]]] | None = None,
+) -> Limits:
+    """The limits of a lease on `minors`; `node_devices` are (minor, NUMA node) of every device of the machine.
+
+    `extents`: of a device that is leased in MIG instances, (first memory slice, how many, of how many) of each: it gets
+    the same part of the device's cores and memory.
+    """
     place = dict(node_devices)
+    parts = {minor: (extents or {}).get(minor) or [(0, 1, 1)] for minor in minors}
+    fraction = {minor: sum(size / whole for _, size, whole in parts[minor]) for minor in minors}
     cpus: set[int] = set()
     share = 0.0
     for numa in sorted({place[minor] for minor in minors}):
         here = sorted(minor for minor, where in node_devices if where == numa)
-        mine = [here.index(minor) for minor in minors if place[minor] == numa]
+        mine = [minor for minor in minors if place[minor] == numa]
         cores = _cores(system, numa)
-        for position in mine:
-            part = cores[position * len(cores) // len(here) : (position + 1) * len(cores) // len(here)]
-            # Fewer cores than devices: better a shared core than none.
-            cpus.update(cpu for core in part or cores for cpu in core)
-        share += _memory_bytes(system, numa) * len(mine) / len(here)
+        for minor in mine:
+            position = here.index(minor)
+            its = cores[position * len(cores) // len(here) : (position + 1) * len(cores) // len(here)]
+            for start, size, whole in parts[minor]:
+                part = its[start * len(its) // whole : (start + size) * len(its) // whole]
+                # Fewer cores than devices or instances: better a shared core than none.
+                cpus.update(cpu for core in part or its or cores for cpu in core)
+        share += _memory_bytes(system, numa) * sum(fraction[minor] for minor in mine) / len(here)
     nodes = tuple(sorted({place[minor] for minor in minors} - {NO_NODE}))
+    tasks = int(TASKS_FOR_A_DEVICE * sum(fraction.values())) or TASKS_FOR_A_DEVICE
     known = nodes if len(nodes) == len({place[minor] for minor in minors}) else ()
-    return Limits(tuple(sorted(cpus)), known, int(share * MEMORY_FOR_TENANTS), TASKS_FOR_A_DEVICE * max(1, len(minors)))
+    return Limits(tuple(sorted(cpus)), known, int(share * MEMORY_FOR_TENANTS), tasks)
 
 
 def _cores(system: Path, numa: int) -> list[tuple[int, ...]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.privileged import devices, ending, sshd, users
+from agent.privileged import parts as instances
 from agent.privileged.groups import Groups
 from agent.privileged.ledger import Ledger, Tenant
 from agent.privileged.leftovers import remove_leftovers
@@ -46,23 +47,32 @@ class RootVerbs:
         hard_end: float,
         minors: tuple[int, ...],
         node_devices: tuple[tuple[int, int], ...],
-        capability_minors: tuple[int, ...],
+        parts: tuple[instances.Part, ...],
     ) -> dict[str, Any]:
         """A user with their home and group; let in last of all, when everything that confines them is in place."""
         if not minors or not set(minors) <= {minor for minor, _ in node_devices}:
             raise Refused("bad_request", "a device that the machine does not have, or none at all")
+        if not {part[0] for part in parts} <= set(minors):
+            raise Refused("bad_request", "an instance of a device that is not the lease's")
         with self._working_on(login):
             with self._nobody_changes(minors), self._ledger.locked():
-                self._refuse_devices_of_others(login, minors, capability_minors)
+                self._refuse_devices_of_others(login, minors, parts)
+                capability_minors = instances.capability_minors(self._places, parts)
+                mine = limits(self._places.system, minors, node_devices, instances.extents(self._places, parts))
                 known = self._ledger.tenants().get(login) or self._ledger.take(login, lease)
                 if known.lease != lease:
                     raise Refused("login_of_another_lease", f"{login} is {known.lease}'s")
                 tenant = self._ledger.change(
-                    known, open=True, hard_end=hard_end, minors=minors, capability_minors=capability_minors
+                    known,
+                    open=True,
+                    hard_end=hard_end,
+                    minors=minors,
+                    parts=parts,
+                    capability_minors=capability_minors,
                 )
             paths = self._nodes(minors, capability_minors)
             users.create(tenant, self._places)
-            self._groups.open(tenant.uid, limits(self._places.system, minors, node_devices), paths)
+            self._groups.open(tenant.uid, mine, paths)
             users.unlock(tenant)
             sshd.let_in(self._places, tenant)
         return {"uid": tenant.uid, "home": str(self._places.homes / login)}
@@ -100,7 +110,7 @@ class RootVerbs:
                     raise failure
             if not ended.remaining:
                 with self._ledger.locked():
-                    self._ledger.change(tenant, open=False, minors=(), capability_minors=())
+                    self._ledger.change(tenant, open=False, minors=(), parts=(), capability_minors=())
         return {"killed": ended.killed, "remaining": list(ended.remaining)}
 
     def _note_closing(self, tenant: Tenant) -> None:
@@ -147,6 +157,19 @@ class RootVerbs:
         with self._nobody_on(minor):
             return {"minor": minor, **devices.set_device(uuid, *change)}
 
+    def _partition(self, *, uuid: str, layout: tuple[tuple[str, int], ...]) -> dict[str, Any]:
+        """The MIG layout of a device. What a login has, the whole device or an instance of it, does not go."""
+        minor = devices.minor_of(uuid)
+        with self._ledger.locked(f"device-{minor}"):
+            plan = devices.plan_layout(uuid, layout)
+            for tenant in self._ledger.tenants().values():
+                whole = minor in tenant.minors and not any(part[0] == minor for part in tenant.parts)
+                if whole or any(tenant.has(minor, each.id) for each in plan.going):
+                    raise Refused("device_of_a_login", f"device {minor} is {tenant.login}'s, or a part of it that goes")
+            made = devices.partition(uuid, plan)
+            instances.keep(self._places, devices.minor_of(uuid), made)
+        return {"minor": minor, "instances": made}
+
     @contextmanager
     def _nobody_on(self, minor: int) -> Iterator[None]:
         """No login has the device, and none is given it meanwhile."""
@@ -169,13 +192,15 @@ class RootVerbs:
                 locks.enter_context(self._ledger.locked(f"device-{minor}"))
             yield
 
-    def _refuse_devices_of_others(self, login: str, minors: tuple[int, ...], capabilities: tuple[int, ...]) -> None:
-        """A device is one login's, unless every one who has it says which of its MIG parts are meant."""
+    def _refuse_devices_of_others(self, login: str, minors: tuple[int, ...], mine: tuple[instances.Part, ...]) -> None:
+        """A device is one login's, unless each has MIG instances of its own on it."""
         for other in self._ledger.tenants().values():
-            both = set(minors) & set(other.minors)
-            apart = capabilities and other.capability_minors and not set(capabilities) & set(other.capability_minors)
-            if other.login != login and both and not apart:
-                raise Refused("device_of_another_login", f"{sorted(both)} are {other.login}'s")
+            if other.login == login:
+                continue
+            for minor in set(minors) & set(other.minors):
+                ours, theirs = ({part[1] for part in parts if part[0] == minor} for parts in (mine, other.parts))
+                if not ours or not theirs or ours & theirs:
+                    raise Refused("device_of_another_login", f"{minor} is {other.login}'s")
 
     def _nodes(self, minors: tuple[int, ...], capabilities: tuple[int, ...]) -> tuple[Path, ...]:
         """The device nodes of a lease, all of which must be there."""
@@ -189,11 +214,13 @@ class RootVerbs:
         return paths
 
     def _exclusive(self, tenant: Tenant) -> tuple[Path, ...]:
-        """The device nodes that nobody else has a part of."""
+        """The device nodes that nobody else has a part of; a MIG instance's own nodes are nobody else's anyway."""
         others = {
             minor for each in self._ledger.tenants().values() if each.login != tenant.login for minor in each.minors
         }
-        return tuple(self._places.devices / f"nvidia{minor}" for minor in tenant.minors if minor not in others)
+        whole = [f"nvidia{minor}" for minor in tenant.minors if minor not in others]
+        names = [*whole, *(f"nvidia-caps/nvidia-cap{each}" for each in tenant.capability_minors)]
+        return tuple(self._places.devices / name for name in names)
 
     def _strangers(self, nodes: tuple[Path, ...]) -> set[ending.Process]:
         """Other leases' processes on these devices: somebody handed them an open one. The machine's own are let be."""

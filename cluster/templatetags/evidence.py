@@ -67,6 +67,7 @@ ACTIONS: dict[str, Any] = {
     "persistence_mode": gettext_lazy("Persistence mode set"),
     "compute_mode": gettext_lazy("Compute mode set"),
     "power_limit": gettext_lazy("Power limit set"),
+    "mig_mode": gettext_lazy("MIG mode set"),
 }
 _VALUES: dict[str, Any] = {
     "none": gettext_lazy("none"),

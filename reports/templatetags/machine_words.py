@@ -1,5 +1,6 @@
 """What happened to a machine, in words; how its agent is; what lies beside what."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -156,10 +157,24 @@ def topology_rows(node: Any) -> list[TopologyRow]:
 def _topology_row(node: Any, device: Any, devices: list[Any]) -> TopologyRow:
     levels = node.topology.get(device.uuid) or {}
     facts = device.facts
-    mig = "–" if not facts.get("mig_capable") else str(_("on") if facts.get("mig_enabled") else _("off"))
     cells = [
         "X" if other.pk == device.pk else str(levels.get(other.uuid, "–"))
         for other in devices
         if other.uuid in node.topology
     ]
-    return TopologyRow(device, cells, _number(facts.get("numa_node")), _number(facts.get("nvlink_count")), mig)
+    return TopologyRow(
+        device, cells, _number(facts.get("numa_node")), _number(facts.get("nvlink_count")), mig_layout(device)
+    )
+
+
+@register.filter
+def mig_layout(device: Any) -> str:
+    """How a GPU is partitioned: off, or its instances, 3g.40gb, 1g.10gb × 2; a dash where there is no MIG."""
+    facts = device.facts
+    if not facts.get("mig_capable"):
+        return "–"
+    if not facts.get("mig_enabled"):
+        return str(_("off"))
+    counts = Counter(str(each["profile"]) for each in facts.get("mig_instances") or ())
+    names = [name if times == 1 else f"{name} × {times}" for name, times in counts.items()]
+    return ", ".join(names) or str(_("on, no instances"))

@@ -42,7 +42,7 @@ def ask(verb: str, **arguments: object) -> object:
 def opening(login: str, minor: int) -> dict[str, object]:
     """Arguments of `open` for one device of two."""
     said = {"lease": f"L-{login}", "login": login, "hard_end": time.time() + 600, "minors": [minor]}
-    return {**said, "node_devices": [[0, -1], [1, -1]], "capability_minors": []}
+    return {**said, "node_devices": [[0, -1], [1, -1]], "parts": []}
 
 
 def make_key(name: str) -> str:

@@ -75,7 +75,7 @@ class LinuxNode:
 
     def words(self, *more: str) -> list[str]:
         """The command line of the root part."""
-        folders = {name: self.folder / name for name in ("state", "homes", "ssh", "units", "dev")}
+        folders = {name: self.folder / name for name in ("state", "homes", "ssh", "units", "dev", "capabilities")}
         folders["devices"] = folders.pop("dev")
         options = [word for name, path in folders.items() for word in (f"--{name}", str(path))]
         options += ["--log", str(self.folder / "log/root.jsonl"), "--shared", str(self.folder / "shared")]
@@ -97,7 +97,7 @@ class LinuxNode:
     ) -> dict[str, Any]:
         """Arguments of `open`."""
         said = {"lease": f"L-{word}", "login": self.login(word), "hard_end": time.time() + seconds}
-        said |= {"minors": list(minors), "node_devices": NODE_DEVICES, "capability_minors": []}
+        said |= {"minors": list(minors), "node_devices": NODE_DEVICES, "parts": []}
         return {**said, **more}
 
     def open(self, word: str, **changes: Any) -> pwd.struct_passwd:
@@ -127,6 +127,16 @@ class LinuxNode:
         )
         self.children.append(child)
         return child
+
+    def offer_instance(self, minor: int, gpu: int, compute: int, first: int) -> None:
+        """The driver's capability files of a MIG instance, and their nodes: nvidia-cap<first> and the next."""
+        folder = self.folder / f"capabilities/gpu{minor}/mig/gi{gpu}"
+        for number, file in ((first, folder / "access"), (first + 1, folder / f"ci{compute}/access")):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"DeviceFileMinor: {number}\nDeviceFileMode: 292\nDeviceFileModify: 1\n")
+            node = self.folder / f"dev/nvidia-caps/nvidia-cap{number}"
+            node.parent.mkdir(exist_ok=True)
+            os.mknod(node, stat.S_IFCHR | 0o444, os.makedev(1, 5))
 
     def stop(self) -> None:
         """End everything and remove the users."""

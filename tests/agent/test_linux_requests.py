@@ -30,13 +30,17 @@ GOOD: dict[str, dict[str, Any]] = {
         "hard_end": time.time() + 3600,
         "minors": [0, 1],
         "node_devices": [[0, 0], [1, 0], [2, 1], [3, -1]],
-        "capability_minors": [],
+        "parts": [],
     },
     "extend": {"login": "bg-7f3k2mqp", "hard_end": time.time() + 3600},
     "close": {"login": "bg-7f3k2mqp"},
     "clean": {"login": "bg-7f3k2mqp"},
     "trust": {"key": "ssh-ed25519 " + "A" * 68},
     "refuse": {"serials": [1, 2**64 - 1]},
+    "partition": {
+        "uuid": "GPU-8f2c0d4e-1a2b-3c4d-5e6f-0123456789ab",
+        "layout": [["1g.10gb", 0], ["1g.10gb+me", 1], ["1g.5gb+me.all", 2], ["1g.24gb+gfx", 3], ["1g.24gb-me", 4]],
+    },
     "device": {"uuid": "GPU-8f2c0d4e-1a2b-3c4d-5e6f-0123456789ab", "change": ["power_limit", 450.5]},
 }
 LOGINS = ["root", "bg-", "bg-A", "../bg-a", "bg-a/../..", "bg-a b", "bg-a\n", "bg-a\0", "bg-é", "bg-a:0:0", "-bg-a"]
@@ -47,7 +51,14 @@ HOSTILE: list[tuple[str, str, Any]] = [
     *(("open", "hard_end", each) for each in [0, -1, 1e300, float("inf"), float("nan"), "9", True, 1e9]),
     *(("open", "minors", each) for each in [[-1], [255], ["0"], [True], [0, 0], [0.0], "0", [[0]], list(range(99))]),
     *(("open", "node_devices", each) for each in [[[0]], [[0, -2]], [[0, 0], [0, 1]], [["0", 0]], [0], {"0": 0}]),
-    *(("open", "capability_minors", each) for each in [["../../sda"], [-1], [65_536], list(range(600))]),
+    *(("open", "parts", each) for each in [[0], [[0, 1]], [[0, 1, -1]], [[0, "1", 0]], [[255, 1, 0]], [[0, True, 0]]]),
+    ("open", "parts", [[0, 1, 0], [0, 1, 1]]),
+    *(("partition", "layout", each) for each in [None, [0], [["1g.10gb"]], [["1g.10gb", -1]], [["1g.10gb", 33]], {}]),
+    *(
+        ("partition", "layout", [[each, 0]])
+        for each in ["", "0g.10gb", "1g.10gb ", "1g.10gb+", "../1g", 1, "1g.10gb+me;"]
+    ),
+    ("partition", "layout", [["1g.10gb", 0]] * 33),
     *(("refuse", "serials", each) for each in [[0], [2**64], ["1"], [1, 1], ["id: *"], [1.5], list(range(1, 9_000))]),
     *(("trust", "key", each) for each in ["ssh-ed25519 AAAA", "ssh-rsa " + "A" * 68, "x\nssh-ed25519 " + "A" * 68]),
     ("trust", "key", "ssh-ed25519 " + "A" * 68 + ' x\ncommand="id" ssh-ed25519 ' + "A" * 68),

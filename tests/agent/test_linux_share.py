@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.device_records import MigPlace
 from agent.host.base import HostError, Share
 from agent.host.share import share_of, short_form
 
@@ -50,6 +51,16 @@ def test_minors_are_the_drivers_and_the_whole_machine_is_counted(machine: Path) 
     everything = ((0, 0), (1, 0), (2, -1), (3, -1))
     assert asked(machine, "GPU-a") == Share(device_minors=(1,), node_devices=everything)
     assert asked(machine, "GPU-c", "GPU-b") == Share(device_minors=(2, 0), node_devices=everything)
+
+
+def test_a_mig_device_is_a_part_of_its_gpu(machine: Path) -> None:
+    mig = {"MIG-1": MigPlace("GPU-a", 7, 0), "MIG-2": MigPlace("GPU-a", 9, 0), "MIG-3": MigPlace("GPU-lost", 1, 0)}
+    places = {"driver": machine / "gpus", "bus": machine / "pci"}
+    found = share_of(("MIG-1", "GPU-b", "MIG-2"), BUS_IDS, mig, **places)
+    assert found.device_minors == (1, 0) and found.parts == ((1, 7, 0), (1, 9, 0))
+    for unknown in ("MIG-3", "MIG-4"):
+        with pytest.raises(HostError, match="no_share"):
+            share_of((unknown,), BUS_IDS, mig, **places)
 
 
 def test_what_is_not_known_for_certain_is_no_share(machine: Path) -> None:

@@ -38,7 +38,7 @@ def test_pynvml_is_imported_nowhere_else() -> None:
     sources = [file for folder in folders if folder.name not in {"tests", "var"} for file in folder.rglob("*.py")]
     users = [file for file in sources if re.search(r"^\s*(import|from) pynvml", file.read_text(), re.MULTILINE)]
     assert sorted(file.relative_to(ROOT).as_posix() for file in users) == [
-        f"agent/nvml/{name}.py" for name in ("devices", "events", "library", "sampling", "settings")
+        f"agent/nvml/{name}.py" for name in ("devices", "events", "library", "mig", "processes", "sampling", "settings")
     ]
 
 

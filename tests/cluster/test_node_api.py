@@ -119,10 +119,12 @@ def test_the_agents_health_is_kept_and_clocks_that_part_are_noted(speaker: Speak
 
 def test_the_whole_inventory_is_kept_and_silent_devices_are_named(speaker: Speaker) -> None:
     body = speaker.hello_body(faults=[{"index": 7, "uuid": None, "code": "GPU_IS_LOST"}])
-    body["devices"][0] |= {"vbios_version": "96.00", "numa_node": 1, "nvlink_count": 18, "mig_capable": True}
+    cut = {"uuid": "MIG-1", "profile": "1g.10gb", "gpu_instance": 7, "compute_instance": 0, "memory_mib": 9728}
+    told = {"vbios_version": "96.00", "numa_node": 1, "nvlink_count": 18, "mig_capable": True, "mig_instances": [cut]}
+    body["devices"][0] |= told
     assert speaker.post("hello/", body).status_code == 200
     facts = Device.objects.get(uuid=speaker.uuids[0]).facts
-    assert facts == {"vbios_version": "96.00", "numa_node": 1, "nvlink_count": 18, "mig_capable": True}
+    assert facts == told
     assert DeviceEvent.objects.get(kind="no_inventory").detail["index"] == 7
 
 

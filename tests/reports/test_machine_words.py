@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from django.utils import timezone, translation
 
-from cluster.models import DeviceEvent
-from reports.templatetags.machine_words import PLAIN, WORDS, agent_rows, event_words, topology_rows
+from cluster.models import Device, DeviceEvent
+from reports.templatetags.machine_words import PLAIN, WORDS, agent_rows, event_words, mig_layout, topology_rows
 from tests.factories.cluster import PoolFactory, make_node
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,3 +104,15 @@ def test_an_xid_is_said_with_what_it_means(in_english: None) -> None:
     event = DeviceEvent(kind="xid", detail={"xid": 79})
     assert event_words(event) == "XID 79: The GPU has fallen off the bus"
     assert event_words(DeviceEvent(kind="xid", detail={"xid": [1]})) == "XID [1]"
+
+
+def test_a_mig_layout_is_told_by_its_instances() -> None:
+    device = Device(facts={})
+    assert mig_layout(device) == "–"
+    device.facts = {"mig_capable": True, "mig_enabled": False}
+    with translation.override("en"):
+        assert mig_layout(device) == "off"
+        device.facts |= {"mig_enabled": True}
+        assert mig_layout(device) == "on, no instances"
+    device.facts["mig_instances"] = [{"profile": name} for name in ("3g.40gb", "1g.10gb", "1g.10gb")]
+    assert mig_layout(device) == "3g.40gb, 1g.10gb × 2"
