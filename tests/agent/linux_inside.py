@@ -92,6 +92,8 @@ def main() -> None:
     properties = [word for name in ("DevicePolicy", "DeviceAllow", "TasksMax") for word in ("-p", name)]
     uid = pwd.getpwnam("bg-one").pw_uid
     say("slice", sorted(run("systemctl", "show", f"user-{uid}.slice", *properties).splitlines()))
+    for number in (0, 1000):
+        say(f"policy of {number}", run("systemctl", "show", f"user-{number}.slice", "-p", "DevicePolicy").strip())
     session = ssh("bg-one", f'setsid bash -c "{STUBBORN}"')
     assert session.stdout is not None
     say("session", session.stdout.readline().strip())

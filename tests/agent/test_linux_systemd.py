@@ -103,6 +103,10 @@ def test_a_session_is_in_the_leases_slice_and_opens_its_device_alone(said: dict[
     ]
 
 
+def test_roots_own_sessions_open_devices_and_no_other_account_does(said: dict[str, Any]) -> None:
+    assert (said["policy of 0"], said["policy of 1000"]) == ("DevicePolicy=auto", "DevicePolicy=closed")
+
+
 def test_closing_ends_the_session_and_shuts_the_door(said: dict[str, Any]) -> None:
     assert said["session"] == "up"
     assert said["close"]["remaining"] == [] and said["close"]["killed"] >= 2
