@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.fields.json import KeyTextTransform
@@ -23,6 +24,11 @@ from reports.selectors.fleet import (
 )
 
 ROWS_SHOWN = 20
+COUNTERS = (
+    *("ecc_sbe_volatile", "ecc_dbe_volatile", "ecc_sbe_aggregate", "ecc_dbe_aggregate"),
+    *("remap_correctable", "remap_uncorrectable", "nvlink_replay", "nvlink_recovery", "pcie_replay"),
+)
+"""What a device counts of its own wear, by the names of a reading."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,27 @@ class DeviceSheet:
     inspections: list[Inspection]
     events: list[DeviceEvent]
     booked: list[Promise]
+
+    @property
+    def counters(self) -> "Counters | None":
+        """What the device counted at its newest check, and at the one before; None where no check read it."""
+        taken = [(row.taken_at, row.reading) for row in self.handovers if row.reading]
+        taken += [(row.at, row.reading) for row in self.inspections if row.reading]
+        taken.sort(key=lambda each: each[0], reverse=True)
+        if not taken:
+            return None
+        (at, newest), (before_at, before) = taken[0], taken[1] if len(taken) > 1 else (None, {})
+        rows = [(name, newest[name], before.get(name)) for name in COUNTERS if newest.get(name) is not None]
+        return Counters(at, before_at, rows)
+
+
+@dataclass(frozen=True)
+class Counters:
+    """When, when before that, and (name, then, before) of each counter that the device has."""
+
+    at: datetime
+    before_at: datetime | None
+    rows: list[tuple[str, Any, Any]]
 
 
 def nodes_with_counts() -> QuerySet[Node]:

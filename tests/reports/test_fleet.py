@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from allocations.models import Lease
 from audit.models import AuditEvent
-from cluster.models import Device, DeviceEvent, Node, NodeCommand
+from cluster.models import Device, DeviceEvent, Handover, Node, NodeCommand
 from reports.selectors.fleet import device_counts, fleet, held_seconds, level_of
+from reports.selectors.machines import device_sheet
 from telemetry.models import DeviceMinute, Sample
 from tests.factories import AllocationFactory, Cast, LeaseFactory, PoolFactory, make_cast, make_node
 from tests.factories.allocations import PlacementFactory
@@ -238,3 +239,28 @@ def test_a_gpu_that_nobody_confirmed_is_not_free() -> None:
     now = timezone.now()
     for counts in (device_counts(now), fleet(now).counts):
         assert (counts.total, counts.free, counts.turning) == (3, 2, 1)
+
+
+def test_a_device_shows_what_it_counted_at_its_last_two_checks(cast: Cast, node: Node) -> None:
+    device, now = node.devices.all()[0], timezone.now()
+    url = reverse("reports:device", args=[device.public_id])
+    client = sign_in(cast.operator)
+    assert device_sheet(device, now).counters is None and "PCIe" not in client.get(url).content.decode()
+    readings = [{"remap_correctable": count, "pcie_replay": 7, "nvlink_replay": None} for count in (1, 3)]
+    device.inspections.create(at=now - timedelta(days=7), passed=True, checks=[], reading=readings[0])
+    at = now - timedelta(days=1)
+    Handover.objects.create(
+        lease_ref="L-1",
+        device=device,
+        moment="end",
+        generation=1,
+        passed=True,
+        checks=[],
+        reading=readings[1],
+        taken_at=at,
+    )
+    device.inspections.create(at=now, passed=False, checks=[], reading=None)
+    counters = device_sheet(device, now).counters
+    assert counters is not None and counters.at == at
+    assert counters.rows == [("remap_correctable", 3, 1), ("pcie_replay", 7, 7)]
+    assert "<strong>3</strong>" in client.get(url).content.decode()
