@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from allocations.models import Lease
 from allocations.rules import may_retry
@@ -26,6 +27,7 @@ from common.permissions import require
 from telemetry.selectors import used_device_seconds
 from telemetry.services import roll_up
 
+NOT_CLEAN = gettext_noop("Not clean after use.")
 _LIVE = ("available", "preparing", "in_use", "cleaning")
 
 
@@ -194,7 +196,7 @@ def _dirty(lease: Lease, step: Step, now: datetime) -> bool:
 def _quarantine(lease: Lease, step: Step) -> set[str]:
     bad = {report.uuid for report in step.reports if not report.passed}
     rows = [row for row in open_placements(lease) if row.device.uuid in bad]
-    reason = f"{lease.public_id}: not clean after use"
+    reason = f"{lease.public_id}: {NOT_CLEAN}"
     devices.quarantine(actor=RECONCILER, devices=device_ids(rows, *_LIVE), reason=reason)
     return bad
 

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_noop
 
 from audit.services import record
 from cluster.lifecycle import NODE
@@ -56,7 +57,7 @@ def confirm_idle(*, node: Node, checks: list[dict[str, Any]]) -> None:
     ids = [pk for pk in waiting if pk not in busy]
     actor = SystemActor(f"node {node.name}")
     if ids:
-        device_verbs.confirm_clean(actor=actor, devices=ids, reason="clean report")
+        device_verbs.confirm_clean(actor=actor, devices=ids, reason=gettext_noop("Found empty and healthy."))
     _quarantine_failed(node, checks, actor)
     node = Node.objects.select_for_update(no_key=True).get(pk=node.pk)
     if node.state == "fenced":
@@ -69,7 +70,7 @@ def _quarantine_failed(node: Node, checks: list[dict[str, Any]], actor: SystemAc
     due = checked_before(node.devices.filter(state="available", uuid__in=failed))
     ids = list(due.values_list("pk", flat=True))
     if ids and node.state != "fenced":
-        device_verbs.quarantine(actor=actor, devices=ids, reason="failed its regular check")
+        device_verbs.quarantine(actor=actor, devices=ids, reason=gettext_noop("It failed its regular check."))
 
 
 def _try_to_trust_again(node: Node, passed: dict[str, bool]) -> None:
@@ -78,7 +79,9 @@ def _try_to_trust_again(node: Node, passed: dict[str, bool]) -> None:
     free = dict(node.devices.filter(state="available").values_list("uuid", "pk"))
     bad = [pk for uuid, pk in free.items() if passed.get(uuid) is False]
     if bad:
-        device_verbs.quarantine(actor=actor, devices=bad, reason="not clean after the node was unreachable")
+        device_verbs.quarantine(
+            actor=actor, devices=bad, reason=gettext_noop("Not clean after the node was unreachable.")
+        )
     if free.keys() <= passed.keys() and not node.devices.filter(state="cleaning").exists():
         node.state = NODE.next(node.state, "confirm_clean_drained" if node.drained else "confirm_clean")
         node.save(update_fields=["state"])
@@ -203,10 +206,10 @@ def _notice_missing(
     # What is quarantined stays so when it vanishes: only an operator brings it back, not a loose cable.
     gone = [d.pk for d in known.values() if d.uuid not in seen and d.state not in GONE]
     if gone:
-        device_verbs.lose(actor=actor, devices=gone, reason="missing from the inventory")
+        device_verbs.lose(actor=actor, devices=gone, reason=gettext_noop("The node no longer names it."))
     back = [d.pk for d in known.values() if d.uuid in seen and d.state == "offline"]
     if back:
-        device_verbs.start_cleaning(actor=actor, devices=back, reason="seen again")
+        device_verbs.start_cleaning(actor=actor, devices=back, reason=gettext_noop("The node names it again."))
 
 
 def _note_faults(node: Node, faults: list[dict[str, Any]], known: dict[str, Device]) -> None:

@@ -82,6 +82,18 @@ def state_label(value: str) -> str:
 
 
 @register.filter
+def reason_text(text: str) -> str:
+    """A stored reason: the portal's own sentences in the reader's language, what people wrote as they wrote it.
+
+    The portal's may follow the name of what it happened to: `lease-…: sentence`.
+    """
+    name, _colon, sentence = text.rpartition(": ")
+    if not text or _(text) != text or not name:
+        return _(text) if text else ""
+    return f"{name}: {_(sentence)}" if sentence else text
+
+
+@register.filter
 def badge(value: str) -> str:
     """A coloured badge for a state; the word carries the meaning, the colour only helps."""
     colour = BADGES.get(value, "secondary")

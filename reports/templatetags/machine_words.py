@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from cluster.xids import DEFAULTS
-from common.templatetags.bitgoeul import moment
+from common.templatetags.bitgoeul import moment, reason_text
 
 register = template.Library()
 
@@ -65,6 +65,8 @@ def event_words(event: Any) -> str:
         return _("XID %(number)s: %(meaning)s") % {"number": number, "meaning": meaning}
     if event.kind in WORDS:
         said = {key: moment(_at(value)) if key in ("from", "until") else value for key, value in detail.items()}
+        if "reason" in said:  # a sentence of its own, or somebody's words; it stands within ours
+            said["reason"] = reason_text(str(said["reason"])).rstrip(".")
         return str(WORDS[event.kind]) % _Figures({key: "–" if value is None else value for key, value in said.items()})
     return str(PLAIN.get(event.kind, event.kind))
 

@@ -31,7 +31,7 @@ def test_a_device_that_fails_its_weekly_check_is_lent_no_more(speaker: Speaker) 
     speaker.heartbeat(checks=checks(speaker.uuids, bad=(speaker.uuids[0],)))
     assert speaker.states() == ["quarantined", "available"]
     event = DeviceEvent.objects.get(kind="quarantined")
-    assert event.device.uuid == speaker.uuids[0] and event.detail == {"reason": "failed its regular check"}
+    assert event.device.uuid == speaker.uuids[0] and event.detail == {"reason": "It failed its regular check."}
 
 
 def test_a_check_that_was_not_due_takes_nothing_out_of_service(speaker: Speaker) -> None:
