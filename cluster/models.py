@@ -264,6 +264,28 @@ class Handover(models.Model):
         return f"{self.lease_ref} {self.device_id} {self.moment}"
 
 
+class NodeRefusal(models.Model):
+    """How often calls of a node were refused on a day, by code. `node` is null where no token was known."""
+
+    node = models.ForeignKey(Node, null=True, on_delete=models.CASCADE, related_name="refusals")
+    code = models.CharField(max_length=40)
+    day = models.DateField()
+    times = models.PositiveBigIntegerField(default=0)
+    last_at = models.DateTimeField()
+    detail = models.CharField(max_length=200, blank=True, help_text="what was said to the last one")
+
+    objects = StaffQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-last_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["node", "code", "day"], nulls_distinct=False, name="refusal_once_a_day")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.node_id} {self.code} {self.day} {self.times}"
+
+
 class Inspection(models.Model):
     """The check ladder for a device that no lease was about: weekly, after quarantine, after a silence."""
 

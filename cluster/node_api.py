@@ -12,10 +12,10 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
-from rest_framework.views import APIView
 
 from cluster.models import NodeCommand
-from cluster.node_auth import IsNode, JoinThrottle, NodeThrottle, NodeTokenAuthentication
+from cluster.node_auth import JoinThrottle
+from cluster.node_view import NodeAPIView
 from cluster.selectors import devices_to_check
 from cluster.serializers import (
     DeadManSerializer,
@@ -42,12 +42,9 @@ class TooLarge(APIException):
 
 
 @extend_schema(exclude=True)
-class NodeView(APIView):
-    """For agents only; bodies are bounded and have a shape."""
+class NodeView(NodeAPIView):
+    """Bodies are bounded and have a shape."""
 
-    authentication_classes: tuple[Any, ...] = (NodeTokenAuthentication,)
-    permission_classes: tuple[Any, ...] = (IsNode,)
-    throttle_classes: tuple[Any, ...] = (NodeThrottle,) if settings.RATELIMIT_ENABLE else ()
     parser_classes = (BoundedJSONParser,)
     max_body_bytes = MAX_BODY_BYTES
 

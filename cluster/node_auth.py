@@ -56,6 +56,15 @@ class NodeThrottle(SimpleRateThrottle):
         return f"throttle_{getattr(request.user, 'pk', 'anonymous')}"
 
 
+class SamplesThrottle(NodeThrottle):
+    """Its own allowance: after an hour without a portal a node has some hundred batches to tell, beside its beats."""
+
+    scope = "node-samples"
+
+    def get_cache_key(self, request: Request, view: Any) -> str | None:
+        return f"throttle_samples_{getattr(request.user, 'pk', 'anonymous')}"
+
+
 class JoinThrottle(AnonRateThrottle):
     """Whoever guesses join tokens waits."""
 

@@ -290,6 +290,7 @@ CELERY_BEAT_SCHEDULE = {
     "seal": {"task": "audit.seal", "schedule": 10.0, "options": {"expires": 10}},
     "heartbeat": {"task": "portal.worker_heartbeat", "schedule": 5.0, "options": {"expires": 5}},
     "tidy": {"task": "portal.tidy", "schedule": 3600.0, "options": {"expires": 600}},
+    "tidy-cluster": {"task": "cluster.tidy", "schedule": 3600.0, "options": {"expires": 600}},
     "tidy-telemetry": {"task": "telemetry.tidy", "schedule": 3600.0, "options": {"expires": 600}},
     "lapse-agreements": {"task": "partners.lapse_agreements", "schedule": 600.0, "options": {"expires": 300}},
 }

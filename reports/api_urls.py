@@ -4,7 +4,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from reports.api import FleetView
-from reports.health_api import Offenders, SharedPools, XidRule, XidRules
+from reports.health_api import Offenders, RefusedCalls, SharedPools, XidRule, XidRules
 from reports.machines_api import OperatedDevices, OperatedNodes, Windows
 
 router = SimpleRouter()
@@ -15,6 +15,7 @@ router.register("pools", SharedPools, basename="pool")
 urlpatterns = [
     path("fleet/", FleetView.as_view(), name="fleet"),
     path("offenders/", Offenders.as_view(), name="offenders"),
+    path("refused-calls/", RefusedCalls.as_view(), name="refused-calls"),
     path("xid-policies/", XidRules.as_view(), name="xid-policies"),
     path("xid-policies/<slug:xid>/", XidRule.as_view(), name="xid-policy"),
 ]

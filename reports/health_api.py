@@ -19,6 +19,7 @@ from cluster.services import policies
 from common.web import staff_only
 from reports.selectors.health import RuleRow, xid_rules
 from reports.selectors.offenders import Offender, repeat_offenders
+from reports.selectors.refused import refused
 
 
 class XidRuleSerializer(serializers.Serializer[Any]):
@@ -53,6 +54,15 @@ class OffenderSerializer(serializers.Serializer[Any]):
     quarantines = serializers.IntegerField()
     failed_checks = serializers.IntegerField()
     total = serializers.IntegerField()
+
+
+class RefusedSerializer(serializers.Serializer[Any]):
+    """Calls refused; `node` is null where no token named one."""
+
+    node = serializers.CharField(allow_null=True)
+    code = serializers.CharField()
+    times = serializers.IntegerField()
+    last_at = serializers.DateTimeField()
 
 
 class InspectionSerializer(serializers.ModelSerializer[Inspection]):
@@ -118,6 +128,17 @@ class Offenders(APIView):
         staff_only(request.user)
         rows = [_offender(row) for row in repeat_offenders(timezone.now())]
         return Response(OffenderSerializer(rows, many=True).data)
+
+
+class RefusedCalls(APIView):
+    """What the node API refused in the last week."""
+
+    @extend_schema(responses=RefusedSerializer(many=True), operation_id="refused_calls_list", tags=["fleet"])
+    def get(self, request: Request) -> Response:
+        """By node and code, the most frequent first. Agency staff only."""
+        staff_only(request.user)
+        rows = [{**vars(row), "node": row.node and row.node.public_id} for row in refused(timezone.now())]
+        return Response(RefusedSerializer(rows, many=True).data)
 
 
 class SharedPools(PoolViewSet):

@@ -5,15 +5,16 @@ import zlib
 from dataclasses import asdict
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from cluster.node_auth import IsNode, NodeTokenAuthentication
+from cluster.node_auth import SamplesThrottle
+from cluster.node_view import NodeAPIView
 from telemetry import services
 from telemetry.serializers import BatchSerializer, IngestedSerializer
 
@@ -43,13 +44,11 @@ class GzipJsonParser(BaseParser):
             raise ParseError("The body is not JSON.") from error
 
 
-class SamplesView(APIView):
+class SamplesView(NodeAPIView):
     """POST samples/: one delivery, taken exactly once."""
 
-    authentication_classes = (NodeTokenAuthentication,)
-    permission_classes = (IsNode,)
     parser_classes = (GzipJsonParser,)
-    throttle_classes = ()
+    throttle_classes = (SamplesThrottle,) if settings.RATELIMIT_ENABLE else ()
 
     @extend_schema(exclude=True)
     def post(self, request: Request) -> Response:

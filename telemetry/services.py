@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from cluster.models import Device, Node
+from cluster.services import refusals
 from telemetry.models import SampleBatch
 from telemetry.samples import COLUMNS, FUTURE_TOLERANCE, Counts, Known, Row, parse
 
@@ -51,6 +52,9 @@ WHERE m.samples <> EXCLUDED.samples
 """  # noqa: S608 (constants only)
 
 
+REFUSED_ROWS = ("unknown_devices", "bad_times", "malformed")
+
+
 @dataclass(frozen=True)
 class Ingested:
     """The answer to one delivery; `repeated` when this batch was taken before."""
@@ -84,7 +88,10 @@ def ingest(*, node: Node, boot_id: str, sequence: int, samples: list[Any]) -> In
         counts.accepted = _copy(rows)
         _touch(rows)
         SampleBatch.objects.filter(pk=batch.pk).update(rows=counts.accepted)
-    return _answer(counts)
+    answer = _answer(counts)
+    for code in REFUSED_ROWS:
+        refusals.count(node=node, code=f"samples_{code}", times=getattr(answer, code))
+    return answer
 
 
 def roll_up(now: datetime, *, device_ids: Iterable[int] | None = None, window: timedelta = ROLL_UP_WINDOW) -> int:

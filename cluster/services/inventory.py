@@ -14,6 +14,7 @@ from cluster.lifecycle import NODE
 from cluster.models import Device, DeviceEvent, GpuClass, Node
 from cluster.selectors import GONE, checked_before
 from cluster.services import devices as device_verbs
+from cluster.services import refusals
 from cluster.services.devices import XID_MARK
 from cluster.services.inspections import keep as keep_inspections
 from cluster.services.nodes import Hello, devices_of, hear
@@ -127,13 +128,15 @@ def _news_of(known: dict[str, Device], reports: list[dict[str, Any]]) -> dict[st
 def take_events(*, node: Node, events: list[dict[str, Any]]) -> int:
     """Keep what happened on a node; how many were kept. An XID that means trouble marks the device at once."""
     known = {device.uuid: device for device in device_verbs.lock(node.devices.all())}
-    rows = []
+    rows, strange = [], 0
     for event in events[:MAX_EVENTS]:
         device = known.get(str(event.get("uuid")))
         if event.get("uuid") and device is None:
+            strange += 1
             continue
         rows.append(_event(node, device, event))
     DeviceEvent.objects.bulk_create(rows)
+    refusals.count(node=node, code="events_unknown_devices", times=strange)
     return len(rows)
 
 

@@ -11,6 +11,7 @@ from cluster.services import policies
 from cluster.services.nodes import SKEW_SECONDS
 from cluster.xids import XidRule
 from reports.selectors.fleet import GONE_STATES, ILL_HEALTH, ILL_STATES, ROWS_SHOWN
+from reports.selectors.refused import Refused, refused
 
 QUIET_STATES = ("suspect", "unreachable", "fenced")
 
@@ -31,6 +32,7 @@ class HealthSheet:
     devices: list[Device]
     nodes: list[Node]
     agents: list[AgentTrouble]
+    refused: list[Refused]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class RuleRow:
 
 
 def health(now: datetime) -> HealthSheet:
-    """Devices that are ill or out of service, nodes that are silent, agents in trouble. Two queries."""
+    """Devices that are ill or out of service, nodes that are silent, agents in trouble, calls refused. Four queries."""
     ill = Q(health__in=ILL_HEALTH) | Q(state__in=ILL_STATES)
     devices = Device.objects.filter(ill).exclude(state__in=GONE_STATES).select_related("node")
     nodes = list(Node.objects.exclude(state="retired").order_by("name"))
@@ -52,6 +54,7 @@ def health(now: datetime) -> HealthSheet:
         devices=list(devices[:ROWS_SHOWN]),
         nodes=[node for node in nodes if node.state in QUIET_STATES],
         agents=[trouble for trouble in troubles if trouble.codes],
+        refused=refused(now),
     )
 
 

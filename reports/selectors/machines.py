@@ -22,6 +22,7 @@ from reports.selectors.fleet import (
     level_of,
     node_row,
 )
+from reports.selectors.refused import Refused, refused
 
 ROWS_SHOWN = 20
 COUNTERS = (
@@ -40,6 +41,7 @@ class NodeSheet:
     events: list[DeviceEvent]
     windows: list[MaintenanceWindow]
     booked: list[Promise]
+    refused: list[Refused]
 
     @property
     def unconfirmed(self) -> int:
@@ -110,6 +112,7 @@ def node_sheet(node: Node, now: datetime) -> NodeSheet:
         events=list(with_meaning(node.events.select_related("device__node"))[:ROWS_SHOWN]),
         windows=list(node.maintenance_windows.order_by("-starts_at")[:ROWS_SHOWN]),
         booked=promises_on([device.pk for device in devices])[:ROWS_SHOWN],
+        refused=refused(now, node),
     )
 
 

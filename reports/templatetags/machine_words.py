@@ -75,6 +75,29 @@ def _at(value: Any) -> datetime | None:
     return datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else None
 
 
+REFUSALS: dict[str, Any] = {
+    "authentication_failed": gettext_lazy("its token: nobody has it"),
+    "not_authenticated": gettext_lazy("a call without a token"),
+    "join_token": gettext_lazy("its join token: unknown, used or too old"),
+    "throttled": gettext_lazy("more calls than a node has to make"),
+    "too_large": gettext_lazy("a body that is too large"),
+    "parse_error": gettext_lazy("a body that cannot be read"),
+    "invalid": gettext_lazy("a body of another shape"),
+    "not_found": gettext_lazy("a command that is not this node's"),
+    "wrong_generation": gettext_lazy("an answer for another generation of a command"),
+    "samples_unknown_devices": gettext_lazy("samples of GPUs that are not this node's"),
+    "samples_bad_times": gettext_lazy("samples from the future or the distant past"),
+    "samples_malformed": gettext_lazy("samples of another shape"),
+    "events_unknown_devices": gettext_lazy("events of GPUs that are not this node's"),
+}
+
+
+@register.filter
+def refusal_words(code: str) -> str:
+    """What was refused of a node's calls; a code without words stands for itself."""
+    return str(REFUSALS.get(code, code))
+
+
 TROUBLES: dict[str, Any] = {
     "clock_skew": gettext_lazy("its clock is off the portal's"),
     "silent_devices": gettext_lazy("GPUs do not answer"),

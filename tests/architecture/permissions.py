@@ -46,7 +46,7 @@ agreement-suspend agreement-terminate lease-reclaim partners:agreement-activate
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
-offenders pool-share-nodes xid-policies xid-policy device-inspections
+offenders refused-calls pool-share-nodes xid-policies xid-policy device-inspections
 reports:health reports:pool-share reports:pools reports:xid-change reports:xid-forget reports:xids
 agreement-activate agreement-resume device-clean device-detail device-quarantine device-retire device-send-back fleet
 lease-retry maintenance-window-cancel maintenance-window-detail node-confirm node-detail node-drain node-join-token

@@ -5,15 +5,21 @@ from __future__ import annotations
 import gzip
 import json
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
 
-from cluster.models import Device, DeviceEvent, Handover, NodeCommand
-from cluster.node_auth import NodeThrottle
+from cluster.models import Device, DeviceEvent, Handover, NodeCommand, NodeRefusal
+from cluster.node_auth import NodeThrottle, SamplesThrottle
+from cluster.services import refusals
 from telemetry.models import Sample
 from tests.cluster.site import LEASE, Speaker, checks, enrol
+from tests.factories import make_cast
 
 pytestmark = pytest.mark.django_db
 
@@ -121,3 +127,80 @@ def test_a_device_that_hangs_when_the_inventory_is_taken_is_not_lost(speaker: Sp
     assert speaker.states() == ["available", "available"]
     speaker.hello(faults=[{"index": 1, "uuid": None, "code": "GPU_IS_LOST"}])
     assert speaker.states() == ["available", "offline"]
+
+
+def test_what_was_refused_is_counted_and_shown_to_operators(speaker: Speaker, other: Speaker, client: Client) -> None:
+    cache.clear()
+    command = NodeCommand.objects.create(
+        node=other.node, verb="revoke", lease_ref=LEASE, generation=1, deadline_at=timezone.now() + timedelta(minutes=5)
+    )
+    assert speaker.answer(command).status_code == 404
+    for _turn in range(3):
+        assert speaker.post("heartbeat/", b"{").status_code == 400
+    samples(speaker, other.uuids[0])
+    samples(speaker, speaker.uuids[0], sequence=2, at=time.time() + 3600)
+    event = {"uuid": other.uuids[0], "kind": "xid", "detail": {"xid": 79}, "at": time.time()}
+    speaker.post("events/", {"events": [event, event]})
+    stranger = Speaker(speaker.node, "no-such-token")
+    assert stranger.post("heartbeat/", {}).status_code == 401
+    counted = {(row.node, row.code): row.times for row in NodeRefusal.objects.select_related("node")}
+    assert counted == {
+        (speaker.node, "not_found"): 1,
+        (speaker.node, "parse_error"): 3,
+        (speaker.node, "samples_unknown_devices"): 1,
+        (speaker.node, "samples_bad_times"): 1,
+        (speaker.node, "events_unknown_devices"): 2,
+        (None, "authentication_failed"): 1,
+    }
+    operator = make_cast().operator
+    client.force_login(operator)
+    operator.language = "en"
+    operator.save()
+    page = client.get(speaker.node.get_absolute_url()).content.decode()
+    assert "a body that cannot be read" in page and "nobody has it" not in page
+    page = client.get(reverse("reports:health")).content.decode()
+    assert "unknown caller" in page and "samples from the future" in page
+    said = client.get("/api/v1/refused-calls/").json()
+    assert said[0] | {"last_at": None} == {
+        "node": speaker.node.public_id,
+        "code": "parse_error",
+        "times": 3,
+        "last_at": None,
+    }
+    assert client.get(other.node.get_absolute_url()).content.decode().count("No call was refused.") == 1
+
+
+def test_a_flood_of_strangers_is_written_down_in_one_piece(
+    speaker: Speaker, django_assert_max_num_queries: Any
+) -> None:
+    cache.clear()
+    stranger = Speaker(speaker.node, "no-such-token")
+    for _turn in range(20):
+        stranger.post("heartbeat/", {})
+    row = NodeRefusal.objects.get(node=None, code="authentication_failed")
+    assert row.times == 1, "the others wait for the next write"
+    cache.delete("refused:0:authentication_failed:written")
+    stranger.post("heartbeat/", {})
+    row.refresh_from_db()
+    assert row.times == 21
+    with django_assert_max_num_queries(1):  # who has this token?
+        stranger.post("heartbeat/", {})
+
+
+def test_old_counts_are_forgotten(speaker: Speaker) -> None:
+    now = timezone.now()
+    for days in (1, 100):
+        at = now - timedelta(days=days)
+        NodeRefusal.objects.create(node=speaker.node, code="invalid", day=at.date(), times=1, last_at=at)
+    assert refusals.tidy(now) == 1 and NodeRefusal.objects.count() == 1
+
+
+def test_a_flood_of_samples_is_slowed(speaker: Speaker, other: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.clear()
+    monkeypatch.setattr(SamplesThrottle, "rate", "3/min")
+    monkeypatch.setattr("telemetry.node_api.SamplesView.throttle_classes", (SamplesThrottle,))
+    answers = [samples(speaker, speaker.uuids[0], sequence=turn).status_code for turn in range(1, 6)]
+    assert answers == [202] * 3 + [429] * 2
+    assert samples(other, other.uuids[0]).status_code == 202
+    assert speaker.heartbeat()["commands"] == [], "its signs of life have an allowance of their own"
+    cache.clear()
