@@ -88,7 +88,9 @@ class Sampler:
         return self._uuids
 
     def send(self) -> None:
-        """Pass on what waits: samples, then events."""
+        """Pass on what waits: samples, then events. Nothing before the first hello: the portal knows no device yet."""
+        if self._journal.fact("node") is None:
+            return
         self.spool.flush(self._portal)
         while waiting := self._journal.events(EVENTS_A_CALL):
             try:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from agent import options
 from agent.journal import Journal
 from agent.portal_client import PortalClient, PortalError
+from agent.sampler import Sampler
 from agent.spool import Spool
 from tests.simulator.nodes import ROOT
 
@@ -64,3 +66,18 @@ def test_a_kill_between_the_batch_and_its_number_loses_neither(tmp_path: Path) -
     assert [path.name[:12] for path in again.waiting()] == ["000000000001", "000000000002"]
     again.waiting()[1].unlink()  # sent: its number must not be given to another
     assert (journal.fact("sample_sequence"), again.put([])) == ("2", 3)
+
+
+def test_nothing_is_told_before_the_portal_knows_the_node(tmp_path: Path) -> None:
+    """Samples of a node that has not said hello are of GPUs that the portal does not know: they wait on the disk."""
+    (tmp_path / "token").write_text("secret")
+    words = ["--sandbox", str(tmp_path), "--portal", NOBODY, "--token-file", str(tmp_path / "token")]
+    given = options.parse(words)
+    journal = Journal(given.state)
+    sampler = Sampler(given, journal, PortalClient(NOBODY, tmp_path / "token"))
+    sampler.spool.put([{"uuid": "GPU-a", "at": 1.0}])
+    sampler.send()
+    assert len(sampler.spool.waiting()) == 1
+    journal.pin("node", "gpu-01")
+    with pytest.raises(PortalError):
+        sampler.send()
