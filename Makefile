@@ -56,6 +56,7 @@ lock: $(STAMP) ## resolve requirements*.in anew
 	@$(UV) --version >/dev/null 2>&1 || { echo "bitgoeul: make lock needs uv: pip install uv" >&2; exit 1; }
 	$(UV) pip compile -q --generate-hashes --no-emit-index-url -p 3.11 -o requirements.txt requirements.in
 	$(UV) pip compile -q --generate-hashes --no-emit-index-url -p 3.11 -o requirements-dev.txt requirements-dev.in
+	$(UV) pip compile -q --generate-hashes --no-emit-index-url -p 3.11 -o requirements-agent.txt requirements-agent.in
 
 fmt: $(STAMP) ## format the code
 	$(VENV)/bin/ruff check --fix .

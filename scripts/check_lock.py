@@ -7,7 +7,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-PAIRS = (("requirements.in", "requirements.txt"), ("requirements-dev.in", "requirements-dev.txt"))
+PAIRS = tuple((f"{name}.in", f"{name}.txt") for name in ("requirements", "requirements-dev", "requirements-agent"))
 PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(\[[^\]]*\])?==(?P<version>[^\s;\\]+)")
 
 
@@ -40,11 +40,11 @@ def faults(wanted_text: str, locked_text: str) -> list[str]:
     return problems
 
 
-def disagreements(production: str, development: str) -> list[str]:
-    """Packages that the two locks pin differently: they are installed together."""
-    left, right = locked(production), locked(development)
+def disagreements(production: str, other: str, called: str) -> list[str]:
+    """Packages that a lock pins differently from production's: they are installed together, or tested as one."""
+    left, right = locked(production), locked(other)
     return [
-        f"{name}: requirements.txt has {left[name][0]}, requirements-dev.txt has {right[name][0]}"
+        f"{name}: requirements.txt has {left[name][0]}, {called} has {right[name][0]}"
         for name in sorted(left.keys() & right.keys())
         if left[name][0] != right[name][0]
     ]
@@ -58,7 +58,9 @@ def main() -> int:
         for source, lock in PAIRS
         for fault in faults((root / source).read_text(), (root / lock).read_text())
     ]
-    problems += disagreements((root / PAIRS[0][1]).read_text(), (root / PAIRS[1][1]).read_text())
+    production, *others = (lock for _source, lock in PAIRS)
+    for other in others:
+        problems += disagreements((root / production).read_text(), (root / other).read_text(), other)
     for problem in problems:
         print(f"{problem} (make lock)", file=sys.stderr)
     return 1 if problems else 0

@@ -1,6 +1,8 @@
 """What we stand on is locked, named and explained."""
 
+import ast
 import re
+import sys
 from importlib import metadata
 
 import pytest
@@ -23,7 +25,7 @@ def test_the_deprecated_pynvml_distribution_is_absent() -> None:
     assert metadata.version("nvidia-ml-py")
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev", "requirements-agent"])
 def test_every_direct_requirement_is_locked_by_hash(name: str) -> None:
     lock = (ROOT / f"{name}.txt").read_text()
     for requirement in _direct(f"{name}.in"):
@@ -52,3 +54,19 @@ def test_the_law_names_its_top_level_folders() -> None:
         "docker-compose.yml",
     ):
         assert (ROOT / name).exists(), name
+
+
+def test_a_node_installs_what_its_agent_imports_and_no_web_framework() -> None:
+    lock = (ROOT / "requirements-agent.txt").read_text()
+    installed = {re.sub(r"[-_.]+", "-", name.lower()) for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
+    assert installed and not {"django", "psycopg2-binary", "djangorestframework"} & installed
+    providers, imported = metadata.packages_distributions(), set()
+    for path in (ROOT / "agent").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            imported |= {name.partition(".")[0] for name in names}
+    third_party = imported - set(sys.stdlib_module_names) - {"agent"}
+    assert third_party >= {"pynvml", "celery", "httpx"}
+    for module in third_party:
+        assert {re.sub(r"[-_.]+", "-", name.lower()) for name in providers[module]} & installed, module
