@@ -15,9 +15,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import SshKey
-from allocations import selectors, serializers, sheet
+from allocations import serializers, sheet
 from allocations.filters import AllocationFilter, LeaseFilter
 from allocations.models import Allocation, Lease, LedgerEntry
+from allocations.selectors import availability, balances, leases
 from allocations.services import access, booking, ending, extending, reclaiming
 from cluster.models import Pool
 from common.api import ReadViewSet
@@ -42,7 +43,7 @@ class AllocationViewSet(ReadViewSet):
     @action(detail=True, filterset_class=None, pagination_class=None)
     def balance(self, request: Request, public_id: str) -> Response:
         """What is awarded, held, charged and left."""
-        return Response(serializers.BalanceSerializer(selectors.balance(self.get_object())).data)
+        return Response(serializers.BalanceSerializer(balances.balance(self.get_object())).data)
 
     @extend_schema(responses=serializers.LedgerEntrySerializer(many=True))
     @action(detail=True, filterset_class=None)
@@ -118,7 +119,7 @@ class LeaseViewSet(ReadViewSet):
     @action(detail=True, filterset_class=None, pagination_class=None)
     def devices(self, request: Request, public_id: str) -> Response:
         """Its devices, each with the latest sample of this reservation's own use; never of what was before or after."""
-        rows = selectors.lease_devices(self.get_object(), timezone.now())
+        rows = leases.lease_devices(self.get_object(), timezone.now())
         return Response(serializers.LeaseDeviceSerializer(rows, many=True).data)
 
     @extend_schema(responses=serializers.SignedHandoverSerializer)
@@ -131,7 +132,7 @@ class LeaseViewSet(ReadViewSet):
     @action(detail=True, filterset_class=None, pagination_class=None)
     def usage(self, request: Request, public_id: str) -> Response:
         """Held against measured, so far or sealed."""
-        return Response(serializers.UsageSerializer(selectors.lease_usage(self.get_object())).data)
+        return Response(serializers.UsageSerializer(leases.lease_usage(self.get_object())).data)
 
 
 def own_organisations(user: Any) -> list[int]:
@@ -164,8 +165,8 @@ class AvailabilityViewSet(viewsets.ViewSet):
         if pool is None:
             raise NotFound
         tenants = None if request.user.is_agency else own_organisations(request.user)
-        found = selectors.capacity(pool, ask["since"], ask["until"], tenants=tenants)
+        found = availability.capacity(pool, ask["since"], ask["until"], tenants=tenants)
         length = ask["until"] - ask["since"]
-        offer = selectors.next_free_window(pool, ask["gpus"], length, ask["since"], tenants=tenants)
+        offer = availability.next_free_window(pool, ask["gpus"], length, ask["since"], tenants=tenants)
         window = {"start": offer[0], "end": offer[1]} if offer else None
         return Response(serializers.AvailabilitySerializer(asdict(found) | {"next_window": window}).data)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from allocations.comparison import Figure, compare, harm
 from allocations.models import Lease
-from allocations.selectors import measured_window, placements_of
+from allocations.selectors.leases import measured_window, placements_of
 from cluster.models import Device, Grant, Handover
 from cluster.selectors import grants_of, handovers_of
 from cluster.services.evidence import canonical, entry_of, sign

@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
-from allocations import selectors as allocations
+from allocations.selectors import availability, balances
 from cluster.models import GpuClass, Pool
 from common.errors import RuleBroken
 from partners.models import Agreement
@@ -54,7 +54,7 @@ class LineCheck:
 
 def committed(agreement: Agreement, *, but: Proposal | None = None) -> Committed:
     """What the agreement's allocations and the awards that wait for an answer already take: two queries."""
-    spent = allocations.committed(agreement)
+    spent = balances.committed(agreement)
     offers = AwardLine.objects.filter(decision__proposal__agreement=agreement, decision__proposal__state="awarded")
     if but is not None:
         offers = offers.exclude(decision__proposal=but)
@@ -105,7 +105,7 @@ def pool_capacities(pools: list[Pool], days: set[tuple[date, date]]) -> dict[tup
     for first, last in days:
         start, end = window_of(first, last)
         windows[first, last] = (max(start, now), end)
-    found = allocations.capacities(pools, list(windows.values()))
+    found = availability.capacities(pools, list(windows.values()))
     return {
         (pool.pk, *day): PoolCapacity(pool, devices=one.devices, free=one.free, promised=one.promised)
         for pool in pools

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.rules import may_book
-from allocations.selectors import free_devices, next_free_window
+from allocations.selectors.availability import free_devices, next_free_window
 from allocations.services import checks, ledger, placing, telling
 from allocations.services.placing import LostRace
 from audit import services as audit

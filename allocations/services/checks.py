@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from allocations.models import Allocation, Lease
-from allocations.selectors import balance, held_leases
+from allocations.selectors.balances import balance
+from allocations.selectors.leases import held_leases
 from allocations.services.telling import local
 from allocations.timeline import FOREVER, Busy, peak
 from cluster.models import Device

@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db.models import Q
 
 from allocations.models import Lease, LedgerEntry
-from allocations.selectors import placements_of
+from allocations.selectors.leases import placements_of
 from allocations.services.ledger import enter, seconds_between
 from cluster.models import DeviceEvent
 from cluster.services.policies import rules

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from allocations.models import Lease, Placement
 from allocations.rules import may_end, may_reclaim
-from allocations.selectors import of_others
+from allocations.selectors.availability import of_others
 from allocations.services import ledger, telling
 from allocations.services.steps import lock_lease, move, open_placements
 from common.errors import InvalidTransition, RuleBroken

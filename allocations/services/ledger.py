@@ -7,7 +7,7 @@ from django.db.models import Sum
 
 from allocations.lifecycle import OVER
 from allocations.models import Allocation, Lease, LedgerEntry
-from allocations.selectors import balance
+from allocations.selectors.balances import balance
 
 Kind = LedgerEntry.Kind
 

@@ -9,7 +9,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRa
 from django.db.models import Exists, OuterRef, Q
 
 from allocations.models import Lease, Placement
-from allocations.selectors import of_others, overlapping
+from allocations.selectors.availability import of_others, overlapping
 from cluster.models import Device, Pool
 from cluster.selectors import bookable_devices, maintenance_between
 

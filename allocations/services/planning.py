@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 
 from allocations.models import Lease
 from allocations.promises import Promise, promises_on
-from allocations.selectors import free_devices
+from allocations.selectors.availability import free_devices
 from allocations.services import ending, placing, replacing, telling
 from allocations.services.placing import LostRace
 from audit import services as audit

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_noop
 
 from allocations.models import Lease
 from allocations.rules import may_retry
-from allocations.selectors import measured_window, placements_of
+from allocations.selectors.leases import measured_window, placements_of
 from allocations.services import ending, extending, ledger, telling
 from allocations.services.crediting import credit_faults
 from allocations.services.replacing import release

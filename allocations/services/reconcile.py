@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from allocations.models import Lease, Placement
-from allocations.selectors import LEAD
+from allocations.selectors.availability import LEAD
 from allocations.services import access, awards, incidents, reclaiming, starting
 from allocations.services.steps import lock_lease
 from cluster.models import Grant

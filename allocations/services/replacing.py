@@ -6,7 +6,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.db.models import Q
 
 from allocations.models import Lease, Placement
-from allocations.selectors import free_devices, of_others
+from allocations.selectors.availability import free_devices, of_others
 from allocations.services import ending, placing, telling
 from allocations.services.steps import device_ids, open_placements
 from audit import services as audit

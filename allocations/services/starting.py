@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.utils.translation import gettext_noop
 
 from allocations.models import Lease, Placement
-from allocations.selectors import LEAD
+from allocations.selectors.availability import LEAD
 from allocations.services import ending, ledger, replacing, telling
 from allocations.services.steps import device_ids, move, open_placements
 from allocations.services.waiting import STUCK_PAUSE, pursue

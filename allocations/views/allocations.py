@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from allocations.filters import AllocationFilter, LedgerFilter
 from allocations.models import Allocation, LedgerEntry
 from allocations.rules import may_book
-from allocations.selectors import balance
+from allocations.selectors.balances import balance
 from common.permissions import allowed
 from common.quantities import seconds_to_hours
 from common.tables import Column

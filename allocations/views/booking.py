@@ -15,7 +15,8 @@ from django.views.generic import TemplateView
 from allocations.forms import NO_LENGTH, BookForm
 from allocations.models import Allocation
 from allocations.rules import may_book
-from allocations.selectors import balance, capacity, next_free_window
+from allocations.selectors.availability import capacity, next_free_window
+from allocations.selectors.balances import balance
 from allocations.services.booking import book
 from common.errors import DomainError
 from common.permissions import allowed

@@ -14,7 +14,7 @@ from allocations.filters import LeaseFilter
 from allocations.lifecycle import LEASE, LEASE_OVER
 from allocations.models import Lease
 from allocations.rules import may_end, may_enter
-from allocations.selectors import lease_devices, lease_usage
+from allocations.selectors.leases import lease_devices, lease_usage
 from allocations.services.extending import EXTENDABLE
 from common.permissions import allowed
 from common.tables import Column

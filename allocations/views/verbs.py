@@ -14,7 +14,7 @@ from django.views.generic import View
 
 from allocations.forms import CertificateForm, ConfirmForm, ExtendForm
 from allocations.models import Lease
-from allocations.selectors import balance
+from allocations.selectors.balances import balance
 from allocations.services.access import issue_certificate
 from allocations.services.ending import cancel, release
 from allocations.services.extending import extend

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
-from allocations.selectors import capacity
+from allocations.selectors.availability import capacity
 from audit.services import record
 from cluster.models import Pool
 from common.errors import RuleBroken

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from allocations.lifecycle import HELD
 from allocations.models import Allocation, Lease
-from allocations.selectors import committed
+from allocations.selectors.balances import committed
 from cluster.models import Device
 from notifications.models import Notification
 from partners.models import Agreement, Membership, organisation_ids_of

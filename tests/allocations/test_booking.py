@@ -8,8 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from allocations import selectors
 from allocations.models import LedgerEntry, Placement
+from allocations.selectors import availability, balances
 from allocations.services import booking, ending, extending
 from audit.models import AuditEvent
 from cluster.models import Device
@@ -30,7 +30,7 @@ def test_a_booking_holds_devices_and_hours_and_is_written_down(stage: Stage) -> 
     lease = stage.book(3, hours=2)
     assert lease.state == "scheduled"
     assert [(row.slices.lower, row.slices.upper) for row in lease.placements.all()] == [(0, 8)] * 3
-    assert selectors.balance(stage.allocation).held == 3 * 2 * 3600
+    assert balances.balance(stage.allocation).held == 3 * 2 * 3600
     assert AuditEvent.objects.filter(verb="lease.book", target_id=lease.public_id).count() == 1
     assert Notification.objects.get(event="lease_booked").recipient == stage.cast.owner
 
@@ -74,7 +74,7 @@ def test_the_next_window_costs_three_queries_whatever_is_booked(stage: Stage, dj
     for start in range(1, 7):
         stage.book(9, start=start, hours=1)
     with django_assert_num_queries(3):
-        found = selectors.next_free_window(stage.pool, 4, timedelta(hours=2), stage.now)
+        found = availability.next_free_window(stage.pool, 4, timedelta(hours=2), stage.now)
     assert found is not None and found[0] >= stage.now + timedelta(hours=7)
 
 
@@ -85,7 +85,7 @@ def test_an_overspend_names_what_is_needed_and_left_and_the_longest_window(stage
     assert error.facts["left_device_seconds"] == 4 * 3600
     assert error.facts["longest_seconds"] == 2 * 3600
     assert stage.book(2, hours=2, allocation=poor)
-    assert selectors.balance(poor).left == 0
+    assert balances.balance(poor).left == 0
 
 
 def test_concurrency_counts_the_peak_of_other_leases(stage: Stage) -> None:
@@ -146,15 +146,15 @@ def test_devices_that_are_ill_lost_or_not_ready_are_not_taken(stage: Stage) -> N
     Device.objects.filter(pk=devices[1].pk).update(health="fail")
     Device.objects.filter(pk=devices[2].pk).update(state="cleaning")
     make_node(stage.pool, 4, state="suspect")
-    assert selectors.capacity(stage.pool, stage.now, stage.now + timedelta(hours=1)).free == 9
+    assert availability.capacity(stage.pool, stage.now, stage.now + timedelta(hours=1)).free == 9
     later = stage.now + timedelta(hours=2)
-    assert selectors.capacity(stage.pool, later, later + timedelta(hours=1)).free == 10
+    assert availability.capacity(stage.pool, later, later + timedelta(hours=1)).free == 10
 
 
 def test_a_cancelled_booking_gives_everything_back(stage: Stage) -> None:
     lease = ending.cancel(actor=stage.cast.owner, lease=stage.book(4))
     assert lease.state == "cancelled"
-    balance = selectors.balance(stage.allocation)
+    balance = balances.balance(stage.allocation)
     assert (balance.held, balance.charged, balance.left) == (0, 0, balance.awarded)
     assert not Placement.objects.filter(lease=lease, released=False).exists()
     with pytest.raises(WrongState):
@@ -173,14 +173,14 @@ def test_the_ledger_sums_to_the_balance_and_cannot_be_rewritten(stage: Stage) ->
     ending.cancel(actor=stage.cast.owner, lease=stage.book(2))
     stage.book(3)
     total = sum(LedgerEntry.objects.filter(allocation=stage.allocation).values_list("device_seconds", flat=True))
-    balance = selectors.balance(stage.allocation)
+    balance = balances.balance(stage.allocation)
     assert total == balance.left == balance.awarded - balance.held - balance.charged
 
 
 def test_extending_a_scheduled_lease_moves_its_end_and_holds_the_difference(stage: Stage) -> None:
     lease = stage.book(2, hours=2)
     extending.extend(actor=stage.cast.owner, lease=lease, ends_at=lease.ends_at + timedelta(hours=1))
-    assert selectors.balance(stage.allocation).held == 2 * 3 * 3600
+    assert balances.balance(stage.allocation).held == 2 * 3 * 3600
 
 
 def test_extending_into_somebody_elses_window_is_refused(stage: Stage) -> None:
@@ -197,5 +197,5 @@ def test_extending_into_somebody_elses_window_is_refused(stage: Stage) -> None:
 
 def test_committed_sums_the_awards_of_an_agreement(stage: Stage) -> None:
     AllocationFactory(project=stage.cast.project, pool=stage.pool, concurrent_gpus=8, state="closed")
-    found = selectors.committed(stage.cast.agreement)
+    found = balances.committed(stage.cast.agreement)
     assert (found.gpu_seconds, found.concurrent_gpus) == (2 * 10_000 * 3600, 64)

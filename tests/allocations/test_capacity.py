@@ -9,7 +9,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from allocations.selectors import capacities, capacity, free_devices
+from allocations.selectors.availability import capacities, capacity, free_devices
 from tests.factories import AllocationFactory, LeaseFactory, PoolFactory, make_cast, make_node
 from tests.factories.allocations import PlacementFactory
 

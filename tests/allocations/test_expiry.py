@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from allocations.models import Allocation, LedgerEntry
-from allocations.selectors import balance
+from allocations.selectors.balances import balance
 from allocations.services import awards, ending, ledger, reconcile
 from audit.models import AuditEvent
 from common.actors import RECONCILER

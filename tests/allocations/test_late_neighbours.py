@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from allocations import selectors
 from allocations.models import Allocation, Lease
+from allocations.selectors import availability
 from allocations.services import booking, ending, incidents, reconcile
 from audit.models import AuditEvent
 from cluster.models import DeviceEvent
@@ -74,7 +74,7 @@ def test_a_window_that_was_cut_is_open_again_when_the_next_booking_goes(stage: S
     ending.start_draining(ours, "expire", actor=RECONCILER, end_reason="expired", now=ours.ends_at)
     tenants = [rival.project.organisation_id]
     ending.cancel(actor=stage.cast.outsider, lease=theirs)
-    free = selectors.free_devices(stage.pool, at(stage, 3), at(stage, 4), tenants=tenants)
+    free = availability.free_devices(stage.pool, at(stage, 3), at(stage, 4), tenants=tenants)
     assert not free.filter(node=stage.big).exists() and free.filter(node=stage.small).count() == 4
 
 

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from allocations.models import Allocation, Lease
-from allocations.selectors import lease_devices, lease_usage, placements_of
+from allocations.selectors.leases import lease_devices, lease_usage, placements_of
 from allocations.services import reconcile
 from cluster.models import Device
 from telemetry.models import DeviceMinute, Sample

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from allocations import selectors
 from allocations.models import Lease
+from allocations.selectors import availability, balances
 from allocations.services import extending, operating, reconcile
 from audit.models import AuditEvent
 from cluster.models import Device, MaintenanceWindow, Node
@@ -82,7 +82,7 @@ def test_a_plan_moves_a_booked_lease_to_another_device(stage: Stage) -> None:
     assert len(now_on) == 2 and first not in now_on and second in now_on
     event = AuditEvent.objects.get(verb="lease.replace_devices")
     assert event.actor_label == stage.cast.operator.label and event.changes["reason"] == "x"
-    assert selectors.balance(stage.allocation).held == 2 * 2 * 3600
+    assert balances.balance(stage.allocation).held == 2 * 2 * 3600
 
 
 def test_a_plan_ends_a_running_lease_tells_the_partner_and_keeps_the_device_out(stage: Stage) -> None:
@@ -100,7 +100,7 @@ def test_a_plan_ends_a_running_lease_tells_the_partner_and_keeps_the_device_out(
     answer(lease, "reclaim")
     assert go(lease, now).state == "ended"
     assert state_of(device) == "quarantined"
-    assert selectors.balance(stage.allocation).held == 0
+    assert balances.balance(stage.allocation).held == 0
 
 
 def test_what_runs_cannot_be_moved_and_what_does_not_fit_says_which(stage: Stage) -> None:
@@ -152,7 +152,7 @@ def test_a_stuck_return_goes_on_without_a_device_that_leaves_the_house(stage: St
     refused(RuleBroken, "promises", operating.send_device_back, **ask)
     operating.send_device_back(**ask, force=True)
     assert (state_of(bad), state_of(lease)) == ("rma", "ended")
-    assert selectors.balance(stage.allocation).held == 0
+    assert balances.balance(stage.allocation).held == 0
 
 
 def test_a_device_in_use_does_not_leave_the_house(stage: Stage) -> None:
@@ -216,7 +216,7 @@ def test_a_node_leaves_the_house_with_its_devices_and_its_token(stage: Stage) ->
     refused(RuleBroken, "promises", operating.retire_node, **ask, node=stage.big)
     operating.retire_node(**ask, node=stage.big, plan={booked.public_id: "end"}, force=True)
     assert (state_of(stage.big), state_of(booked)) == ("retired", "cancelled")
-    assert selectors.balance(stage.allocation).held == 0
+    assert balances.balance(stage.allocation).held == 0
 
 
 def test_what_cannot_be_moved_leaves_everything_as_it_was(stage: Stage) -> None:
@@ -237,11 +237,11 @@ def test_an_announced_window_keeps_bookings_off_the_node(stage: Stage) -> None:
     start, end = stage.now + timedelta(hours=5), stage.now + timedelta(hours=9)
     ask = {"actor": stage.cast.operator, "node": stage.big, "starts_at": start, "ends_at": end, "reason": "fans"}
     window = operating.announce_maintenance(**ask).target
-    assert selectors.free_devices(stage.pool, start, end).count() == 4
-    assert selectors.capacity(stage.pool, start, end).free == 4
-    assert selectors.next_free_window(stage.pool, 12, timedelta(hours=3), start - timedelta(hours=1)) == (
-        selectors.whole_minute(end),
-        selectors.whole_minute(end) + timedelta(hours=3),
+    assert availability.free_devices(stage.pool, start, end).count() == 4
+    assert availability.capacity(stage.pool, start, end).free == 4
+    assert availability.next_free_window(stage.pool, 12, timedelta(hours=3), start - timedelta(hours=1)) == (
+        availability.whole_minute(end),
+        availability.whole_minute(end) + timedelta(hours=3),
     )
     assert bookable_devices(stage.pool).count() == 12
     refused(RuleBroken, "no_free_devices", stage.book, count=5, start=4)
@@ -249,7 +249,7 @@ def test_an_announced_window_keeps_bookings_off_the_node(stage: Stage) -> None:
     lease = on(stage, stage.big, 2, start=3, hours=2)
     refused(RuleBroken, "no_free_devices", extending.extend, actor=stage.cast.owner, lease=lease, ends_at=end)
     operating.cancel_maintenance(actor=stage.cast.operator, window=window, reason="fans came early")
-    assert selectors.free_devices(stage.pool, start, end).count() == 12
+    assert availability.free_devices(stage.pool, start, end).count() == 12
     refused(
         WrongState, "window_over", operating.cancel_maintenance, actor=stage.cast.operator, window=window, reason="x"
     )

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from allocations import selectors
 from allocations.models import Lease, LedgerEntry
+from allocations.selectors import balances
 from allocations.services import ending, incidents, operating
 from allocations.services.replacing import MOST_REPLACEMENTS
 from cluster.models import Device, DeviceEvent
@@ -63,7 +63,7 @@ def test_after_three_failures_something_else_is_wrong(stage: Stage) -> None:
         fail_one(lease)
         assert lease.state == "preparing"
     fail_one(lease)
-    assert lease.state == "failed" and selectors.balance(stage.allocation).held == 0
+    assert lease.state == "failed" and balances.balance(stage.allocation).held == 0
 
 
 def test_an_ill_device_is_replaced_before_it_is_prepared(stage: Stage) -> None:
@@ -83,7 +83,7 @@ def test_a_late_handover_is_credited_and_a_punctual_one_is_not(stage: Stage) -> 
     go(lease, lease.ends_at)
     brought_back(lease, lease.ends_at + timedelta(seconds=5))
     assert lease.state == "ended" and credits(lease) == {"late handover": 2 * 600}
-    assert selectors.balance(stage.allocation).left == stage.allocation.awarded_gpu_seconds - 2 * (7200 - 600)
+    assert balances.balance(stage.allocation).left == stage.allocation.awarded_gpu_seconds - 2 * (7200 - 600)
     punctual = started(stage, start=4)
     go(punctual, punctual.ends_at)
     brought_back(punctual, punctual.ends_at + timedelta(seconds=5))
@@ -150,7 +150,7 @@ def test_with_nothing_to_stand_in_the_lease_fails_and_costs_nothing(stage: Stage
     lease = go(stage.book(2), stage.now + timedelta(minutes=55))
     no_spares(lease)
     fail_one(lease)
-    assert lease.state == "failed" and selectors.balance(stage.allocation).held == 0
+    assert lease.state == "failed" and balances.balance(stage.allocation).held == 0
 
 
 def clean_report(device: Device) -> str:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from allocations import selectors
 from allocations.models import Allocation, Lease, LedgerEntry
+from allocations.selectors import balances
 from allocations.services import ending, extending, reclaiming, reconcile
 from audit.models import AuditEvent
 from cluster.models import Device, Grant, NodeCommand
@@ -68,7 +68,7 @@ def test_a_lease_from_its_booking_to_its_end(stage: Stage) -> None:
     go(lease, lease.ends_at + timedelta(seconds=25))
     assert lease.state == "ended" and states(lease) == {"available"} and lease.end_reason == "expired"
     assert not lease.placements.filter(released=False).exists()
-    balance = selectors.balance(stage.allocation)
+    balance = balances.balance(stage.allocation)
     assert (balance.held, balance.charged) == (0, 10 * 2 * 3600)
     assert lease.used_seconds == 0
 
@@ -80,7 +80,7 @@ def test_an_early_release_gives_unused_hours_back(stage: Stage, monkeypatch: Any
     ending.release(actor=stage.cast.owner, lease=lease)
     lease = brought_back(go(lease, at), at)
     assert lease.state == "ended" and lease.end_reason == "released"
-    assert selectors.balance(stage.allocation).charged == 4 * 30 * 60
+    assert balances.balance(stage.allocation).charged == 4 * 30 * 60
 
 
 def test_a_device_that_fails_its_check_is_quarantined_and_the_others_come_back(stage: Stage) -> None:
@@ -91,7 +91,7 @@ def test_a_device_that_fails_its_check_is_quarantined_and_the_others_come_back(s
     go(lease, lease.starts_at)
     assert lease.state == "failed"
     assert Device.objects.get(uuid=bad).state == "quarantined"
-    assert selectors.balance(stage.allocation).left == stage.allocation.awarded_gpu_seconds
+    assert balances.balance(stage.allocation).left == stage.allocation.awarded_gpu_seconds
     assert answer(lease, "reclaim") == 1
     go(lease, lease.starts_at)
     assert sorted(states(lease)) == ["available", "quarantined"]
@@ -146,7 +146,7 @@ def test_a_lease_that_ends_while_preparing_converges_and_costs_nothing(stage: St
     assert lease.state == "draining"
     assert brought_back(lease, lease.ends_at).state == "ended"
     assert states(lease) == {"available"}
-    assert selectors.balance(stage.allocation).left == stage.allocation.awarded_gpu_seconds
+    assert balances.balance(stage.allocation).left == stage.allocation.awarded_gpu_seconds
 
 
 @pytest.mark.parametrize("acknowledged", [True, False])
@@ -164,7 +164,7 @@ def test_an_extension_counts_only_when_acknowledged(stage: Stage, acknowledged: 
     else:
         lease = go(lease, old)
         assert (lease.state, lease.ends_at) == ("draining", old)
-        assert selectors.balance(stage.allocation).held == 2 * 3600
+        assert balances.balance(stage.allocation).held == 2 * 3600
 
 
 def test_a_following_booking_waits_for_clean_devices_or_gets_others(stage: Stage) -> None:

@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from allocations import selectors
 from allocations.models import Lease
+from allocations.selectors import availability, balances
 from allocations.services import ending
 from audit.models import AuditEvent
 from cluster.models import Device
@@ -96,7 +96,7 @@ def test_a_stuck_start_may_be_released_and_costs_nothing(stage: Stage) -> None:
     ending.release(actor=stage.cast.owner, lease=lease)
     assert brought_back(go(lease, now), now).state == "ended"
     assert states(lease) == {"available"}
-    assert selectors.balance(stage.allocation).left == stage.allocation.awarded_gpu_seconds
+    assert balances.balance(stage.allocation).left == stage.allocation.awarded_gpu_seconds
 
 
 def test_a_stuck_start_whose_time_is_over_is_taken_back_and_costs_nothing(stage: Stage) -> None:
@@ -104,14 +104,14 @@ def test_a_stuck_start_whose_time_is_over_is_taken_back_and_costs_nothing(stage:
     go(lease, lease.ends_at)
     assert lease.state == "draining"
     assert brought_back(lease, lease.ends_at).state == "ended"
-    assert selectors.balance(stage.allocation).charged == 0
+    assert balances.balance(stage.allocation).charged == 0
 
 
 def test_devices_of_a_stuck_start_stay_with_it(stage: Stage) -> None:
     lease, _now = stuck_at_grant(stage)
     held = set(lease.placements.filter(released=False).values_list("device_id", flat=True))
     assert len(held) == 2
-    free = selectors.free_devices(stage.pool, lease.starts_at, lease.ends_at, now=lease.starts_at)
+    free = availability.free_devices(stage.pool, lease.starts_at, lease.ends_at, now=lease.starts_at)
     assert not held & set(free.values_list("pk", flat=True))
 
 

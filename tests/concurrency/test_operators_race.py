@@ -11,7 +11,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from allocations.models import Lease, Placement
-from allocations.selectors import free_devices
+from allocations.selectors.availability import free_devices
 from allocations.services import booking, operating, placing
 from cluster.models import Device, JoinToken, Node
 from cluster.services import enrolment

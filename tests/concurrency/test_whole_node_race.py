@@ -7,8 +7,8 @@ from typing import Any
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
-from allocations import selectors
 from allocations.models import Allocation, Lease, Placement
+from allocations.selectors import availability
 from allocations.services import booking, placing
 from common.errors import RuleBroken
 from tests.concurrency.test_booking_race import RACE
@@ -89,7 +89,7 @@ def test_control_without_lock_and_constraint_both_get_it() -> None:
         def book(award: Allocation) -> None:
             with transaction.atomic():
                 tenants = [award.project.organisation_id]
-                free = list(selectors.free_devices(award.pool, start, start + timedelta(hours=1), tenants=tenants))
+                free = list(availability.free_devices(award.pool, start, start + timedelta(hours=1), tenants=tenants))
                 half = free[:4] if award is awards[0] else free[4:]
                 looked.wait(30)
                 lease = LeaseFactory(allocation=award, starts_at=start, ends_at=start + timedelta(hours=1))

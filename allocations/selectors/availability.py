@@ -1,29 +1,21 @@
-"""What is free, what is promised, what is left. Reads only; every answer costs a fixed number of queries."""
+"""What is free and what is promised. Reads only; every answer costs a fixed number of queries."""
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from allocations.lifecycle import HELD, LEASE_OVER
-from allocations.models import Allocation, Lease, LedgerEntry, Placement
+from allocations.models import Allocation, Placement
 from allocations.timeline import FOREVER, Busy, first_window, peak
 from cluster.models import Device, Pool
 from cluster.selectors import bookable_devices, maintenance_between
-from partners.policy import Committed
-from telemetry.models import Sample
-from telemetry.selectors import Point, latest, measured_use, series
 
 LEAD = timedelta(minutes=10)
 """How long before its start a lease is prepared: a device that is not ready now is offered from then on."""
-
-FRESH = timedelta(minutes=2)
-"""A measurement older than this is shown as a gap."""
 
 Window = tuple[datetime, datetime]
 """[start, end)"""
@@ -41,87 +33,6 @@ class Capacity:
     booked_peak: int
     free: int
     promised: int
-
-
-@dataclass(frozen=True)
-class Balance:
-    """Device-seconds of an allocation. `held` is what open leases hold now; `left` is what may still be booked."""
-
-    awarded: int = 0
-    held: int = 0
-    charged: int = 0
-    returned: int = 0
-    credited: int = 0
-    expired: int = 0
-    left: int = 0
-
-
-@dataclass(frozen=True)
-class LeaseUsage:
-    """Device-seconds of one lease: held = used + idle + no_data, so far or sealed."""
-
-    held_seconds: int
-    used_seconds: int
-    idle_seconds: int
-    no_data_seconds: int
-
-
-@dataclass(frozen=True)
-class LeaseDevice:
-    """One device of a lease and what it measured for this lease; `sample` None: nothing fresh.
-
-    `mean`: the averages over the whole use, of minutes, once the device is given back; None before, or without one.
-    """
-
-    device: Device
-    released: bool
-    sample: Sample | None
-    last_at: datetime | None
-    mean: Point | None = None
-
-    @property
-    def figures(self) -> Sample | Point:
-        """What to show: averages once it is over, else the newest; all None where nothing was measured."""
-        return self.mean or self.sample or Sample()
-
-    @property
-    def state(self) -> str | None:
-        """The device's state while the lease has it; whose it is and how it is afterwards is not told."""
-        return None if self.released else self.device.state
-
-    @property
-    def health(self) -> str | None:
-        """As `state`."""
-        return None if self.released else self.device.health
-
-
-def committed(agreement: Any) -> Committed:
-    """What the awards of an agreement already take: one query."""
-    rows = Allocation.objects.filter(project__agreement=agreement).aggregate(
-        seconds=Sum("awarded_gpu_seconds"),
-        gpus=Sum("concurrent_gpus", filter=~Q(state__in=("closed", "expired"))),
-    )
-    return Committed(gpu_seconds=rows["seconds"] or 0, concurrent_gpus=rows["gpus"] or 0)
-
-
-def balance(allocation: Allocation) -> Balance:
-    """The sums of the ledger by kind: one query."""
-    totals = dict(
-        LedgerEntry.objects.filter(allocation=allocation)
-        .order_by()
-        .values_list("kind")
-        .annotate(total=Sum("device_seconds"))
-    )
-    kind = LedgerEntry.Kind
-    return Balance(
-        awarded=totals.get(kind.AWARD, 0),
-        held=-(totals.get(kind.HOLD, 0) + totals.get(kind.RETURN, 0)),
-        charged=-totals.get(kind.SETTLE, 0),
-        returned=totals.get(kind.RETURN, 0),
-        credited=totals.get(kind.CREDIT, 0) + totals.get(kind.ADJUSTMENT, 0),
-        expired=-totals.get(kind.EXPIRY, 0),
-        left=sum(totals.values()),
-    )
 
 
 def overlapping(starts_at: datetime, ends_at: datetime) -> Q:
@@ -167,12 +78,6 @@ def whole_minute(moment: datetime) -> datetime:
     """This moment, or the next whole minute."""
     floor = moment.replace(second=0, microsecond=0)
     return moment if floor == moment or moment == FOREVER else floor + timedelta(minutes=1)
-
-
-def held_leases(starts_at: datetime, ends_at: datetime) -> QuerySet[Lease]:
-    """Leases that keep devices in the window; those being taken back count until they are back."""
-    late = Q(state__in=("draining", "reclaiming", "reclaim_stuck"))
-    return Lease.objects.filter(Q(ends_at__gt=starts_at) | late, state__in=HELD, starts_at__lt=ends_at)
 
 
 def capacity(pool: Pool, starts_at: datetime, ends_at: datetime, *, tenants: Collection[int] | None = None) -> Capacity:
@@ -268,71 +173,6 @@ def next_free_window(
                 busy[each].append(Busy(taken.start, whole_minute(end)))
     start = first_window(list(busy.values()), device_count, duration, whole_minute(after))
     return (start, start + duration) if start else None
-
-
-def measured_window(lease: Lease, now: datetime) -> tuple[datetime, datetime] | None:
-    """When the devices measured for this lease: from the handover to the end of use; None before it.
-
-    What a device measured outside of it is somebody else's business.
-    """
-    if lease.active_at is None:
-        return None
-    start = max(lease.starts_at, lease.active_at)
-    return start, max(start, min(lease.drained_at or lease.ends_at, now))
-
-
-def placements_of(lease: Lease) -> list[Placement]:
-    """What the lease has or had, in order of node and index; without devices that were replaced before the handover."""
-    rows = lease.placements.select_related("device__node", "device__gpu_class")
-    if lease.active_at is not None:
-        rows = rows.filter(Q(released=False) | Q(window__endswith__gt=lease.active_at) | Q(window__upper_inf=True))
-    return list(rows.order_by("device__node__name", "device__index"))
-
-
-def lease_devices(lease: Lease, now: datetime) -> list[LeaseDevice]:
-    """The devices of a lease, each with its newest sample of this lease's own use, or its averages: two queries.
-
-    Page and API both show these rows, so that neither ever shows what was measured for another lease.
-    """
-    placements = placements_of(lease)
-    means = _means(lease, placements, now) if lease.state in LEASE_OVER else {}
-    span = measured_window(lease, now) if lease.state in ("active", "draining") else None
-    samples = latest(placement.device_id for placement in placements) if span else {}
-    rows = []
-    for placement in placements:
-        sample = samples.get(placement.device_id)
-        if sample is not None and (span is None or placement.released or not span[0] <= sample.at <= span[1]):
-            sample = None
-        fresh = sample if sample is not None and sample.at > now - FRESH else None
-        last_at = sample.at if sample else None
-        mean = means.get(placement.device_id)
-        rows.append(LeaseDevice(placement.device, placement.released, fresh, last_at, mean))
-    return rows
-
-
-def _means(lease: Lease, placements: list[Placement], now: datetime) -> dict[int, Point]:
-    span = measured_window(lease, now)
-    if span is None:
-        return {}
-    whole = max(60, math.ceil((span[1] - span[0]).total_seconds()))
-    return {point.device_id: point for point in series([row.device_id for row in placements], *span, whole)}
-
-
-def lease_usage(lease: Lease, now: datetime | None = None) -> LeaseUsage:
-    """Held (from the start, as it is charged) against measured device-seconds of a lease: two queries."""
-    moment = now or timezone.now()
-    span = measured_window(lease, moment)
-    if span is None:
-        return LeaseUsage(0, 0, 0, 0)
-    held = int((span[1] - lease.starts_at).total_seconds()) * lease.device_count
-    use = measured_use([placement.device_id for placement in placements_of(lease)], *span)
-    used = use.used_seconds if lease.used_seconds is None else lease.used_seconds
-    return LeaseUsage(
-        held_seconds=held,
-        used_seconds=min(held, used),
-        idle_seconds=min(use.idle_seconds, max(0, held - used)),
-        no_data_seconds=max(0, held - used - use.idle_seconds),
-    )
 
 
 def _as_busy(window: Any) -> Busy:

@@ -1,0 +1,127 @@
+"""What a lease has, and what it measured. Reads only."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from allocations.lifecycle import HELD, LEASE_OVER
+from allocations.models import Lease, Placement
+from cluster.models import Device
+from telemetry.models import Sample
+from telemetry.selectors import Point, latest, measured_use, series
+
+FRESH = timedelta(minutes=2)
+"""A measurement older than this is shown as a gap."""
+
+
+@dataclass(frozen=True)
+class LeaseUsage:
+    """Device-seconds of one lease: held = used + idle + no_data, so far or sealed."""
+
+    held_seconds: int
+    used_seconds: int
+    idle_seconds: int
+    no_data_seconds: int
+
+
+@dataclass(frozen=True)
+class LeaseDevice:
+    """One device of a lease and what it measured for this lease; `sample` None: nothing fresh.
+
+    `mean`: the averages over the whole use, of minutes, once the device is given back; None before, or without one.
+    """
+
+    device: Device
+    released: bool
+    sample: Sample | None
+    last_at: datetime | None
+    mean: Point | None = None
+
+    @property
+    def figures(self) -> Sample | Point:
+        """What to show: averages once it is over, else the newest; all None where nothing was measured."""
+        return self.mean or self.sample or Sample()
+
+    @property
+    def state(self) -> str | None:
+        """The device's state while the lease has it; whose it is and how it is afterwards is not told."""
+        return None if self.released else self.device.state
+
+    @property
+    def health(self) -> str | None:
+        """As `state`."""
+        return None if self.released else self.device.health
+
+
+def held_leases(starts_at: datetime, ends_at: datetime) -> QuerySet[Lease]:
+    """Leases that keep devices in the window; those being taken back count until they are back."""
+    late = Q(state__in=("draining", "reclaiming", "reclaim_stuck"))
+    return Lease.objects.filter(Q(ends_at__gt=starts_at) | late, state__in=HELD, starts_at__lt=ends_at)
+
+
+def measured_window(lease: Lease, now: datetime) -> tuple[datetime, datetime] | None:
+    """When the devices measured for this lease: from the handover to the end of use; None before it.
+
+    What a device measured outside of it is somebody else's business.
+    """
+    if lease.active_at is None:
+        return None
+    start = max(lease.starts_at, lease.active_at)
+    return start, max(start, min(lease.drained_at or lease.ends_at, now))
+
+
+def placements_of(lease: Lease) -> list[Placement]:
+    """What the lease has or had, in order of node and index; without devices that were replaced before the handover."""
+    rows = lease.placements.select_related("device__node", "device__gpu_class")
+    if lease.active_at is not None:
+        rows = rows.filter(Q(released=False) | Q(window__endswith__gt=lease.active_at) | Q(window__upper_inf=True))
+    return list(rows.order_by("device__node__name", "device__index"))
+
+
+def lease_devices(lease: Lease, now: datetime) -> list[LeaseDevice]:
+    """The devices of a lease, each with its newest sample of this lease's own use, or its averages: two queries.
+
+    Page and API both show these rows, so that neither ever shows what was measured for another lease.
+    """
+    placements = placements_of(lease)
+    means = _means(lease, placements, now) if lease.state in LEASE_OVER else {}
+    span = measured_window(lease, now) if lease.state in ("active", "draining") else None
+    samples = latest(placement.device_id for placement in placements) if span else {}
+    rows = []
+    for placement in placements:
+        sample = samples.get(placement.device_id)
+        if sample is not None and (span is None or placement.released or not span[0] <= sample.at <= span[1]):
+            sample = None
+        fresh = sample if sample is not None and sample.at > now - FRESH else None
+        last_at = sample.at if sample else None
+        mean = means.get(placement.device_id)
+        rows.append(LeaseDevice(placement.device, placement.released, fresh, last_at, mean))
+    return rows
+
+
+def _means(lease: Lease, placements: list[Placement], now: datetime) -> dict[int, Point]:
+    span = measured_window(lease, now)
+    if span is None:
+        return {}
+    whole = max(60, math.ceil((span[1] - span[0]).total_seconds()))
+    return {point.device_id: point for point in series([row.device_id for row in placements], *span, whole)}
+
+
+def lease_usage(lease: Lease, now: datetime | None = None) -> LeaseUsage:
+    """Held (from the start, as it is charged) against measured device-seconds of a lease: two queries."""
+    moment = now or timezone.now()
+    span = measured_window(lease, moment)
+    if span is None:
+        return LeaseUsage(0, 0, 0, 0)
+    held = int((span[1] - lease.starts_at).total_seconds()) * lease.device_count
+    use = measured_use([placement.device_id for placement in placements_of(lease)], *span)
+    used = use.used_seconds if lease.used_seconds is None else lease.used_seconds
+    return LeaseUsage(
+        held_seconds=held,
+        used_seconds=min(held, used),
+        idle_seconds=min(use.idle_seconds, max(0, held - used)),
+        no_data_seconds=max(0, held - used - use.idle_seconds),
+    )
