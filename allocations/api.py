@@ -18,7 +18,7 @@ from accounts.models import SshKey
 from allocations import serializers, sheet
 from allocations.filters import AllocationFilter, LeaseFilter
 from allocations.models import Allocation, Lease, LedgerEntry
-from allocations.selectors import availability, balances, leases
+from allocations.selectors import availability, balances, leases, offers
 from allocations.services import access, booking, ending, extending, reclaiming
 from cluster.models import Pool
 from common.api import ReadViewSet
@@ -148,6 +148,8 @@ class AvailabilityViewSet(viewsets.ViewSet):
         parameters=[
             OpenApiParameter("pool", str, required=True, description=str(_("id or name of the pool"))),
             OpenApiParameter("gpus", int),
+            OpenApiParameter("shape", str, enum=Lease.Shape.values),
+            OpenApiParameter("shape_nodes", int),
             OpenApiParameter("from", {"type": "string", "format": "date-time"}, required=True),
             OpenApiParameter("until", {"type": "string", "format": "date-time"}, required=True),
         ],
@@ -167,6 +169,38 @@ class AvailabilityViewSet(viewsets.ViewSet):
         tenants = None if request.user.is_agency else own_organisations(request.user)
         found = availability.capacity(pool, ask["since"], ask["until"], tenants=tenants)
         length = ask["until"] - ask["since"]
-        offer = availability.next_free_window(pool, ask["gpus"], length, ask["since"], tenants=tenants)
+        offer = availability.next_free_window(
+            pool, ask["gpus"], length, ask["since"], shape=ask["shape"], tenants=tenants
+        )
         window = {"start": offer[0], "end": offer[1]} if offer else None
         return Response(serializers.AvailabilitySerializer(asdict(found) | {"next_window": window}).data)
+
+    @extend_schema(
+        operation_id="availability_slots",
+        parameters=[
+            OpenApiParameter("allocation", str),
+            OpenApiParameter("gpu_class", str),
+            OpenApiParameter("gpus", int),
+            OpenApiParameter("smallest", int),
+            OpenApiParameter("shape", str, enum=Lease.Shape.values),
+            OpenApiParameter("shape_nodes", int),
+            OpenApiParameter("duration_seconds", int, required=True),
+            OpenApiParameter("from", {"type": "string", "format": "date-time"}, required=True),
+            OpenApiParameter("until", {"type": "string", "format": "date-time"}, required=True),
+            OpenApiParameter("late", bool),
+        ],
+        responses=serializers.SlotSerializer(many=True),
+    )
+    @action(detail=False)
+    def slots(self, request: Request) -> Response:
+        """The best three windows that would pass every rule now, over one's own allocations."""
+        query = serializers.AskSlotSerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        ask = query.validated_data
+        rows = offers.bookable_allocations(request.user)
+        if ask.get("allocation"):
+            rows = rows.filter(public_id=ask["allocation"])
+        if ask.get("gpu_class"):
+            rows = rows.filter(pool__gpu_class__code=ask["gpu_class"])
+        found = offers.find_slots(rows[: offers.MOST_ALLOCATIONS], ask["wish"], timezone.now())
+        return Response(serializers.SlotSerializer(found, many=True).data)

@@ -9,6 +9,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import SshKey
 from allocations.models import Lease
+from allocations.selectors.offers import LONGEST_SPAN, Wish
+from allocations.shapes import Shape
 from common.moments import FIRST_YEAR, LAST_YEAR
 
 JUST_PAST = timedelta(minutes=2)
@@ -51,10 +53,37 @@ class MomentField(forms.DateTimeField):
         return moment
 
 
-class BookForm(forms.Form):
-    """How many GPUs, from when, for how long."""
+class ShapeForm(forms.Form):
+    """How many GPUs, and how they lie together."""
 
     device_count = forms.IntegerField(label=_("GPUs"), min_value=1, max_value=10_000)
+    shape = forms.ChoiceField(
+        label=_("How they lie together"), choices=Lease.Shape.choices, required=False, initial=Lease.Shape.ANY
+    )
+    shape_nodes = forms.IntegerField(
+        label=_("Number of nodes"),
+        min_value=1,
+        max_value=1_000,
+        required=False,
+        help_text=_("Only for as many GPUs on each of several nodes."),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """`shape` is a Shape afterwards."""
+        cleaned = super().clean() or {}
+        kind: Any = cleaned.get("shape") or "any"
+        nodes = cleaned.get("shape_nodes")
+        if kind == "nodes" and "shape_nodes" not in self.errors and not nodes:
+            self.add_error("shape_nodes", _("Please say over how many nodes the GPUs are to be spread."))
+        if "shape" not in self.errors:
+            cleaned["shape"] = Shape(kind, nodes if kind == "nodes" and nodes else 1)
+        return cleaned
+
+
+class BookForm(ShapeForm):
+    """How many GPUs, from when, for how long."""
+
+    field_order = ("device_count", "starts_at", "length", "ends_at", "shape", "shape_nodes", "note")
     starts_at = MomentField(label=_("Start"), required=False, help_text=_("Leave it empty to start now."))
     length = forms.ChoiceField(label=_("Length"), choices=LENGTHS, required=False)
     ends_at = MomentField(
@@ -85,6 +114,69 @@ class BookForm(forms.Form):
             self.add_error("ends_at", _("Please choose a length, or say when the reservation ends."))
         elif cleaned.get("starts_at") and cleaned["ends_at"] <= cleaned["starts_at"]:
             self.add_error("ends_at", _("The end must be later than the start."))
+
+
+UNITS = [("3600", _("hours")), ("86400", _("days")), ("604800", _("weeks"))]
+DEFAULT_SPAN = timedelta(days=30)
+
+
+class FindForm(ShapeForm):
+    """What somebody is after; answered by windows that would pass."""
+
+    where = forms.ChoiceField(label=_("Of which award"))
+    smallest = forms.IntegerField(
+        label=_("Fewest GPUs that still help"),
+        min_value=1,
+        max_value=10_000,
+        required=False,
+        help_text=_("Leave it empty when only the full number helps."),
+    )
+    length = forms.IntegerField(label=_("For how long"), min_value=1, max_value=2_160, initial=8)
+    unit = forms.ChoiceField(label=_("Unit"), choices=UNITS, initial="3600")
+    earliest = MomentField(label=_("Not before"), required=False, help_text=_("Leave it empty for now."))
+    latest = MomentField(label=_("Done by"), required=False, help_text=_("Leave it empty to look thirty days ahead."))
+    late = forms.ChoiceField(
+        label=_("Which window"),
+        choices=[("", _("the first that fits")), ("1", _("the last one that is done in time"))],
+        required=False,
+    )
+    field_order = (
+        "where",
+        "device_count",
+        "smallest",
+        "shape",
+        "shape_nodes",
+        "length",
+        "unit",
+        "earliest",
+        "latest",
+        "late",
+    )
+
+    def __init__(self, *args: Any, where: list[tuple[str, Any]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["where"].choices = where  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        """`wish` is there when nothing is wrong."""
+        cleaned = super().clean()
+        if self.errors:
+            return cleaned
+        now = timezone.now()
+        earliest = max(cleaned.get("earliest") or now, now)
+        latest = cleaned.get("latest") or earliest + DEFAULT_SPAN
+        duration = timedelta(seconds=int(cleaned["unit"]) * cleaned["length"])
+        smallest = cleaned.get("smallest") or cleaned["device_count"]
+        if latest > earliest + LONGEST_SPAN:
+            self.add_error("latest", _("Please look 400 days ahead at most."))
+        elif latest - earliest < duration:
+            self.add_error("latest", _("That is less time than you ask for. Choose a later end or a shorter length."))
+        if smallest > cleaned["device_count"]:
+            self.add_error("smallest", _("The fewest cannot be more than the GPUs that you ask for."))
+        cleaned["wish"] = Wish(
+            cleaned["device_count"], smallest, duration, earliest, latest, cleaned["shape"], bool(cleaned.get("late"))
+        )
+        return cleaned
 
 
 class ExtendForm(forms.Form):

@@ -1,6 +1,6 @@
 """The award as something one can spend, and the bookings made of it."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from allocations import shapes
 from allocations.lifecycle import ALLOCATION, LEASE
 from cluster.models import Device, Node, Pool
 from common.ids import PublicIdField
@@ -73,10 +74,18 @@ class Lease(models.Model):
         CANCELLED = "cancelled", _("cancelled before the start")
         FAILED = "failed", _("could not be handed over")
 
+    class Shape(models.TextChoices):
+        ANY = "any", _("wherever they fit")
+        SAME_NODE = "same_node", _("all on one node")
+        NODES = "nodes", _("as many on each of several nodes")
+        NVLINK = "nvlink", _("connected by NVLink")
+
     public_id = PublicIdField(prefix="lease")
     allocation = models.ForeignKey(Allocation, on_delete=models.PROTECT, related_name="leases")
     booked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     device_count = models.PositiveIntegerField(_("GPUs"))
+    shape = models.CharField(_("how they lie together"), max_length=10, choices=Shape, default=Shape.ANY)
+    shape_nodes = models.PositiveSmallIntegerField(default=1, help_text="how many nodes, where the shape is `nodes`")
     starts_at = models.DateTimeField(_("from"))
     ends_at = models.DateTimeField(_("until"))
     pending_ends_at = models.DateTimeField(
@@ -107,6 +116,9 @@ class Lease(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="lease_window_in_order"),
             models.CheckConstraint(condition=Q(device_count__gt=0), name="lease_has_devices"),
+            models.CheckConstraint(
+                condition=Q(shape_nodes__gt=0, shape_nodes__lte=F("device_count")), name="lease_fills_its_nodes"
+            ),
         ]
         indexes = [models.Index(fields=["state", "starts_at"]), models.Index(fields=["state", "ends_at"])]
 
@@ -115,6 +127,11 @@ class Lease(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("allocations:lease", args=[self.public_id])
+
+    @property
+    def layout(self) -> shapes.Shape:
+        """The shape that was asked for and that every other choice of devices keeps."""
+        return shapes.Shape(cast(shapes.Kind, self.shape), self.shape_nodes)
 
 
 class Placement(models.Model):

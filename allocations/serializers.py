@@ -1,11 +1,14 @@
 """Shapes of allocations, leases and what they cost. Hours are GPU-hours as decimal text; seconds are device-seconds."""
 
+from datetime import timedelta
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from allocations.models import Allocation, Lease, LedgerEntry
+from allocations.selectors.offers import LONGEST_SPAN, Slot, Wish
+from allocations.shapes import Shape
 from common.moments import MomentField
 from common.quantities import seconds_to_hours
 from telemetry.serializers import SampleSerializer
@@ -96,6 +99,8 @@ class LeaseSerializer(serializers.ModelSerializer):
             "pool",
             "booked_by",
             "device_count",
+            "shape",
+            "shape_nodes",
             "starts_at",
             "ends_at",
             "pending_ends_at",
@@ -114,7 +119,21 @@ class LeaseSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class BookSerializer(serializers.Serializer):
+class ShapeSerializer(serializers.Serializer):
+    """How devices lie together."""
+
+    shape = serializers.ChoiceField(choices=Lease.Shape.choices, default=Lease.Shape.ANY)
+    shape_nodes = serializers.IntegerField(
+        min_value=1, max_value=1_000, default=1, help_text="how many nodes, where the shape is `nodes`"
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """`shape` is a Shape afterwards."""
+        kind, nodes = attrs.pop("shape"), attrs.pop("shape_nodes")
+        return super().validate(attrs) | {"shape": Shape(kind, nodes if kind == "nodes" else 1)}
+
+
+class BookSerializer(ShapeSerializer):
     """An ask for a window."""
 
     allocation = serializers.CharField(max_length=40, help_text="id of the allocation")
@@ -201,7 +220,7 @@ class UsageSerializer(serializers.Serializer):
     no_data_seconds = serializers.IntegerField()
 
 
-class AskWindowSerializer(serializers.Serializer):
+class AskWindowSerializer(ShapeSerializer):
     """A question about free GPUs."""
 
     pool = serializers.CharField(max_length=60, help_text="id or name of the pool")
@@ -218,7 +237,68 @@ class AskWindowSerializer(serializers.Serializer):
         """The window has a length."""
         if attrs["until"] <= attrs["since"]:
             raise serializers.ValidationError({"until": "must come after from"})
-        return attrs
+        return super().validate(attrs)
+
+
+class AskSlotSerializer(ShapeSerializer):
+    """What somebody is after."""
+
+    allocation = serializers.CharField(max_length=40, required=False, help_text="id; else all of the GPU class")
+    gpu_class = serializers.CharField(max_length=40, required=False, help_text="code; else all of one's allocations")
+    gpus = serializers.IntegerField(min_value=1, max_value=10_000, default=1)
+    smallest = serializers.IntegerField(min_value=1, max_value=10_000, required=False, help_text="fewest that help")
+    duration_seconds = serializers.IntegerField(min_value=600, max_value=90 * 86_400)
+    until = MomentField()
+    late = serializers.BooleanField(default=False, help_text="the last window that is done in time, not the first")
+
+    def get_fields(self) -> dict[str, Any]:
+        """`from` is a word of Python's."""
+        fields: dict[str, Any] = super().get_fields()
+        fields["from"] = MomentField(source="since")
+        return fields
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """`wish` is what offers are found for."""
+        attrs = super().validate(attrs)
+        smallest, duration = attrs.get("smallest", attrs["gpus"]), timedelta(seconds=attrs["duration_seconds"])
+        if smallest > attrs["gpus"]:
+            raise serializers.ValidationError({"smallest": "cannot be more than gpus"})
+        if attrs["until"] - attrs["since"] < duration:
+            raise serializers.ValidationError({"until": "leaves less time than duration_seconds"})
+        if attrs["until"] - attrs["since"] > LONGEST_SPAN:
+            raise serializers.ValidationError({"until": "lies more than 400 days after from"})
+        span = (attrs["since"], attrs["until"])
+        return attrs | {"wish": Wish(attrs["gpus"], smallest, duration, *span, attrs["shape"], attrs["late"])}
+
+
+class ShareSerializer(serializers.Serializer):
+    """What a slot takes of one node."""
+
+    node = serializers.CharField()
+    taken = serializers.IntegerField()
+    free = serializers.IntegerField()
+    size = serializers.IntegerField()
+
+
+class SlotSerializer(serializers.Serializer):
+    """A window that would pass every rule now."""
+
+    allocation = serializers.CharField(source="allocation.public_id")
+    pool = serializers.CharField(source="allocation.pool.name")
+    device_count = serializers.IntegerField(source="count")
+    shape = serializers.CharField(source="shape.kind")
+    shape_nodes = serializers.IntegerField(source="shape.nodes")
+    starts_at = serializers.DateTimeField(source="start")
+    ends_at = serializers.DateTimeField(source="end")
+    hold_device_seconds = serializers.IntegerField(source="hold_seconds")
+    left_device_seconds = serializers.IntegerField(source="left_seconds")
+    delay_seconds = serializers.SerializerMethodField()
+    fewer = serializers.IntegerField(help_text="devices that it falls short of the wish")
+    nodes = ShareSerializer(source="shares", many=True)
+
+    def get_delay_seconds(self, slot: Slot) -> int:
+        """How far from the wished end of the time."""
+        return int(slot.delay.total_seconds())
 
 
 class WindowSerializer(serializers.Serializer):

@@ -1,5 +1,6 @@
 """Arithmetic of time windows. Pure: no Django, no rows."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,27 +31,66 @@ def peak(busy: Iterable[Busy], start: datetime, end: datetime) -> int:
     return highest
 
 
-def first_window(
-    busy_of: Sequence[Sequence[Busy]], count: int, duration: timedelta, after: datetime
-) -> datetime | None:
-    """The earliest start >= `after` at which `count` devices are each free for `duration`.
+Spans = list[tuple[datetime, datetime]]
+"""Intervals of moments in order, both ends included; the last may end with FOREVER."""
 
-    `busy_of` has one sequence of taken windows a device. A device's free starts are intervals between its windows,
-    shortened by `duration`; the answer is the first moment that `count` such intervals share. None: never.
+
+def starts(
+    groups: Iterable[Sequence[Sequence[Busy]]], needed: int, each: int, duration: timedelta, after: datetime
+) -> Spans:
+    """The starts >= `after` at which `each` devices in `needed` groups at once are free for `duration`.
+
+    A group has one sequence of taken windows a device. A device's free starts are the gaps between its windows,
+    shortened by `duration`; a group's are those that `each` of its devices share, the answer's what groups share.
     """
-    edges: list[tuple[datetime, int]] = []
-    for busy in busy_of:
-        for opens, closes in _gaps(busy, after):
-            last = FOREVER if closes == FOREVER else closes - duration
-            if last >= opens:
-                edges += [(opens, -1), (last, 1)]  # an opening sorts before a closing: both ends are included
-    edges.sort()
-    free = 0
+    found = [_shared([_free_starts(busy, duration, after) for busy in group], each) for group in groups]
+    return _shared(found, needed)
+
+
+def shared(*spans_of: Spans) -> Spans:
+    """The moments that lie in all of these."""
+    return _shared(spans_of, len(spans_of))
+
+
+def starts_below(busy: Iterable[Busy], most: int, duration: timedelta, after: datetime) -> Spans:
+    """The starts >= `after` of windows of `duration` in which never more than `most` devices are taken at once."""
+    over: list[Busy] = []
+    running, opened = 0, None
+    edges = sorted(edge for item in busy for edge in ((item.start, item.count), (item.end, -item.count)))
+    for at, group in itertools.groupby(edges, key=lambda edge: edge[0]):
+        running += sum(change for _at, change in group)
+        if opened is None and running > most:
+            opened = at
+        elif opened is not None and running <= most:
+            over.append(Busy(opened, at))
+            opened = None
+    return _free_starts(over, duration, after) if most >= 0 else []
+
+
+def _free_starts(busy: Sequence[Busy], duration: timedelta, after: datetime) -> Spans:
+    spans = []
+    for opens, closes in _gaps(busy, after):
+        last = FOREVER if closes == FOREVER else closes - duration
+        if last >= opens:
+            spans.append((opens, last))
+    return spans
+
+
+def _shared(spans_of: Sequence[Spans], count: int) -> Spans:
+    """The moments that lie in `count` of these at least."""
+    if len(spans_of) < count:
+        return []
+    # At one moment an opening sorts before a closing: both ends are included.
+    edges = sorted(edge for spans in spans_of for opens, closes in spans for edge in ((opens, -1), (closes, 1)))
+    shared, running, opened = [], 0, None
     for at, kind in edges:
-        free -= kind
-        if free >= count:
-            return at
-    return None
+        running -= kind
+        if opened is None and running >= count:
+            opened = at
+        elif opened is not None and running < count:
+            shared.append((opened, at))
+            opened = None
+    return shared
 
 
 def _gaps(busy: Sequence[Busy], after: datetime) -> list[tuple[datetime, datetime]]:

@@ -150,6 +150,14 @@ class Device(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("reports:device", args=[self.public_id])
 
+    @property
+    def nvlink_domain(self) -> int | None:
+        """The devices that it reaches over NVLink: those of its node, where it has links at all.
+
+        NVML does not tell an inventory which GPU is at the other end of a link; HGX boards connect all of them.
+        """
+        return self.node_id if self.facts.get("nvlink_count") else None
+
 
 class NodeCommand(models.Model):
     """An outbox row: the truth about what a node is told. The Celery message carries only its id."""

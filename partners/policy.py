@@ -4,7 +4,7 @@ Pure checks: the figures already committed come from whoever asks (proposals, al
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -26,6 +26,12 @@ class Committed:
 def agency_day(moment: datetime) -> date:
     """The calendar day of a moment in the agency's own zone, whatever the reader's."""
     return timezone.localtime(moment, timezone.get_default_timezone()).date()
+
+
+def last_moment(agreement: Any) -> datetime:
+    """The end of the last day of an agreement's term, in the agency's own zone."""
+    midnight = datetime.combine(agreement.valid_until + timedelta(days=1), time.min)
+    return timezone.make_aware(midnight, timezone.get_default_timezone())
 
 
 def check_active(agreement: Any, on: date) -> None:

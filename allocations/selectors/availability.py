@@ -10,7 +10,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from allocations.models import Allocation, Placement
-from allocations.timeline import FOREVER, Busy, first_window, peak
+from allocations.shapes import ANY, Shape, by_group
+from allocations.timeline import FOREVER, Busy, Spans, peak, starts
 from cluster.models import Device, Pool
 from cluster.selectors import bookable_devices, maintenance_between
 
@@ -72,6 +73,14 @@ def free_devices(
 
 def _still_there(tenants: Collection[int], moment: datetime) -> QuerySet[Placement]:
     return Placement.objects.filter(of_others(tenants), released=False, window__startswith__lt=moment)
+
+
+def own_nodes(pool: Pool, tenant: int, starts_at: datetime, ends_at: datetime) -> set[int]:
+    """Nodes of the pool that are lent to this organisation in the window, where that keeps others off."""
+    if pool.shared_nodes:
+        return set()
+    rows = Placement.objects.filter(overlapping(starts_at, ends_at), organisation_id=tenant, device__node__pool=pool)
+    return set(rows.values_list("node_id", flat=True))
 
 
 def whole_minute(moment: datetime) -> datetime:
@@ -141,38 +150,100 @@ def capacities(
     return found
 
 
-def next_free_window(
-    pool: Pool, device_count: int, duration: timedelta, after: datetime, *, tenants: Collection[int] | None = None
-) -> tuple[datetime, datetime] | None:
-    """The first window of `duration` from `after` on in which so many devices are free; None: never as things stand.
+@dataclass(frozen=True)
+class FreeSpot:
+    """A bookable device for a choice that is not made on locked rows. See shapes.Spot."""
 
-    With `tenants`, free for these organisations; see free_devices.
+    pk: int
+    node_id: int
+    index: int
+    state: str
+    nvlinks: int | None
 
-    Three queries; the sweep is done here. Offers begin on whole minutes: forms hold no seconds.
+    @property
+    def nvlink_domain(self) -> int | None:
+        """As Device says it."""
+        return self.node_id if self.nvlinks else None
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """The bookable devices of a pool and when each of them is taken, from `after` to `before`."""
+
+    spots: list[FreeSpot]
+    busy: dict[int, list[Busy]]
+    after: datetime
+    before: datetime
+
+    def starts(self, count: int, duration: timedelta, shape: Shape = ANY) -> Spans:
+        """When so many devices, laid out like this, are free for so long, up to the calendar's end."""
+        if not shape.fits(count):
+            return []
+        needed, each = shape.groups_of(count)
+        groups = [[self.busy[spot.pk] for spot in group] for group in by_group(self.spots, shape).values()]
+        last = self.before if self.before == FOREVER else self.before - duration
+        found = starts(groups, needed, each, duration, self.after)
+        return [(first, min(until, last)) for first, until in found if first <= last]
+
+    def free(self, start: datetime, end: datetime) -> list[FreeSpot]:
+        """The devices that are free in the whole of [start, end)."""
+        return [
+            spot for spot in self.spots if not any(item.start < end and item.end > start for item in self.busy[spot.pk])
+        ]
+
+
+def calendar_of(
+    pool: Pool, after: datetime, before: datetime = FOREVER, *, tenants: Collection[int] | None = None
+) -> Calendar:
+    """What is free in a pool between two moments: three queries. With `tenants`, for these; see free_devices.
+
+    Offers begin on whole minutes, because forms hold no seconds: what is taken ends at the next one.
     """
-    devices = list(bookable_devices(pool).values_list("pk", "state", "node_id"))
-    busy: dict[int, list[Busy]] = {pk: [] for pk, _state, _node in devices}
+    columns = ("pk", "node_id", "index", "state", "facts__nvlink_count")
+    spots = [FreeSpot(*row) for row in bookable_devices(pool).values_list(*columns)]
+    busy: dict[int, list[Busy]] = {spot.pk: [] for spot in spots}
     by_node: dict[int, list[int]] = defaultdict(list)
     soon = whole_minute(timezone.now() + LEAD)
-    for device_id, state, node_id in devices:
-        by_node[node_id].append(device_id)
-        if state != "available":
-            busy[device_id].append(Busy(_EARLY, soon))
-    for node_id, since, until in maintenance_between(after, FOREVER).values_list("node_id", "starts_at", "ends_at"):
+    for spot in spots:
+        by_node[spot.node_id].append(spot.pk)
+        if spot.state != "available":
+            busy[spot.pk].append(Busy(_EARLY, soon))
+    for node_id, since, until in maintenance_between(after, before).values_list("node_id", "starts_at", "ends_at"):
         for each in by_node.get(node_id, ()):
             busy[each].append(Busy(since, whole_minute(until)))
-    columns = ("device_id", "window", "node_id", "organisation_id", "shared")
-    rows = Placement.objects.filter(node_id__in=list(by_node), released=False).values_list(*columns)
-    for device_id, window, node_id, organisation_id, shared in rows:
-        taken = _as_busy(window)
+    rows = Placement.objects.filter(node_id__in=list(by_node), released=False)
+    if before != FOREVER:
+        # One that is over may still keep others off its node: it is there until it is given back.
+        rows = rows.filter(Q(window__overlap=(after, before)) | Q(window__startswith__lt=soon))
+    taken_columns = ("device_id", "window__startswith", "window__endswith", "node_id", "organisation_id", "shared")
+    for device_id, lower, upper, node_id, organisation_id, shared in rows.values_list(*taken_columns):
+        start, end = lower or _EARLY, upper or FOREVER
         away = tenants is not None and not shared and organisation_id not in tenants
         # Whoever is on the node now may give it back late: it is offered to others from the lead on at the earliest.
-        end = max(taken.end, soon) if away and taken.start < soon else taken.end
+        if away and start < soon:
+            end = max(end, soon)
+        taken = Busy(start, whole_minute(end))
         for each in by_node[node_id] if away else [device_id]:
             if each in busy:
-                busy[each].append(Busy(taken.start, whole_minute(end)))
-    start = first_window(list(busy.values()), device_count, duration, whole_minute(after))
-    return (start, start + duration) if start else None
+                busy[each].append(taken)
+    return Calendar(spots, busy, whole_minute(after), before)
+
+
+def next_free_window(
+    pool: Pool,
+    device_count: int,
+    duration: timedelta,
+    after: datetime,
+    *,
+    shape: Shape = ANY,
+    tenants: Collection[int] | None = None,
+) -> tuple[datetime, datetime] | None:
+    """The first window of `duration` from `after` on in which so many devices, laid out like this, are free.
+
+    None: never as things stand. With `tenants`, free for these organisations; see free_devices. Three queries.
+    """
+    found = calendar_of(pool, after, tenants=tenants).starts(device_count, duration, shape)
+    return (found[0][0], found[0][0] + duration) if found else None
 
 
 def _as_busy(window: Any) -> Busy:

@@ -13,6 +13,9 @@ from cluster.models import Device
 from telemetry.models import Sample
 from telemetry.selectors import Point, latest, measured_use, series
 
+BACKING = ("draining", "reclaiming", "reclaim_stuck")
+"""States of a lease that is being taken back: nobody knows yet when its devices are free."""
+
 FRESH = timedelta(minutes=2)
 """A measurement older than this is shown as a gap."""
 
@@ -58,7 +61,7 @@ class LeaseDevice:
 
 def held_leases(starts_at: datetime, ends_at: datetime) -> QuerySet[Lease]:
     """Leases that keep devices in the window; those being taken back count until they are back."""
-    late = Q(state__in=("draining", "reclaiming", "reclaim_stuck"))
+    late = Q(state__in=BACKING)
     return Lease.objects.filter(Q(ends_at__gt=starts_at) | late, state__in=HELD, starts_at__lt=ends_at)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from allocations.rules import may_book
 from allocations.selectors.availability import free_devices, next_free_window
 from allocations.services import checks, ledger, placing, telling
 from allocations.services.placing import LostRace
+from allocations.shapes import ANY, Shape
 from audit import services as audit
 from cluster.models import Device
 from common.errors import RuleBroken
@@ -26,6 +28,18 @@ RACE_RETRIES = 25  # each lost race is another booking that succeeded, so a queu
 _EXCLUSION, _DEADLOCK, _SERIALIZATION = "23P01", "40P01", "40001"
 
 
+@dataclass(frozen=True)
+class Ask:
+    """What somebody wants to book; `devices` None: the service chooses."""
+
+    count: int
+    starts_at: datetime
+    ends_at: datetime
+    shape: Shape = ANY
+    note: str = ""
+    devices: Sequence[Device] | None = None
+
+
 def book(
     *,
     actor: Any,
@@ -34,25 +48,20 @@ def book(
     starts_at: datetime,
     ends_at: datetime,
     note: str = "",
+    shape: Shape = ANY,
     devices: Sequence[Device] | None = None,
 ) -> Lease:
     """Reserve devices for a window under an allocation; the lease, in state scheduled.
 
-    `devices` names the ones to take (else the service chooses). RuleBroken says which rule refused, with figures; its
-    code is `no_free_devices` when somebody else holds them, with facts next_start and next_end.
+    `shape` says how they lie together; `devices` names the ones to take (else the service chooses). RuleBroken says
+    which rule refused, with figures; its code is `no_free_devices` when somebody else holds them, with facts next_start
+    and next_end.
     """
+    ask = Ask(device_count, starts_at, ends_at, shape, note, devices)
     deadlocks = 0
     for _turn in range(RACE_RETRIES):
         try:
-            return _book(
-                actor=actor,
-                allocation=allocation,
-                device_count=device_count,
-                starts_at=starts_at,
-                ends_at=ends_at,
-                note=note,
-                devices=devices,
-            )
+            return _book(actor, allocation, ask)
         except LostRace:
             if devices is not None:
                 break
@@ -64,35 +73,30 @@ def book(
             log.warning("booking under %s again after %s", allocation.public_id, code)
             if deadlocks > DEADLOCK_RETRIES or (devices is not None and code == _EXCLUSION):
                 break
-    raise no_free_devices(allocation, device_count, starts_at, ends_at)
+    raise no_free_devices(allocation, ask)
 
 
 @transaction.atomic
-def _book(
-    *,
-    actor: Any,
-    allocation: Allocation,
-    device_count: int,
-    starts_at: datetime,
-    ends_at: datetime,
-    note: str,
-    devices: Sequence[Device] | None,
-) -> Lease:
+def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     now = timezone.now()
     allocation = checks.lock_allocation(allocation.pk)
     require(actor, may_book, allocation)
-    starts_at, ends_at = checks.window(starts_at, ends_at, now)
+    starts_at, ends_at = checks.window(ask.starts_at, ask.ends_at, now)
+    ask = replace(ask, starts_at=starts_at, ends_at=ends_at)
+    checks.shape(ask.shape, ask.count)
     checks.allocation_covers(allocation, starts_at, ends_at)
-    checks.concurrency(allocation, device_count, starts_at, ends_at)
-    hold = checks.balance_suffices(allocation, device_count, starts_at, ends_at)
-    chosen = _take(allocation, device_count, starts_at, ends_at, now, devices)
+    checks.concurrency(allocation, ask.count, starts_at, ends_at)
+    hold = checks.balance_suffices(allocation, ask.count, starts_at, ends_at)
+    chosen = _take(allocation, ask, now)
     lease = Lease.objects.create(
         allocation=allocation,
         booked_by=actor,
-        device_count=device_count,
+        device_count=ask.count,
+        shape=ask.shape.kind,
+        shape_nodes=ask.shape.nodes,
         starts_at=starts_at,
         ends_at=ends_at,
-        note=note,
+        note=ask.note,
     )
     placing.place(lease, chosen, starts_at, ends_at)
     ledger.enter(allocation, LedgerEntry.Kind.HOLD, -hold, actor=actor, lease=lease)
@@ -108,36 +112,30 @@ def _book(
     return lease
 
 
-def _take(
-    allocation: Allocation,
-    count: int,
-    starts_at: datetime,
-    ends_at: datetime,
-    now: datetime,
-    named: Sequence[Device] | None,
-) -> list[Device]:
+def _take(allocation: Allocation, ask: Ask, now: datetime) -> list[Device]:
     pool, tenant = allocation.pool, allocation.project.organisation_id
-    free = free_devices(pool, starts_at, ends_at, tenants=[tenant], now=now)
-    if named is not None:
-        checks.named_devices(named, count)
-        free = free.filter(pk__in=[device.pk for device in named])
-    chosen = placing.choose(list(free), count, placing.own_nodes(pool, tenant, starts_at, ends_at))
+    span = (ask.starts_at, ask.ends_at)
+    free = free_devices(pool, *span, tenants=[tenant], now=now)
+    if ask.devices is not None:
+        checks.named_devices(ask.devices, ask.count)
+        free = free.filter(pk__in=[device.pk for device in ask.devices])
+    chosen = placing.choose(list(free), ask.count, ask.shape, pool=pool, tenant=tenant, window=span)
     if chosen is None:
-        raise no_free_devices(allocation, count, starts_at, ends_at)
+        raise no_free_devices(allocation, ask)
     locked = placing.lock(device.pk for device in chosen)
-    placing.check_bookable(pool, (device.pk for device in locked), starts_at, ends_at)
-    placing.check_free(locked, starts_at, ends_at, tenant=tenant)
+    placing.check_bookable(pool, (device.pk for device in locked), *span)
+    placing.check_free(locked, *span, tenant=tenant)
     return locked
 
 
-def no_free_devices(allocation: Allocation, count: int, starts_at: datetime, ends_at: datetime) -> RuleBroken:
+def no_free_devices(allocation: Allocation, ask: Ask) -> RuleBroken:
     """The refusal when others hold the devices, or the nodes, with the next free window as its remedy."""
-    pool, tenants = allocation.pool, [allocation.project.organisation_id]
-    after = max(starts_at, timezone.now())
-    length = max(ends_at - starts_at, timedelta(minutes=1))
-    offer = next_free_window(pool, count, length, after, tenants=tenants)
+    pool, tenants, span = allocation.pool, [allocation.project.organisation_id], (ask.starts_at, ask.ends_at)
+    after = max(ask.starts_at, timezone.now())
+    length = max(ask.ends_at - ask.starts_at, timedelta(minutes=1))
+    offer = next_free_window(pool, ask.count, length, after, shape=ask.shape, tenants=tenants)
     remedy = _("The pool %(pool)s never has that many GPUs free together. Ask for fewer.") % {"pool": pool.name}
-    facts: dict[str, Any] = {"asked": count, "pool": pool.name, "next_start": None, "next_end": None}
+    facts: dict[str, Any] = {"asked": ask.count, "pool": pool.name, "next_start": None, "next_end": None}
     if offer:
         start, end = offer
         facts |= {"next_start": start.isoformat(), "next_end": end.isoformat()}
@@ -145,11 +143,17 @@ def no_free_devices(allocation: Allocation, count: int, starts_at: datetime, end
             "start": telling.local(start),
             "end": telling.local(end),
         }
-    message = _("In this window %(count)s GPUs are not free: somebody else has reserved them.") % {"count": count}
-    if not pool.shared_nodes and free_devices(pool, starts_at, ends_at).count() >= count:
+    message = _("In this window %(count)s GPUs are not free: somebody else has reserved them.") % {"count": ask.count}
+    if ask.shape != ANY and free_devices(pool, *span, tenants=tenants).count() >= ask.count:
+        message = _("In this window %(count)s GPUs are free, but not laid out as you ask: %(shape)s.") % {
+            "count": ask.count,
+            "shape": Lease.Shape(ask.shape.kind).label,
+        }
+        facts["shape"] = ask.shape.kind
+    elif not pool.shared_nodes and free_devices(pool, *span).count() >= ask.count:
         message = _(
             "In this window %(count)s GPUs are free only on nodes that another organisation holds; this pool lends a "
             "node to one organisation at a time."
-        ) % {"count": count}
+        ) % {"count": ask.count}
         facts["whole_nodes"] = True
     return RuleBroken(message, code="no_free_devices", remedy=remedy, facts=facts)

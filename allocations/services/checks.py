@@ -10,8 +10,9 @@ from django.utils.translation import ngettext
 
 from allocations.models import Allocation, Lease
 from allocations.selectors.balances import balance
-from allocations.selectors.leases import held_leases
+from allocations.selectors.leases import BACKING, held_leases
 from allocations.services.telling import local
+from allocations.shapes import Shape
 from allocations.timeline import FOREVER, Busy, peak
 from cluster.models import Device
 from common.errors import RuleBroken, WrongState
@@ -21,7 +22,6 @@ from partners.policy import check_booking
 COUNTS_AS_NOW = timedelta(minutes=5)
 SHORTEST = timedelta(minutes=10)
 LONGEST = timedelta(days=90)
-_BACKING = ("draining", "reclaiming", "reclaim_stuck")
 
 
 def lock_allocation(pk: int) -> Allocation:
@@ -163,6 +163,18 @@ def balance_suffices(
     )
 
 
+def shape(asked: Shape, count: int) -> None:
+    """RuleBroken unless so many devices can lie like this at all."""
+    if not asked.fits(count):
+        raise RuleBroken(
+            _("%(count)s GPUs cannot be spread evenly over %(nodes)s nodes.") % {"count": count, "nodes": asked.nodes},
+            code="shape",
+            remedy=_("Ask for a multiple of the number of nodes."),
+            field="shape_nodes",
+            facts={"asked": count, "nodes": asked.nodes},
+        )
+
+
 def named_devices(named: Sequence[Device], count: int) -> None:
     """RuleBroken unless exactly `count` different devices are named."""
     if len({device.pk for device in named}) != count:
@@ -177,7 +189,7 @@ def named_devices(named: Sequence[Device], count: int) -> None:
 def _running(rows: QuerySet[Lease], allocation: Allocation, starts_at: datetime, ends_at: datetime) -> tuple[int, int]:
     own, every = [], []
     for row in rows.values_list("allocation_id", "starts_at", "ends_at", "device_count", "state"):
-        end = FOREVER if row[4] in _BACKING else row[2]
+        end = FOREVER if row[4] in BACKING else row[2]
         every.append(Busy(row[1], end, row[3]))
         if row[0] == allocation.pk:
             own.append(every[-1])

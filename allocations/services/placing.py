@@ -1,6 +1,5 @@
 """Which devices a booking gets, and the rows that forbid them to anybody else."""
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
@@ -8,8 +7,10 @@ from django.db import connection
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
 from django.db.models import Exists, OuterRef, Q
 
+from allocations import shapes
 from allocations.models import Lease, Placement
-from allocations.selectors.availability import of_others, overlapping
+from allocations.selectors.availability import Window, of_others, overlapping, own_nodes
+from allocations.shapes import Shape
 from cluster.models import Device, Pool
 from cluster.selectors import bookable_devices, maintenance_between
 
@@ -18,34 +19,21 @@ class LostRace(Exception):
     """Somebody else took a device between the choice and the lock."""
 
 
-def choose(candidates: Sequence[Device], count: int, own_nodes: Collection[int] = ()) -> list[Device] | None:
-    """The devices to take: fewest nodes first, then the node with the least but sufficient free ones. None: too few.
+def choose(
+    candidates: Sequence[Device],
+    count: int,
+    shape: Shape,
+    *,
+    pool: Pool,
+    tenant: int,
+    window: Window,
+    near: Collection[int] = (),
+) -> list[Device] | None:
+    """The devices to take of those that are free for an organisation in a window; None: too few in that shape.
 
-    Filling the fullest node that still fits keeps whole nodes whole for those who need them. `own_nodes` are lent to
-    the same organisation then: nobody else could have what is free there, so that they go first.
+    Nodes that the organisation has then, and those in `near` (by key), go first.
     """
-    by_node: dict[int, list[Device]] = defaultdict(list)
-    for device in candidates:
-        by_node[device.node_id].append(device)
-    if sum(map(len, by_node.values())) < count:
-        return None
-    taken: list[Device] = []
-    while (missing := count - len(taken)) > 0:
-        fitting = [node for node, devices in by_node.items() if len(devices) >= missing]
-        if fitting:
-            node = min(fitting, key=lambda pk: (pk not in own_nodes, len(by_node[pk]), pk))
-        else:
-            node = max(by_node, key=lambda pk: (pk in own_nodes, len(by_node[pk]), -pk))
-        taken += sorted(by_node.pop(node), key=lambda device: (device.index, device.pk))[:missing]
-    return taken
-
-
-def own_nodes(pool: Pool, tenant: int, starts_at: datetime, ends_at: datetime) -> set[int]:
-    """Nodes of the pool that are lent to this organisation in the window, where that keeps others off."""
-    if pool.shared_nodes:
-        return set()
-    rows = Placement.objects.filter(overlapping(starts_at, ends_at), organisation_id=tenant, device__node__pool=pool)
-    return set(rows.values_list("node_id", flat=True))
+    return shapes.choose(candidates, count, shape, own_nodes(pool, tenant, *window) | set(near))
 
 
 def lock(device_ids: Iterable[int]) -> list[Device]:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from allocations.models import Lease
+from allocations.models import Lease, Placement
 from allocations.promises import Promise, promises_on
 from allocations.selectors.availability import free_devices
 from allocations.services import ending, placing, replacing, telling
@@ -30,6 +30,8 @@ Plan = Mapping[str, str]
 """Public ids of leases to what is done with each."""
 TURNS = 8
 _AGAIN = ("23P01", "40P01", "40001")  # exclusion, deadlock, serialisation
+Swap = tuple[list[Placement], list[Device]]
+"""Placements that leave, and the devices in their stead."""
 T = TypeVar("T")
 
 
@@ -76,7 +78,7 @@ def keep_promises(
             ending.reclaim(actor=actor, lease=promise.lease, reason=reason)
     moving = [promise for promise in hit if plan.get(promise.lease.public_id) == MOVE]
     targets = _targets(moving, set(ids))
-    placing.lock([*ids, *(device.pk for devices in targets.values() for device in devices)])
+    placing.lock([*ids, *(device.pk for _leaving, chosen in targets.values() for device in chosen)])
     _nothing_new(hit, ids, since, until)
     for promise in moving:
         _move(actor, promise, targets[promise.lease.pk], reason)
@@ -142,10 +144,10 @@ def _lock_leases(hit: list[Promise]) -> None:
         raise LostRace
 
 
-def _targets(moving: list[Promise], leaving: set[int]) -> dict[int, list[Device]]:
-    """A choice of free devices for each lease, none twice at one time and none of those that leave."""
+def _targets(moving: list[Promise], leaving: set[int]) -> dict[int, Swap]:
+    """For each lease what leaves and free devices in its stead, none twice at one time and none of those that leave."""
     now = timezone.now()
-    chosen: dict[int, list[Device]] = {}
+    chosen: dict[int, Swap] = {}
     given: list[tuple[Lease, set[int]]] = []
     for promise in moving:
         lease = promise.lease
@@ -156,8 +158,7 @@ def _targets(moving: list[Promise], leaving: set[int]) -> dict[int, list[Device]
                 blocked |= taken
         pool, tenant = lease.allocation.pool, lease.allocation.project.organisation_id
         free = free_devices(pool, start, lease.ends_at, tenants=[tenant], now=now).exclude(pk__in=blocked)
-        own = placing.own_nodes(pool, tenant, start, lease.ends_at)
-        found = placing.choose(list(free), len(promise.placements), own)
+        found = replacing.substitutes(lease, promise.placements, list(free), (start, lease.ends_at))
         if found is None:
             raise RuleBroken(
                 _("The reservation %(lease)s cannot be moved: its pool has not enough free GPUs in its window.")
@@ -167,7 +168,7 @@ def _targets(moving: list[Promise], leaving: set[int]) -> dict[int, list[Device]
                 facts=promise.facts,
             )
         chosen[lease.pk] = found
-        given.append((lease, {device.pk for device in found}))
+        given.append((lease, {device.pk for device in found[1]}))
     return chosen
 
 
@@ -177,17 +178,17 @@ def _nothing_new(hit: list[Promise], ids: list[int], since: datetime | None, unt
         raise LostRace
 
 
-def _move(actor: Any, promise: Promise, devices: list[Device], reason: str) -> None:
+def _move(actor: Any, promise: Promise, swap: Swap, reason: str) -> None:
     now = timezone.now()
-    lease = promise.lease
+    lease, (leaving, devices) = promise.lease, swap
     start = max(lease.starts_at, now)
     ids = [device.pk for device in devices]
     placing.check_bookable(lease.allocation.pool, ids, start, lease.ends_at)
     placing.check_free(devices, start, lease.ends_at, tenant=lease.allocation.project.organisation_id)
-    swaps = {row.device.public_id: device.public_id for row, device in zip(promise.placements, devices, strict=True)}
-    replacing.release(promise.placements, now)
+    swaps = {row.device.public_id: device.public_id for row, device in zip(leaving, devices, strict=True)}
+    replacing.release(leaving, now)
     placing.place(lease, devices, start, lease.ends_at)
-    ending.reopen_windows({row.node_id for row in promise.placements})
+    ending.reopen_windows({row.node_id for row in leaving})
     changes = {"devices": swaps, "reason": reason}
     audit.record(actor=actor, verb="lease.replace_devices", target=lease, changes=changes)
     telling.tell_partner(lease, "lease_replanned", count=len(devices), why=reason)

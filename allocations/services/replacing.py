@@ -1,15 +1,18 @@
 """Other devices for a lease whose own are not to be had, or did not pass their check."""
 
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.db.models import Q
 
 from allocations.models import Lease, Placement
-from allocations.selectors.availability import free_devices, of_others
+from allocations.selectors.availability import Window, free_devices, of_others
 from allocations.services import ending, placing, telling
 from allocations.services.steps import device_ids, open_placements
+from allocations.shapes import ANY
 from audit import services as audit
+from cluster.models import Device
 from cluster.services import devices
 from common.actors import RECONCILER
 
@@ -55,27 +58,51 @@ def promised_before(lease: Lease, placements: list[Placement]) -> set[int]:
     return {row.device_id for row in placements if row.device_id in taken or row.node_id in shut}
 
 
-def replace(lease: Lease, missing: list[Placement], now: datetime) -> bool:
-    """Move placements to devices that are ready; False when there are none to be had."""
+def replace(lease: Lease, missing: list[Placement], now: datetime) -> list[Placement]:
+    """Move placements to devices that are ready; those that left, none when there are no devices to be had."""
     if not missing:
-        return False
+        return []
     start, pool, tenant = max(lease.starts_at, now), lease.allocation.pool, lease.allocation.project.organisation_id
     free = list(free_devices(pool, start, lease.ends_at, tenants=[tenant], now=now))
-    chosen = placing.choose(free, len(missing), placing.own_nodes(pool, tenant, start, lease.ends_at))
-    if chosen is None:
-        return False
+    found = substitutes(lease, missing, free, (start, lease.ends_at))
+    if found is None:
+        return []
+    leaving, chosen = found
     locked = placing.lock(device.pk for device in chosen)
     try:
         placing.check_bookable(pool, (device.pk for device in locked), start, lease.ends_at)
         placing.check_free(locked, start, lease.ends_at, tenant=tenant)
     except placing.LostRace:
-        return False
-    swaps = {row.device.public_id: device.public_id for row, device in zip(missing, locked, strict=True)}
-    release(missing, now)  # cut to now: what these devices measure later is not this lease's
+        return []
+    swaps = {row.device.public_id: device.public_id for row, device in zip(leaving, locked, strict=True)}
+    release(leaving, now)  # cut to now: what these devices measure later is not this lease's
     placing.place(lease, locked, start, lease.ends_at)
-    ending.reopen_windows({row.node_id for row in missing})
+    ending.reopen_windows({row.node_id for row in leaving})
     audit.record(actor=RECONCILER, verb="lease.replace_devices", target=lease, changes={"devices": swaps})
-    return True
+    return leaving
+
+
+def substitutes(
+    lease: Lease, missing: list[Placement], free: list[Device], window: Window
+) -> tuple[list[Placement], list[Device]] | None:
+    """(placements that leave, devices in their stead) so that the lease keeps its shape; None: there are none.
+
+    Where the shape ties devices together, healthy ones may have to leave with the missing, yet as few as can be.
+    """
+    pool, tenant = lease.allocation.pool, lease.allocation.project.organisation_id
+    choose = partial(placing.choose, shape=lease.layout, pool=pool, tenant=tenant, window=window)
+    if lease.layout == ANY:
+        chosen = choose(free, len(missing))
+        return None if chosen is None else (missing, chosen)
+    gone = {row.pk for row in missing}
+    kept = [row for row in open_placements(lease) if row.pk not in gone]
+    mine = [row.device for row in kept]
+    chosen = choose([*mine, *free], len(mine) + len(missing), near={device.node_id for device in mine})
+    if chosen is None:
+        return None
+    staying = {device.pk for device in chosen} & {device.pk for device in mine}
+    leaving = [*missing, *(row for row in kept if row.device_id not in staying)]
+    return leaving, [device for device in chosen if device.pk not in staying]
 
 
 def replace_failed(lease: Lease, bad: list[str], reason: str, now: datetime) -> bool:
@@ -84,8 +111,11 @@ def replace_failed(lease: Lease, bad: list[str], reason: str, now: datetime) -> 
     The failed ones go to quarantine. False where there are no others, or it has happened too often: the lease fails.
     """
     rows = [row for row in open_placements(lease) if row.device.uuid in bad]
-    if lease.replacements >= MOST_REPLACEMENTS or not replace(lease, rows, now):
+    left = [] if lease.replacements >= MOST_REPLACEMENTS else replace(lease, rows, now)
+    if not left:
         return False
+    well = [row for row in left if row.device.uuid not in bad]
+    devices.start_cleaning(actor=RECONCILER, devices=device_ids(well, "preparing"), reason=lease.public_id)
     failed = device_ids(rows, "preparing", "available", "cleaning")
     devices.quarantine(actor=RECONCILER, devices=failed, reason=f"{lease.public_id}: {reason}")
     fresh = device_ids(open_placements(lease), "available")

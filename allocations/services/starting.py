@@ -34,7 +34,7 @@ def step_scheduled(lease: Lease, now: datetime) -> bool:
         fail(lease, gettext_noop("The GPUs were not ready in time."), now, bad=[])
         return True
     gone = [row for row in missing if replacing.is_gone(row)]
-    return replacing.replace(lease, missing if now >= lease.starts_at + PATIENCE else gone, now)
+    return bool(replacing.replace(lease, missing if now >= lease.starts_at + PATIENCE else gone, now))
 
 
 def _prepare(lease: Lease, placements: list[Placement]) -> None:

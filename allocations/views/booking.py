@@ -13,21 +13,25 @@ from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView
 
 from allocations.forms import NO_LENGTH, BookForm
-from allocations.models import Allocation
+from allocations.models import Allocation, Lease
 from allocations.rules import may_book
-from allocations.selectors.availability import capacity, next_free_window
+from allocations.selectors.availability import capacity, free_devices, next_free_window, own_nodes
 from allocations.selectors.balances import balance
+from allocations.selectors.offers import shares_of
 from allocations.services.booking import book
+from allocations.shapes import ANY, Shape, choose
 from common.errors import DomainError
 from common.permissions import allowed
 from common.web import ObjectMixin, ObjectServicePage
 
-PREFILLED = ("device_count", "starts_at", "length", "ends_at", "note")
+PREFILLED = ("device_count", "shape", "shape_nodes", "starts_at", "length", "ends_at", "note")
 DEFAULT_LENGTH = "14400"
 LOCAL_FORMAT = "%Y-%m-%dT%H:%M"
 
 
-def offer_of(allocation: Allocation, count: int, start: datetime, end: datetime, note: str = "") -> dict[str, Any]:
+def offer_of(
+    allocation: Allocation, count: int, start: datetime, end: datetime, note: str = "", shape: Shape = ANY
+) -> dict[str, Any]:
     """A free window with the address of the form that asks for it. A browser's field holds whole minutes."""
     length = end - start
     start = _next_minute(start)
@@ -37,6 +41,8 @@ def offer_of(allocation: Allocation, count: int, start: datetime, end: datetime,
         "length": NO_LENGTH,
         "ends_at": timezone.localtime(start + length).strftime(LOCAL_FORMAT),
         "note": note,
+        "shape": shape.kind,
+        "shape_nodes": shape.nodes if shape.kind == "nodes" else "",
     }
     url = reverse("allocations:book", args=[allocation.public_id])
     return {"start": start, "end": start + length, "url": f"{url}?{urlencode(query)}"}
@@ -45,18 +51,23 @@ def offer_of(allocation: Allocation, count: int, start: datetime, end: datetime,
 def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
     """What is free in the asked window, what it would hold, and where the next free window lies if it is not."""
     count, start, end = asked["device_count"], asked["starts_at"], asked["ends_at"]
-    tenants = [allocation.project.organisation_id]
+    tenants, shape = [allocation.project.organisation_id], asked["shape"]
+    free = list(free_devices(allocation.pool, start, end, tenants=tenants))
+    own = own_nodes(allocation.pool, tenants[0], start, end)
+    chosen = choose(free, count, shape, own) if shape.fits(count) else None
     found: dict[str, Any] = {
         "count": count,
         "start": start,
         "end": end,
-        "capacity": capacity(allocation.pool, start, end, tenants=tenants),
+        "free": len(free),
+        "shape": Lease.Shape(shape.kind).label if shape != ANY else "",
+        "shares": shares_of(chosen, free) if chosen else (),
         "hold_seconds": count * int((end - start).total_seconds()),
         "left_seconds": balance(allocation).left,
     }
-    if found["capacity"].free < count:
-        window = next_free_window(allocation.pool, count, end - start, start, tenants=tenants)
-        found["offer"] = offer_of(allocation, count, *window, asked.get("note", "")) if window else None
+    if not chosen:
+        window = next_free_window(allocation.pool, count, end - start, start, shape=shape, tenants=tenants)
+        found["offer"] = offer_of(allocation, count, *window, asked.get("note", ""), shape) if window else None
     return found
 
 
@@ -101,6 +112,7 @@ class BookPage(ObjectServicePage):
                 starts_at=asked["starts_at"],
                 ends_at=asked["ends_at"],
                 note=asked["note"],
+                shape=asked["shape"],
             )
         except DomainError as error:
             self.offer = _offer_in(self.object, error, asked)
@@ -138,7 +150,11 @@ def _offer_in(allocation: Allocation, error: DomainError, asked: dict[str, Any])
     """The next free window that a refusal names, as a link."""
     start = parse_datetime(error.facts.get("next_start") or "")
     end = parse_datetime(error.facts.get("next_end") or "")
-    return offer_of(allocation, asked["device_count"], start, end, asked["note"]) if start and end else None
+    return (
+        offer_of(allocation, asked["device_count"], start, end, asked["note"], asked["shape"])
+        if start and end
+        else None
+    )
 
 
 def _next_minute(moment: datetime) -> datetime:

@@ -1,6 +1,6 @@
 """Filters and tags that every template has."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.templatetags.static import static
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import ngettext, pgettext
 
 from common.quantities import seconds_to_hours
 
@@ -65,6 +65,20 @@ def moment(value: datetime | None, with_seconds: str = "") -> str:
     if value is None:
         return "–"
     return timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S %Z" if with_seconds else "%Y-%m-%d %H:%M %Z")
+
+
+@register.filter
+def duration(value: timedelta) -> str:
+    """A length of time in words, rounded down to whole minutes: its two largest units."""
+    minutes = int(value.total_seconds() // 60)
+    units = (minutes // 1440, minutes % 1440 // 60, minutes % 60)
+    words = (
+        ngettext("%(n)s day", "%(n)s days", units[0]) % {"n": number(units[0])},
+        ngettext("%(n)s hour", "%(n)s hours", units[1]) % {"n": units[1]},
+        ngettext("%(n)s minute", "%(n)s minutes", units[2]) % {"n": units[2]},
+    )
+    said = [word for count, word in zip(units, words, strict=True) if count]
+    return " ".join(said[:2]) or words[2]
 
 
 @register.filter

@@ -1,0 +1,207 @@
+"""Find me a slot: the windows that would pass every rule, the best first, each with what it costs. Reads only."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Q
+
+from allocations.models import Allocation
+from allocations.selectors.availability import Calendar, FreeSpot, calendar_of, own_nodes, whole_minute
+from allocations.selectors.balances import balance
+from allocations.selectors.leases import BACKING, held_leases
+from allocations.shapes import ANY, Shape, choose
+from allocations.timeline import FOREVER, Busy, Spans, shared, starts_below
+from cluster.models import Device, Node
+from common.quantities import whole_seconds
+from partners.policy import last_moment
+
+MOST = 3
+"""How many answers are given."""
+MOST_ALLOCATIONS = 20
+"""Over how many awards one question is answered."""
+LONGEST_SPAN = timedelta(days=400)
+"""How far ahead is looked."""
+_ONE_NODE = Shape("same_node")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What somebody is after: `count` devices, `smallest` at least, for `duration` somewhere in [earliest, latest].
+
+    `late`: the latest window is wanted (it must be done before `latest`), else the first.
+    """
+
+    count: int
+    smallest: int
+    duration: timedelta
+    earliest: datetime
+    latest: datetime
+    shape: Shape = ANY
+    late: bool = False
+
+
+@dataclass(frozen=True)
+class NodeShare:
+    """What a choice takes of one node: `taken` of `free` devices, of `size` that the node has."""
+
+    node: str
+    taken: int
+    free: int
+    size: int
+
+    @property
+    def whole(self) -> bool:
+        """The node is taken entirely."""
+        return self.taken == self.size
+
+    @property
+    def opened(self) -> bool:
+        """An empty node is broken into."""
+        return self.free == self.size > self.taken
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One answer. Its trade-offs: `delay` from the wish's own end of the time, `fewer` devices, another `shape`."""
+
+    allocation: Allocation
+    count: int
+    shape: Shape
+    start: datetime
+    end: datetime
+    hold_seconds: int
+    left_seconds: int
+    delay: timedelta
+    fewer: int
+    reshaped: bool
+    shares: tuple[NodeShare, ...]
+
+
+def find_slots(allocations: Iterable[Allocation], wish: Wish, now: datetime) -> list[Slot]:
+    """The best three windows over these allocations, best first: all devices before fewer, then the nearest in time.
+
+    Every one of them would pass the rules of booking as things stand. Some twenty queries for each
+    allocation, whatever is booked.
+    """
+    found: list[Slot] = []
+    for allocation in allocations:
+        found += _Search(allocation, wish, now).slots()
+    found.sort(key=lambda slot: (slot.fewer, slot.delay, slot.reshaped, slot.allocation.pk))
+    return found[:MOST]
+
+
+def shares_of(chosen: Iterable[Any], free: Iterable[Any]) -> tuple[NodeShare, ...]:
+    """What a choice takes of each node, by the node's name: two queries."""
+    taken: dict[int, int] = {}
+    for spot in chosen:
+        taken[spot.node_id] = taken.get(spot.node_id, 0) + 1
+    open_there: dict[int, int] = {}
+    for spot in free:
+        open_there[spot.node_id] = open_there.get(spot.node_id, 0) + 1
+    names = dict(Node.objects.filter(pk__in=taken).values_list("pk", "name"))
+    size: dict[int, int] = {}
+    for node_id in Device.objects.filter(node__in=taken).exclude(state="retired").values_list("node_id", flat=True):
+        size[node_id] = size.get(node_id, 0) + 1
+    rows = (NodeShare(names[pk], count, open_there.get(pk, count), size[pk]) for pk, count in taken.items())
+    return tuple(sorted(rows, key=lambda share: share.node))
+
+
+class _Search:
+    """One allocation's answers to a wish."""
+
+    def __init__(self, allocation: Allocation, wish: Wish, now: datetime) -> None:
+        agreement = allocation.project.agreement
+        self.allocation, self.wish = allocation, wish
+        self.after = whole_minute(max(wish.earliest, allocation.valid_from, now))
+        self.before = min(wish.latest, allocation.valid_until, last_moment(agreement))
+        self.left = balance(allocation).left
+        seconds = max(1, whole_seconds(wish.duration))
+        ceilings = (allocation.concurrent_gpus, agreement.ceiling_concurrent_gpus, self.left // seconds)
+        self.most = min(wish.count, *ceilings)
+        self.own: list[Busy] = []
+        self.all_of_agreement: list[Busy] = []
+        self.calendar: Calendar | None = None
+
+    def slots(self) -> list[Slot]:
+        wish = self.wish
+        if self.most < wish.smallest or self.before - self.after < wish.duration:
+            return []
+        self._load()
+        wanted = [(self.most, wish.shape), (self.most, ANY if wish.shape != ANY else _ONE_NODE)]
+        found: dict[tuple[datetime, int], Slot] = {}
+        for count, shape in wanted:
+            for start in self._picks(self._starts(count, shape)):
+                self._keep(found, start, count, shape)
+        if wish.smallest < self.most:
+            self._keep_smaller(found)
+        return list(found.values())
+
+    def _load(self) -> None:
+        project = self.allocation.project
+        self.calendar = calendar_of(self.allocation.pool, self.after, self.before, tenants=[project.organisation_id])
+        rows = held_leases(self.after, self.before).filter(allocation__project__agreement_id=project.agreement_id)
+        for pk, start, end, count, state in rows.values_list(
+            "allocation_id", "starts_at", "ends_at", "device_count", "state"
+        ):
+            busy = Busy(start, FOREVER if state in BACKING else end, count)
+            self.all_of_agreement.append(busy)
+            if pk == self.allocation.pk:
+                self.own.append(busy)
+
+    def _starts(self, count: int, shape: Shape) -> Spans:
+        if self.calendar is None or not shape.fits(count):
+            return []
+        duration, agreement = self.wish.duration, self.allocation.project.agreement
+        return shared(
+            self.calendar.starts(count, duration, shape),
+            starts_below(self.own, self.allocation.concurrent_gpus - count, duration, self.after),
+            starts_below(self.all_of_agreement, agreement.ceiling_concurrent_gpus - count, duration, self.after),
+        )
+
+    def _picks(self, spans: Spans) -> list[datetime]:
+        """The wished end of the time, and the next stretch after it."""
+        if self.wish.late:
+            return [last.replace(second=0, microsecond=0) for _first, last in reversed(spans[-2:])]
+        return [first for first, _last in spans[:2]]
+
+    def _keep_smaller(self, found: dict[tuple[datetime, int], Slot]) -> None:
+        """Fewer devices where that is sooner: when the smallest number is first free, as many as are free then."""
+        starts = self._picks(self._starts(self.wish.smallest, self.wish.shape))[:1]
+        if not starts or any(slot.start == starts[0] for slot in found.values()):
+            return
+        for count in range(self.most - 1, self.wish.smallest - 1, -1):
+            if any(first <= starts[0] <= last for first, last in self._starts(count, self.wish.shape)):
+                self._keep(found, starts[0], count, self.wish.shape)
+                return
+
+    def _keep(self, found: dict[tuple[datetime, int], Slot], start: datetime, count: int, shape: Shape) -> None:
+        wish, end = self.wish, start + self.wish.duration
+        if self.calendar is None or (start, count) in found or start < self.after or end > self.before:
+            return
+        free: list[FreeSpot] = self.calendar.free(start, end)
+        tenant = self.allocation.project.organisation_id
+        chosen = choose(free, count, shape, own_nodes(self.allocation.pool, tenant, start, end))
+        if chosen is None:
+            return
+        hold = count * whole_seconds(wish.duration)
+        found[start, count] = Slot(
+            allocation=self.allocation,
+            count=count,
+            shape=shape,
+            start=start,
+            end=end,
+            hold_seconds=hold,
+            left_seconds=self.left - hold,
+            delay=wish.latest - end if wish.late else start - wish.earliest,
+            fewer=wish.count - count,
+            reshaped=shape != wish.shape,
+            shares=shares_of(chosen, free),
+        )
+
+
+def bookable_allocations(user: Any) -> Any:
+    """Active allocations that somebody may see, with what an answer needs of them."""
+    rows = Allocation.objects.visible_to(user).filter(Q(state="active"))
+    return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class").order_by("pk")

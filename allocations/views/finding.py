@@ -1,0 +1,62 @@
+"""Find me a slot: an ask, and the best three windows with what each of them costs."""
+
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from allocations.forms import FindForm
+from allocations.models import Lease
+from allocations.rules import may_book
+from allocations.selectors.offers import MOST_ALLOCATIONS, Slot, bookable_allocations, find_slots
+from allocations.shapes import ANY
+from allocations.views.booking import offer_of
+from common.permissions import allowed
+from common.web import Page
+
+_CLASS = "class:"
+
+
+class FindPage(Page):
+    """Asked with GET, so that an answer can be kept as a link; nothing is held by looking."""
+
+    template_name = "allocations/find.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        mine = [row for row in bookable_allocations(self.request.user) if allowed(self.request.user, may_book, row)]
+        asked = "device_count" in self.request.GET
+        where = _places(mine)
+        initial = {"where": self.request.GET.get("where"), "device_count": 1}
+        form = FindForm(self.request.GET, where=where) if asked else FindForm(where=where, initial=initial)
+        answers = None
+        if asked and form.is_valid():
+            chosen = [row for row in mine if form.cleaned_data["where"] in (row.public_id, _class_of(row))]
+            found = find_slots(chosen[:MOST_ALLOCATIONS], form.cleaned_data["wish"], timezone.now())
+            answers = [_answer(slot) for slot in found]
+        return super().get_context_data(
+            form=form, answers=answers, nothing_to_book=not mine, several=len(mine) > 1, **kwargs
+        )
+
+
+def _places(allocations: list[Any]) -> list[tuple[str, str]]:
+    """Each allocation, and each GPU class of which there are several."""
+    single = [(row.public_id, f"{row.project.title} · {row.pool.name}") for row in allocations]
+    classes: dict[str, list[Any]] = {}
+    for row in allocations:
+        classes.setdefault(_class_of(row), []).append(row)
+    several = [
+        (code, _("any award of %(gpus)s") % {"gpus": rows[0].pool.gpu_class.name})
+        for code, rows in classes.items()
+        if len(rows) > 1
+    ]
+    return [*several, *single]
+
+
+def _class_of(allocation: Any) -> str:
+    return f"{_CLASS}{allocation.pool.gpu_class.code}"
+
+
+def _answer(slot: Slot) -> dict[str, Any]:
+    offer = offer_of(slot.allocation, slot.count, slot.start, slot.end, shape=slot.shape)
+    shape = Lease.Shape(slot.shape.kind).label if slot.shape != ANY else ""
+    return {"slot": slot, "url": offer["url"], "shape": shape}
