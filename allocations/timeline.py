@@ -69,7 +69,7 @@ def starts_below(busy: Iterable[Busy], most: int, duration: timedelta, after: da
 
 def _free_starts(busy: Sequence[Busy], duration: timedelta, after: datetime) -> Spans:
     spans = []
-    for opens, closes in _gaps(busy, after):
+    for opens, closes in gaps(busy, after):
         last = FOREVER if closes == FOREVER else closes - duration
         if last >= opens:
             spans.append((opens, last))
@@ -93,14 +93,15 @@ def _shared(spans_of: Sequence[Spans], count: int) -> Spans:
     return shared
 
 
-def _gaps(busy: Sequence[Busy], after: datetime) -> list[tuple[datetime, datetime]]:
-    gaps, cursor = [], after
+def gaps(busy: Sequence[Busy], after: datetime) -> list[tuple[datetime, datetime]]:
+    """The stretches from `after` on in which nothing is taken, in order; the last one has no end (FOREVER)."""
+    found, cursor = [], after
     for item in sorted(busy, key=lambda item: item.start):
         if item.end <= cursor:
             continue
         if item.start > cursor:
-            gaps.append((cursor, item.start))
+            found.append((cursor, item.start))
         cursor = item.end
     if cursor < FOREVER:
-        gaps.append((cursor, FOREVER))
-    return gaps
+        found.append((cursor, FOREVER))
+    return found

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -237,12 +237,17 @@ def next_free_window(
     *,
     shape: Shape = ANY,
     tenants: Collection[int] | None = None,
+    only: Collection[int] | None = None,
 ) -> tuple[datetime, datetime] | None:
     """The first window of `duration` from `after` on in which so many devices, laid out like this, are free.
 
-    None: never as things stand. With `tenants`, free for these organisations; see free_devices. Three queries.
+    None: never as things stand. With `tenants`, free for these organisations; see free_devices. With `only`, of these
+    devices (by key). Three queries.
     """
-    found = calendar_of(pool, after, tenants=tenants).starts(device_count, duration, shape)
+    calendar = calendar_of(pool, after, tenants=tenants)
+    if only is not None:
+        calendar = replace(calendar, spots=[spot for spot in calendar.spots if spot.pk in only])
+    found = calendar.starts(device_count, duration, shape)
     return (found[0][0], found[0][0] + duration) if found else None
 
 

@@ -133,8 +133,11 @@ def no_free_devices(allocation: Allocation, ask: Ask) -> RuleBroken:
     pool, tenants, span = allocation.pool, [allocation.project.organisation_id], (ask.starts_at, ask.ends_at)
     after = max(ask.starts_at, timezone.now())
     length = max(ask.ends_at - ask.starts_at, timedelta(minutes=1))
-    offer = next_free_window(pool, ask.count, length, after, shape=ask.shape, tenants=tenants)
+    named = None if ask.devices is None else {device.pk for device in ask.devices}
+    offer = next_free_window(pool, ask.count, length, after, shape=ask.shape, tenants=tenants, only=named)
     remedy = _("The pool %(pool)s never has that many GPUs free together. Ask for fewer.") % {"pool": pool.name}
+    if named is not None:
+        remedy = _("Name others, or none: then the portal chooses.")
     facts: dict[str, Any] = {"asked": ask.count, "pool": pool.name, "next_start": None, "next_end": None}
     if offer:
         start, end = offer
@@ -144,7 +147,9 @@ def no_free_devices(allocation: Allocation, ask: Ask) -> RuleBroken:
             "end": telling.local(end),
         }
     message = _("In this window %(count)s GPUs are not free: somebody else has reserved them.") % {"count": ask.count}
-    if ask.shape != ANY and free_devices(pool, *span, tenants=tenants).count() >= ask.count:
+    if named is not None:
+        message = _("The GPUs that were named are not all free in this window.")
+    elif ask.shape != ANY and free_devices(pool, *span, tenants=tenants).count() >= ask.count:
         message = _("In this window %(count)s GPUs are free, but not laid out as you ask: %(shape)s.") % {
             "count": ask.count,
             "shape": Lease.Shape(ask.shape.kind).label,

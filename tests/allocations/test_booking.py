@@ -199,3 +199,11 @@ def test_committed_sums_the_awards_of_an_agreement(stage: Stage) -> None:
     AllocationFactory(project=stage.cast.project, pool=stage.pool, concurrent_gpus=8, state="closed")
     found = balances.committed(stage.cast.agreement)
     assert (found.gpu_seconds, found.concurrent_gpus) == (2 * 10_000 * 3600, 64)
+
+
+def test_named_devices_that_are_taken_are_refused_as_such_with_their_own_next_window(stage: Stage) -> None:
+    device = Device.objects.filter(node=stage.big).order_by("pk")[0]
+    held = stage.book(1, start=1, hours=4, devices=[device])
+    error = _refused("no_free_devices", stage.book, 1, start=1, hours=2, devices=[device])
+    assert "whole_nodes" not in error.facts, "nobody else is on the node"
+    assert parse_datetime(error.facts["next_start"]) >= held.ends_at

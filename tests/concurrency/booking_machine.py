@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from accounts.models import User
-from allocations import selectors
 from allocations.models import Allocation, Lease, LedgerEntry, Placement
+from allocations.selectors import availability, balances
 from allocations.services import booking, ending, extending, operating, pools
 from cluster.models import Device, MaintenanceWindow, Node, Pool
 from common.errors import DomainError
@@ -339,9 +339,11 @@ class BookingModel(RuleBasedStateMachine):
         window = (self.world.at(start), self.world.at(start + length))
         who = None if tenant is None else [self.world.organisations[tenant].pk]
         self.world.outcomes["capacity", "asked"] += 1
-        found = asdict(selectors.capacity(self.pools[pool], *window, tenants=who))
+        found = asdict(availability.capacity(self.pools[pool], *window, tenants=who))
         assert found == oracle.capacity(pool, start, start + length, tenant), "the oracle counts otherwise"
-        free = {self.world.devices.index(row) for row in selectors.free_devices(self.pools[pool], *window, tenants=who)}
+        free = {
+            self.world.devices.index(row) for row in availability.free_devices(self.pools[pool], *window, tenants=who)
+        }
         wanted = {number for number in oracle.in_pool(pool) if oracle.free(number, start, start + length, tenant)}
         assert free == wanted, "the oracle finds others free"
 
@@ -349,10 +351,10 @@ class BookingModel(RuleBasedStateMachine):
     def ask_next_window(self, pool: int, count: int, length: int, after: int, tenant: int | None) -> None:
         who = None if tenant is None else [self.world.organisations[tenant].pk]
         self.world.outcomes["next_free_window", "asked"] += 1
-        found = selectors.next_free_window(
+        found = availability.next_free_window(
             self.pools[pool], count, timedelta(hours=length), self.world.at(after), tenants=who
         )
-        start = self.oracle.next_window(pool, count, length, after, tenant)
+        start = self.oracle.next_window(self.oracle.in_pool(pool), count, length, after, tenant)
         offered = found and tuple(map(self.world.slot, found))
         assert offered == (None if start is None else (start, start + length)), "the oracle offers another window"
 
@@ -405,7 +407,7 @@ class BookingModel(RuleBasedStateMachine):
         lefts = [sums[allocation.pk] for allocation in self.world.allocations]
         assert lefts == [self.oracle.left(number) for number in range(len(AWARDS))], "the oracle has another balance"
         number = self.step % len(AWARDS)
-        found = selectors.balance(self.world.allocations[number])
+        found = balances.balance(self.world.allocations[number])
         assert (found.awarded, found.held, found.charged, found.left) == (
             AWARDS[number].gpu_slots * SLOT_SECONDS,
             self.oracle.spent(number),

@@ -155,12 +155,13 @@ class Oracle:
         known = cache(lambda device: self.free(device, start, end, party, gone))
         return any(all(known(device) for device in chosen) for chosen in combinations(devices, count))
 
-    def next_window(self, pool: int, count: int, length: int, after: int, party: int | None) -> int | None:
+    def next_window(
+        self, devices: Collection[int], count: int, length: int, after: int, party: int | None
+    ) -> int | None:
         """The first slot from which so many devices are free for so long; past the last end nothing changes."""
         last = max([after, *(lease.end for lease in self.leases), *(work.end for work in self.works)])
-        devices = self.in_pool(pool)
         starts = range(after, last + 1)
-        return next((slot for slot in starts if self.possible(devices, count, slot, slot + length, party)), None)
+        return next((slot for slot in starts if self.possible(list(devices), count, slot, slot + length, party)), None)
 
     def capacity(self, pool: int, start: int, end: int, party: int | None) -> dict[str, int]:
         """The figures of a pool in a window, by the names of selectors.Capacity."""
@@ -212,13 +213,13 @@ class Oracle:
         candidates = [device for device in self.in_pool(pool) if named is None or device in named]
         if self.possible(candidates, count, start, end, party):
             return None
-        offer = self.next_window(pool, count, end - start, start, party)
+        offer = self.next_window(candidates, count, end - start, start, party)
         facts: dict[str, Any] = {
             "asked": count,
             "next_start": offer,
             "next_end": None if offer is None else offer + end - start,
         }
-        if named is None:  # what the service says of whole nodes does not look at which devices were named
+        if named is None:
             facts["whole_nodes"] = self.possible(candidates, count, start, end, None) or None
         return Refusal("no_free_devices", facts)
 

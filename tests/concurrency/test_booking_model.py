@@ -15,7 +15,7 @@ from django.db.models import Q
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from allocations import selectors
+from allocations.selectors import availability
 from allocations.services import booking, checks, ledger, placing
 from audit.services import record
 from cluster.models import Pool
@@ -106,7 +106,7 @@ def show_held_as_free(patch: pytest.MonkeyPatch) -> None:
 
 def forget_the_neighbours(patch: pytest.MonkeyPatch) -> None:
     """Another organisation on a node keeps nobody off: the database has to refuse what the service chose."""
-    for module in (selectors, placing):
+    for module in (availability, placing):
         patch.setattr(module, "of_others", lambda _tenants: Q(pk__in=[]))
 
 
@@ -114,8 +114,8 @@ def refuse_to_spread(patch: pytest.MonkeyPatch) -> None:
     """What fits only on two nodes is said not to be free."""
     choose = placing.choose
 
-    def on_one_node(*args: Any) -> Any:
-        chosen = choose(*args)
+    def on_one_node(*args: Any, **kwargs: Any) -> Any:
+        chosen = choose(*args, **kwargs)
         return chosen if chosen and len({device.node_id for device in chosen}) == 1 else None
 
     patch.setattr(placing, "choose", on_one_node)
