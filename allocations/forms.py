@@ -1,6 +1,6 @@
 """Forms of allocations: shape only; the rules are asked in the services."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -29,7 +29,7 @@ LENGTHS = [
 
 
 class MomentField(forms.DateTimeField):
-    """A moment in the reader's zone, picked in a browser to the minute."""
+    """A moment in the reader's zone, picked in a browser to the minute; UTC from then on (see common.moments)."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
@@ -50,7 +50,7 @@ class MomentField(forms.DateTimeField):
                 params={"first": FIRST_YEAR, "last": LAST_YEAR},
                 code="year",
             )
-        return moment
+        return moment and moment.astimezone(UTC)
 
 
 class ShapeForm(forms.Form):

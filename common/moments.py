@@ -1,6 +1,6 @@
 """Moments as the API takes them."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -11,7 +11,10 @@ FIRST_YEAR, LAST_YEAR = 2000, 2100
 
 
 class MomentField(serializers.DateTimeField):
-    """A moment; years outside FIRST_YEAR to LAST_YEAR are refused before anything reckons with them."""
+    """A moment in UTC; years outside FIRST_YEAR to LAST_YEAR are refused before anything reckons with them.
+
+    In UTC, because Python takes the difference of two moments of one zone from their clocks, whatever was done to them.
+    """
 
     default_error_messages = {"year": _("Please give a year between {first} and {last}.")}
 
@@ -23,4 +26,4 @@ class MomentField(serializers.DateTimeField):
             self.fail("year", first=FIRST_YEAR, last=LAST_YEAR)
         if not FIRST_YEAR <= moment.year <= LAST_YEAR:
             self.fail("year", first=FIRST_YEAR, last=LAST_YEAR)
-        return moment
+        return moment.astimezone(UTC)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, transaction
@@ -57,7 +57,8 @@ def book(
     which rule refused, with figures; its code is `no_free_devices` when somebody else holds them, with facts next_start
     and next_end.
     """
-    ask = Ask(device_count, starts_at, ends_at, shape, note, devices)
+    # In UTC: the difference of two moments of one zone would be that of its clocks, an hour off when they are changed.
+    ask = Ask(device_count, starts_at.astimezone(UTC), ends_at.astimezone(UTC), shape, note, devices)
     deadlocks = 0
     for _turn in range(RACE_RETRIES):
         try:

@@ -1,6 +1,6 @@
 """Moving the end: promised here, true only when every node has acknowledged it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -27,7 +27,7 @@ def extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
     new one (`pending_ends_at`); the hours are held meanwhile.
     """
     try:
-        return _extend(actor=actor, lease=lease, ends_at=ends_at)
+        return _extend(actor=actor, lease=lease, ends_at=ends_at.astimezone(UTC))
     except (LostRace, IntegrityError) as error:
         if isinstance(error, IntegrityError) and getattr(error.__cause__, "pgcode", "") != "23P01":
             raise
