@@ -18,7 +18,7 @@ from accounts.models import SshKey
 from allocations import serializers, sheet
 from allocations.filters import AllocationFilter, LeaseFilter
 from allocations.models import Allocation, Lease, LedgerEntry
-from allocations.selectors import availability, balances, leases, offers
+from allocations.selectors import availability, balances, leases, occupancy, offers
 from allocations.services import access, booking, ending, extending, reclaiming
 from cluster.models import Pool
 from common.api import ReadViewSet
@@ -140,6 +140,14 @@ def own_organisations(user: Any) -> list[int]:
     return list(organisation_ids_of(user).values_list("organisation_id", flat=True))
 
 
+def _pool(request: Request, name: str) -> Pool:
+    """By id or name, or 404."""
+    pool = Pool.objects.visible_to(request.user).filter(Q(public_id=name) | Q(name=name)).first()
+    if pool is None:
+        raise NotFound
+    return pool
+
+
 class AvailabilityViewSet(viewsets.ViewSet):
     """What is free, in one pool and window."""
 
@@ -163,9 +171,7 @@ class AvailabilityViewSet(viewsets.ViewSet):
         query = serializers.AskWindowSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         ask = query.validated_data
-        pool = Pool.objects.visible_to(request.user).filter(Q(public_id=ask["pool"]) | Q(name=ask["pool"])).first()
-        if pool is None:
-            raise NotFound
+        pool = _pool(request, ask["pool"])
         tenants = None if request.user.is_agency else own_organisations(request.user)
         found = availability.capacity(pool, ask["since"], ask["until"], tenants=tenants)
         length = ask["until"] - ask["since"]
@@ -204,3 +210,24 @@ class AvailabilityViewSet(viewsets.ViewSet):
             rows = rows.filter(pool__gpu_class__code=ask["gpu_class"])
         found = offers.find_slots(rows[: offers.MOST_ALLOCATIONS], ask["wish"], timezone.now())
         return Response(serializers.SlotSerializer(found, many=True).data)
+
+    @extend_schema(
+        operation_id="availability_calendar",
+        parameters=[
+            OpenApiParameter("pool", str, required=True, description=str(_("id or name of the pool"))),
+            OpenApiParameter("from", {"type": "string", "format": "date-time"}, required=True),
+            OpenApiParameter("until", {"type": "string", "format": "date-time"}, required=True),
+            OpenApiParameter("rows", str, enum=["devices", "nodes"]),
+        ],
+        responses=serializers.RowSerializer(many=True),
+    )
+    @action(detail=False)
+    def calendar(self, request: Request) -> Response:
+        """Who has what when. Partners see their own reservations, and of others only that a device is taken."""
+        query = serializers.AskCalendarSerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        ask = query.validated_data
+        rows = occupancy.occupancy(_pool(request, ask["pool"]), ask["since"], ask["until"], request.user)
+        if ask["rows"] == "nodes":
+            rows = occupancy.by_node(rows, ask["since"], ask["until"])
+        return Response(serializers.RowSerializer(rows, many=True).data)

@@ -240,6 +240,47 @@ class AskWindowSerializer(ShapeSerializer):
         return super().validate(attrs)
 
 
+class AskCalendarSerializer(serializers.Serializer):
+    """Which pool, when, and what a row is."""
+
+    pool = serializers.CharField(max_length=60, help_text="id or name of the pool")
+    until = MomentField()
+    rows = serializers.ChoiceField(choices=["devices", "nodes"], default="devices")
+
+    def get_fields(self) -> dict[str, Any]:
+        """`from` is a word of Python's."""
+        fields: dict[str, Any] = super().get_fields()
+        fields["from"] = MomentField(source="since")
+        return fields
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """The window has a length, and not an endless one."""
+        if not timedelta() < attrs["until"] - attrs["since"] <= LONGEST_SPAN:
+            raise serializers.ValidationError({"until": "must come after from, by 400 days at most"})
+        return attrs
+
+
+class StretchSerializer(serializers.Serializer):
+    """Part of a row that is taken. `lease` and `organisation` are empty where they are not the reader's business."""
+
+    kind = serializers.ChoiceField(choices=["own", "taken", "maintenance", "out"])
+    start = serializers.DateTimeField()
+    end = serializers.DateTimeField()
+    taken = serializers.IntegerField(help_text="devices of the row")
+    lease = serializers.CharField()
+    organisation = serializers.CharField()
+    open = serializers.BooleanField(help_text="nobody knows the end yet")
+
+
+class RowSerializer(serializers.Serializer):
+    """A device, or a node with all of its devices, cut to the window."""
+
+    node = serializers.CharField()
+    index = serializers.IntegerField(allow_null=True, help_text="null for a node")
+    devices = serializers.IntegerField()
+    stretches = StretchSerializer(many=True)
+
+
 class AskSlotSerializer(ShapeSerializer):
     """What somebody is after."""
 

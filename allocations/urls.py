@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from allocations.views import allocations, booking, finding, leases, verbs
+from allocations.views import allocations, booking, calendar, finding, leases, verbs
 
 app_name = "allocations"
 urlpatterns = [
@@ -11,6 +11,7 @@ urlpatterns = [
     path("allocations/<slug:public_id>/ledger/", allocations.LedgerList.as_view(), name="ledger"),
     path("allocations/<slug:public_id>/book/", booking.BookPage.as_view(), name="book"),
     path("allocations/<slug:public_id>/book/check/", booking.BookCheck.as_view(), name="book-check"),
+    path("calendar/", calendar.CalendarPage.as_view(), name="calendar"),
     path("find/", finding.FindPage.as_view(), name="find"),
     path("leases/", leases.LeaseList.as_view(), name="leases"),
     path("leases/<slug:public_id>/", leases.LeasePage.as_view(), name="lease"),

@@ -16,6 +16,7 @@ PARTNER = (
     ("projects:projects", _("Projects")),
     ("allocations:allocations", _("Allocations")),
     ("allocations:leases", _("Reservations")),
+    ("allocations:calendar", _("Calendar")),
     ("partners:organisations", _("Organisation")),
 )
 STAFF = (
@@ -26,6 +27,7 @@ STAFF = (
     ("partners:agreements", _("Agreements")),
     ("allocations:allocations", _("Allocations")),
     ("allocations:leases", _("Reservations")),
+    ("allocations:calendar", _("Calendar")),
     ("reports:nodes", _("Nodes")),
     ("reports:health", _("Health")),
 )

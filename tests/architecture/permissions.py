@@ -14,8 +14,8 @@ demo demo-mail demo-mail-message healthz metrics node-join partners:invitation r
 """
 MEMBER = """
 accounts:key-remove accounts:keys accounts:profile accounts:token-revoke accounts:tokens agreement-list
-allocation-list allocations:allocations allocations:find allocations:leases availability-list availability-slots
-call-detail call-list demo-workload
+allocation-list allocations:allocations allocations:calendar allocations:find allocations:leases availability-list
+availability-calendar availability-slots call-detail call-list demo-workload
 device-list home lease-list maintenance-window-list me node-list
 notification-detail notification-list notification-mark-all-read
 notification-mark-read notifications:inbox notifications:mark-all-read notifications:open organisation-list

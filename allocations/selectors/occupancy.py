@@ -1,0 +1,123 @@
+"""Who has which device when: what the calendar draws and lists. Reads only; seven queries whatever is booked."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from allocations.models import Placement
+from allocations.selectors.availability import overlapping
+from allocations.timeline import Busy, gaps
+from cluster.models import Device, Pool
+from cluster.selectors import bookable_devices, maintenance_between
+from partners.models import Organisation, organisation_ids_of
+
+Kind = Literal["own", "taken", "maintenance", "out"]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """[start, end) of a row, cut to what was asked. `open`: nobody knows its end yet.
+
+    `lease` and `organisation` are empty where they are none of the reader's business. `taken` of the row's devices;
+    on a row of one device it is 1.
+    """
+
+    kind: Kind
+    start: datetime
+    end: datetime
+    taken: int = 1
+    lease: str = ""
+    organisation: str = ""
+    open: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A device, or a node with all of its devices."""
+
+    node: str
+    index: int | None
+    devices: int
+    stretches: tuple[Stretch, ...]
+    free: tuple[tuple[datetime, datetime], ...]
+    """When all of the row is free."""
+
+    @property
+    def name(self) -> str:
+        """As people call it."""
+        return self.node if self.index is None else f"{self.node}/{self.index}"
+
+
+def occupancy(
+    pool: Pool, start: datetime, end: datetime, user: Any, *, nodes: Collection[int] | None = None
+) -> list[Row]:
+    """One row a device of the pool (of these nodes, by key), in order of node and index, for one reader.
+
+    The agency sees whose each stretch is; a partner sees its own, and of others only that the device is taken.
+    """
+    devices = Device.objects.filter(node__pool=pool).exclude(state="retired").select_related("node")
+    if nodes is not None:
+        devices = devices.filter(node__in=nodes)
+    rows = list(devices.order_by("node__name", "index", "pk"))
+    found = _placed(rows, start, end, user)
+    for node_id, since, until in maintenance_between(start, end).values_list("node_id", "starts_at", "ends_at"):
+        for device in rows:
+            if device.node_id == node_id:
+                found[device.pk].append(Stretch("maintenance", max(since, start), min(until, end)))
+    usable = set(bookable_devices(pool).values_list("pk", flat=True))
+    for device in rows:
+        if device.pk not in usable:
+            found[device.pk].append(Stretch("out", start, end, open=True))
+    return [_row(device.node.name, device.index, 1, found[device.pk], start, end) for device in rows]
+
+
+def by_node(rows: Iterable[Row], start: datetime, end: datetime) -> list[Row]:
+    """The same, a row a node: each stretch says how many of its devices are taken; own ones stand for themselves."""
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.node].append(row)
+    return [_node_row(name, group, start, end) for name, group in groups.items()]
+
+
+def _placed(rows: list[Device], start: datetime, end: datetime, user: Any) -> dict[int, list[Stretch]]:
+    mine = set(organisation_ids_of(user).values_list("organisation_id", flat=True))
+    columns = ("device_id", "window__startswith", "window__endswith", "organisation_id", "lease__public_id")
+    found: dict[int, list[Stretch]] = defaultdict(list)
+    placed = Placement.objects.filter(overlapping(start, end), device__in=[device.pk for device in rows])
+    taken = list(placed.values_list(*columns))
+    names = {row.pk: row.name for row in Organisation.objects.filter(pk__in={each[3] for each in taken})}
+    for device_id, lower, upper, organisation_id, lease in taken:
+        own, told = organisation_id in mine, user.is_agency or organisation_id in mine
+        found[device_id].append(
+            Stretch(
+                kind="own" if own else "taken",
+                start=max(lower or start, start),
+                end=min(upper or end, end),
+                lease=lease if told else "",
+                organisation=names[organisation_id] if told else "",
+                open=upper is None,
+            )
+        )
+    return found
+
+
+def _row(node: str, index: int | None, devices: int, stretches: list[Stretch], start: datetime, end: datetime) -> Row:
+    stretches.sort(key=lambda stretch: (stretch.start, stretch.kind))
+    busy = [Busy(stretch.start, stretch.end) for stretch in stretches]
+    free = tuple((opens, min(closes, end)) for opens, closes in gaps(busy, start) if opens < end)
+    return Row(node, index, devices, tuple(stretches), free)
+
+
+def _node_row(name: str, group: list[Row], start: datetime, end: datetime) -> Row:
+    """Stretches of the same kind and lease that lie at the same time on several devices become one."""
+    merged: dict[tuple[Any, ...], int] = defaultdict(int)
+    for row in group:
+        for each in row.stretches:
+            merged[each.kind, each.start, each.end, each.lease, each.organisation, each.open] += 1
+    stretches = [
+        Stretch(kind, since, until, taken, lease, organisation, still)
+        for (kind, since, until, lease, organisation, still), taken in merged.items()
+    ]
+    return _row(name, None, len(group), stretches, start, end)

@@ -1,0 +1,185 @@
+"""The calendar: devices or nodes down, time across; a table behind it says the same in words."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.db.models import Count
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext_lazy as _
+
+from allocations.rules import may_book
+from allocations.selectors.occupancy import Row, Stretch, by_node, occupancy
+from allocations.selectors.offers import bookable_allocations
+from cluster.models import Node, Pool
+from common.permissions import allowed
+from common.web import Page
+
+SPANS = {"week": 7, "month": 31, "quarter": 92}
+WIDTH, LABEL, HEAD, LINE = 1200, 130, 34, 22
+"""Of the drawing, in its own units: the whole, the names at the left, the days above, a row."""
+DEVICES_A_PAGE, NODES_A_PAGE = 64, 200
+
+
+class CalendarForm(forms.Form):
+    """What the calendar shows."""
+
+    pool = forms.ModelChoiceField(
+        label=_("Pool"), queryset=Pool.objects.none(), to_field_name="public_id", empty_label=None, required=False
+    )
+    view = forms.ChoiceField(
+        label=_("Span"),
+        choices=[("week", _("week")), ("month", _("month")), ("quarter", _("three months"))],
+        required=False,
+    )
+    rows = forms.ChoiceField(
+        label=_("Rows"), choices=[("devices", _("one a GPU")), ("nodes", _("one a node"))], required=False
+    )
+    day = forms.DateField(
+        label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
+
+    def __init__(self, *args: Any, pools: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["pool"].queryset = pools  # type: ignore[attr-defined]
+
+    def clean_day(self) -> date | None:
+        """A day near enough to be drawn."""
+        day: date | None = self.cleaned_data["day"]
+        today = timezone.localdate()
+        if day and abs(day - today) > timedelta(days=730):
+            raise forms.ValidationError(_("Please choose a day within two years of today."))
+        return day
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A stretch in the drawing's units."""
+
+    stretch: Stretch
+    x: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the drawing."""
+
+    row: Row
+    y: int
+    bars: list[Bar]
+
+
+class CalendarPage(Page):
+    """Who has what when. Its queries do not grow with what is booked."""
+
+    template_name = "allocations/calendar.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        pools = Pool.objects.visible_to(self.request.user)
+        form = CalendarForm(self.request.GET or None, pools=pools)
+        asked = form.cleaned_data if form.is_bound and form.is_valid() else {}
+        mine = [row for row in bookable_allocations(self.request.user) if allowed(self.request.user, may_book, row)]
+        pool = asked.get("pool") or (mine[0].pool if mine else pools.first())
+        view, rows = asked.get("view") or "week", asked.get("rows") or "devices"
+        first = asked.get("day") or timezone.localdate()
+        if not form.is_bound:
+            form = CalendarForm(
+                initial={"pool": pool.public_id if pool else None, "view": view, "rows": rows, "day": first},
+                pools=pools,
+            )
+        start, end = _midnight(first), _midnight(first + timedelta(days=SPANS[view]))
+        drawn = self._drawn(pool, start, end, rows) if pool else {}
+        step = timedelta(days=SPANS[view])
+        return super().get_context_data(
+            form=form,
+            pool=pool,
+            start=start,
+            end=end,
+            view=view,
+            rows=rows,
+            first=first,
+            before=first - step,
+            after=first + step,
+            allocations=[row for row in mine if pool and row.pool_id == pool.pk],
+            **drawn,
+            **kwargs,
+        )
+
+    def _drawn(self, pool: Pool, start: datetime, end: datetime, rows: str) -> dict[str, Any]:
+        most = DEVICES_A_PAGE if rows == "devices" else NODES_A_PAGE
+        pages = _pages_of(pool, most, a_node=rows == "nodes")
+        number = min(max(1, _number(self.request.GET.get("page"))), max(1, len(pages)))
+        shown = occupancy(pool, start, end, self.request.user, nodes=pages[number - 1] if pages else [])
+        if rows == "nodes":
+            shown = by_node(shown, start, end)
+        lines = [
+            Line(row, HEAD + at * LINE, [_bar(stretch, start, end) for stretch in row.stretches])
+            for at, row in enumerate(shown)
+        ]
+        days = _days(start, end)
+        return {
+            "lines": lines,
+            "days": days,
+            "width": WIDTH,
+            "label": LABEL,
+            "line": LINE,
+            "height": HEAD + LINE * len(lines),
+            "now_x": _x(timezone.now(), start, end) if start <= timezone.now() < end else None,
+            "page": number,
+            "pages": range(1, len(pages) + 1),
+        }
+
+
+def _pages_of(pool: Pool, most: int, *, a_node: bool) -> list[list[int]]:
+    """Nodes by key, in order of name, so many rows a page; a node is never torn in two."""
+    nodes = Node.objects.filter(pool=pool).exclude(state="retired").annotate(size=Count("devices"))
+    pages: list[list[int]] = []
+    room = 0
+    for pk, size in nodes.order_by("name").values_list("pk", "size"):
+        rows = 1 if a_node else size
+        if not pages or rows > room:
+            pages.append([])
+            room = most
+        pages[-1].append(pk)
+        room -= rows
+    return pages
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 7 else 1
+
+
+def _midnight(day: date) -> datetime:
+    """Of the reader's zone, in UTC: the difference of two moments of one zone would be that of their clocks."""
+    return timezone.make_aware(datetime.combine(day, time.min)).astimezone(UTC)
+
+
+def _x(at: datetime, start: datetime, end: datetime) -> float:
+    return round(LABEL + (WIDTH - LABEL) * ((at - start) / (end - start)), 1)
+
+
+def _bar(stretch: Stretch, start: datetime, end: datetime) -> Bar:
+    left = _x(stretch.start, start, end)
+    return Bar(stretch, left, max(1.5, round(_x(stretch.end, start, end) - left, 1)))
+
+
+def _days(start: datetime, end: datetime) -> list[dict[str, Any]]:
+    """Local midnights at their true place, also where a day has 23 or 25 hours; on long spans only some are named."""
+    first, last = timezone.localdate(start), timezone.localdate(end)
+    count = (last - first).days
+    days = []
+    for number in range(count):
+        day = first + timedelta(days=number)
+        named = count <= 10 or (count <= 31 and number % 3 == 0) or number % 7 == 0
+        days.append(
+            {
+                "x": _x(_midnight(day), start, end),
+                "name": date_format(day, "MONTH_DAY_FORMAT") if named else "",
+                "weekend": day.weekday() >= 5,
+                "width": round(_x(_midnight(day + timedelta(days=1)), start, end) - _x(_midnight(day), start, end), 1),
+            }
+        )
+    return days
