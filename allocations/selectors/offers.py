@@ -194,11 +194,16 @@ class _Search:
             end=end,
             hold_seconds=hold,
             left_seconds=self.left - hold,
-            delay=wish.latest - end if wish.late else start - wish.earliest,
+            delay=_whole_minutes(wish.latest - end if wish.late else start - wish.earliest),
             fewer=wish.count - count,
             reshaped=shape != wish.shape,
             shares=shares_of(chosen, free),
         )
+
+
+def _whole_minutes(length: timedelta) -> timedelta:
+    """Offers begin on whole minutes: less than one is no delay."""
+    return length - length % timedelta(minutes=1)
 
 
 def bookable_allocations(user: Any) -> Any:

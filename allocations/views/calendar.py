@@ -70,6 +70,8 @@ class Line:
     row: Row
     y: int
     bars: list[Bar]
+    free: list[tuple[datetime, datetime]]
+    """What can still be booked: what is past is nobody's."""
 
 
 class CalendarPage(Page):
@@ -79,17 +81,16 @@ class CalendarPage(Page):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         pools = Pool.objects.visible_to(self.request.user)
-        form = CalendarForm(self.request.GET or None, pools=pools)
-        asked = form.cleaned_data if form.is_bound and form.is_valid() else {}
         mine = [row for row in bookable_allocations(self.request.user) if allowed(self.request.user, may_book, row)]
-        pool = asked.get("pool") or (mine[0].pool if mine else pools.first())
+        pool = mine[0].pool if mine else pools.first()
+        usual = {"pool": pool.public_id if pool else "", "view": "week", "rows": "devices"}
+        usual["day"] = timezone.localdate().isoformat()
+        said = {key: self.request.GET[key] for key in usual if self.request.GET.get(key)}
+        form = CalendarForm(usual | said, pools=pools)
+        asked = form.cleaned_data if form.is_valid() else {}
+        pool = asked.get("pool") or pool
         view, rows = asked.get("view") or "week", asked.get("rows") or "devices"
         first = asked.get("day") or timezone.localdate()
-        if not form.is_bound:
-            form = CalendarForm(
-                initial={"pool": pool.public_id if pool else None, "view": view, "rows": rows, "day": first},
-                pools=pools,
-            )
         start, end = _midnight(first), _midnight(first + timedelta(days=SPANS[view]))
         drawn = self._drawn(pool, start, end, rows) if pool else {}
         step = timedelta(days=SPANS[view])
@@ -115,8 +116,14 @@ class CalendarPage(Page):
         shown = occupancy(pool, start, end, self.request.user, nodes=pages[number - 1] if pages else [])
         if rows == "nodes":
             shown = by_node(shown, start, end)
+        now = timezone.now()
         lines = [
-            Line(row, HEAD + at * LINE, [_bar(stretch, start, end) for stretch in row.stretches])
+            Line(
+                row,
+                HEAD + at * LINE,
+                [_bar(stretch, start, end) for stretch in row.stretches],
+                [(max(since, now), until) for since, until in row.free if until > now],
+            )
             for at, row in enumerate(shown)
         ]
         days = _days(start, end)
@@ -127,7 +134,7 @@ class CalendarPage(Page):
             "label": LABEL,
             "line": LINE,
             "height": HEAD + LINE * len(lines),
-            "now_x": _x(timezone.now(), start, end) if start <= timezone.now() < end else None,
+            "now_x": _x(now, start, end) if start <= now < end else None,
             "page": number,
             "pages": range(1, len(pages) + 1),
         }
@@ -173,7 +180,7 @@ def _days(start: datetime, end: datetime) -> list[dict[str, Any]]:
     days = []
     for number in range(count):
         day = first + timedelta(days=number)
-        named = count <= 10 or (count <= 31 and number % 3 == 0) or number % 7 == 0
+        named = number % (1 if count <= 10 else 3 if count <= 31 else 7) == 0
         days.append(
             {
                 "x": _x(_midnight(day), start, end),

@@ -1,7 +1,7 @@
 // Dragging over free time leads to the booking form with that window filled in: the same checked page as by hand.
 (() => {
   "use strict";
-  const svg = document.querySelector("svg.calendar");
+  const svg = document.querySelector("svg.occupancy");
   const chosen = document.getElementById("calendar-allocation");
   if (!svg || !chosen) return;
   document.querySelectorAll(".js-only").forEach((element) => { element.hidden = false; });
