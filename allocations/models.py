@@ -36,6 +36,7 @@ class Allocation(models.Model):
     concurrent_gpus = models.PositiveIntegerField(_("awarded, GPUs at once"))
     valid_from = models.DateTimeField(_("valid from"))
     valid_until = models.DateTimeField(_("valid until"))
+    warned_percent = models.PositiveSmallIntegerField(default=0, help_text="the highest step of use that was told")
     state = models.CharField(_("state"), max_length=20, choices=ALLOCATION.choices(), default=ALLOCATION.initial)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -1,11 +1,13 @@
 """What awards and their ledgers add up to. Reads only."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Q, Sum
 
-from allocations.models import Allocation, LedgerEntry
+from allocations.models import Allocation, Lease, LedgerEntry
+from common.quantities import seconds_between, whole_seconds
 from partners.policy import Committed
 
 
@@ -49,3 +51,15 @@ def balance(allocation: Allocation) -> Balance:
         expired=-totals.get(kind.EXPIRY, 0),
         left=sum(totals.values()),
     )
+
+
+def charge_of(lease: Lease, held: int) -> int:
+    """Device-seconds to charge: from the start to the end of use, at most what was held; 0 if never handed over."""
+    if lease.active_at is None or lease.drained_at is None:
+        return 0
+    return max(0, min(held, lease.device_count * seconds_between(lease.starts_at, lease.drained_at)))
+
+
+def hold_of(device_count: int, starts_at: datetime, ends_at: datetime) -> int:
+    """Device-seconds that a window holds: begun seconds are held whole."""
+    return device_count * whole_seconds(ends_at - starts_at)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.rules import may_book
 from allocations.selectors.availability import free_devices, next_free_window
-from allocations.services import checks, ledger, placing, telling
+from allocations.services import checks, ledger, placing, telling, warning
 from allocations.services.placing import LostRace
 from allocations.shapes import ANY, Shape
 from audit import services as audit
@@ -87,7 +87,7 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     checks.shape(ask.shape, ask.count)
     checks.allocation_covers(allocation, starts_at, ends_at)
     checks.concurrency(allocation, ask.count, starts_at, ends_at)
-    hold = checks.balance_suffices(allocation, ask.count, starts_at, ends_at)
+    hold, left = checks.balance_suffices(allocation, ask.count, starts_at, ends_at)
     chosen = _take(allocation, ask, now)
     lease = Lease.objects.create(
         allocation=allocation,
@@ -108,6 +108,7 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
         "held_device_seconds": hold,
         "devices": [device.public_id for device in chosen],
     }
+    warning.after_a_hold(allocation, left)
     audit.record(actor=actor, verb="lease.book", target=lease, changes=changes)
     telling.tell_booker(lease, "lease_booked")
     return lease

@@ -9,14 +9,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from allocations.models import Allocation, Lease
-from allocations.selectors.balances import balance
+from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.leases import BACKING, held_leases
 from allocations.services.telling import local
 from allocations.shapes import Shape
 from allocations.timeline import FOREVER, Busy, peak
 from cluster.models import Device
 from common.errors import RuleBroken, WrongState
-from common.quantities import seconds_to_hours, whole_seconds
+from common.quantities import seconds_to_hours
 from partners.policy import check_booking
 
 COUNTS_AS_NOW = timedelta(minutes=5)
@@ -132,15 +132,15 @@ def concurrency(
 
 def balance_suffices(
     allocation: Allocation, device_count: int, starts_at: datetime, ends_at: datetime, *, already: int = 0
-) -> int:
-    """The device-seconds to hold; RuleBroken with needed, left and the longest window that would fit.
+) -> tuple[int, int]:
+    """(device-seconds to hold, what is left then); RuleBroken with needed, left and the longest window that would fit.
 
     `already` are device-seconds that this lease holds (an extension holds only the difference).
     """
-    needed = device_count * whole_seconds(ends_at - starts_at) - already
+    needed = hold_of(device_count, starts_at, ends_at) - already
     left = balance(allocation).left
     if needed <= left:
-        return needed
+        return needed, left - needed
     longest = max(0, left + already) // device_count
     fits = timedelta(seconds=longest) >= SHORTEST
     raise RuleBroken(

@@ -6,9 +6,10 @@ from django.db.models import Q
 
 from allocations.models import Lease, LedgerEntry
 from allocations.selectors.leases import placements_of
-from allocations.services.ledger import enter, seconds_between
+from allocations.services.ledger import enter
 from cluster.models import DeviceEvent
 from cluster.services.policies import rules
+from common.quantities import seconds_between
 
 PUNCTUAL_SECONDS = 60
 """A handover this soon after the start is on time: preparing takes a moment when somebody books from now on."""

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.utils.translation import gettext as _
 
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.rules import may_extend
-from allocations.services import checks, ledger, placing, telling
+from allocations.selectors.balances import hold_of
+from allocations.services import checks, ledger, placing, telling, warning
 from allocations.services.placing import LostRace
 from allocations.services.steps import lock_lease
 from audit import services as audit
@@ -64,10 +64,11 @@ def _extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
     allocation = checks.lock_allocation(lease.allocation_id)
     _check(allocation, lease, ends_at)
     old = lease.ends_at
-    already = lease.device_count * ledger.seconds_between(lease.starts_at, old)
-    hold = checks.balance_suffices(allocation, lease.device_count, lease.starts_at, ends_at, already=already)
+    already = hold_of(lease.device_count, lease.starts_at, old)
+    hold, left = checks.balance_suffices(allocation, lease.device_count, lease.starts_at, ends_at, already=already)
     _move_windows(lease, ends_at)
     ledger.enter(allocation, LedgerEntry.Kind.HOLD, -hold, actor=actor, lease=lease, reason="extension")
+    warning.after_a_hold(allocation, left)
     _promise(lease, ends_at)
     changes = {"ends_at": [old, ends_at], "held_device_seconds": hold, "acknowledged": lease.pending_ends_at is None}
     audit.record(actor=actor, verb="lease.extend", target=lease, changes=changes)
@@ -86,7 +87,7 @@ def _move_windows(lease: Lease, ends_at: datetime) -> None:
     tenant = lease.allocation.project.organisation_id
     placing.check_free(devices, lease.ends_at, ends_at, tenant=tenant, but=lease)
     placing.check_open(ids, lease.ends_at, ends_at)
-    lease.placements.filter(released=False).update(window=DateTimeTZRange(lease.starts_at, ends_at))
+    placing.move_end(lease, ends_at)
 
 
 def _promise(lease: Lease, ends_at: datetime) -> None:
@@ -116,10 +117,12 @@ def give_up(lease: Lease, *, actor: Any, reason: str) -> None:
     lease.attempts = 0
     lease.save(update_fields=["pending_ends_at", "attempts"])
     allocation = Allocation.objects.select_for_update(no_key=True).get(pk=lease.allocation_id)
-    lease.placements.filter(released=False).update(window=DateTimeTZRange(lease.starts_at, lease.ends_at))
-    extra = lease.device_count * ledger.seconds_between(lease.ends_at, asked)
+    placing.move_end(lease, lease.ends_at)
+    extra = hold_of(lease.device_count, lease.starts_at, asked)
+    extra -= hold_of(lease.device_count, lease.starts_at, lease.ends_at)
     ledger.enter(
         allocation, LedgerEntry.Kind.RETURN, extra, actor=actor, lease=lease, reason="extension not acknowledged"
     )
+    warning.after_a_return(allocation)
     ledger.write_off(allocation, actor=actor)
     audit.record(actor=actor, verb="lease.extension_lost", target=lease, changes={"asked": asked, "reason": reason})

@@ -1,13 +1,13 @@
 """Every amount that moves, as one signed row. The allocation's row must be locked by the caller."""
 
-from datetime import datetime
 from typing import Any
 
 from django.db.models import Sum
 
 from allocations.lifecycle import OVER
 from allocations.models import Allocation, Lease, LedgerEntry
-from allocations.selectors.balances import balance
+from allocations.selectors.balances import balance, charge_of
+from allocations.services import warning
 
 Kind = LedgerEntry.Kind
 
@@ -26,18 +26,6 @@ def enter(
     )
 
 
-def charge_of(lease: Lease, held: int) -> int:
-    """Device-seconds to charge: from the start to the end of use, at most what was held; 0 if never handed over."""
-    if lease.active_at is None or lease.drained_at is None:
-        return 0
-    return max(0, min(held, lease.device_count * seconds_between(lease.starts_at, lease.drained_at)))
-
-
-def seconds_between(start: datetime, end: datetime) -> int:
-    """Whole seconds, rounded down: a begun second is not charged."""
-    return int((end - start).total_seconds() // 1)
-
-
 def settle(lease: Lease, *, actor: Any, reason: str) -> int:
     """Give back what is held and charge what was used; the device-seconds charged. A repeat changes nothing."""
     allocation = Allocation.objects.select_for_update(no_key=True).get(pk=lease.allocation_id)
@@ -48,6 +36,7 @@ def settle(lease: Lease, *, actor: Any, reason: str) -> int:
     charged = charge_of(lease, held)
     enter(allocation, Kind.RETURN, held, actor=actor, lease=lease, reason=reason)
     enter(allocation, Kind.SETTLE, -charged, actor=actor, lease=lease, reason=reason)
+    warning.after_a_return(allocation)
     write_off(allocation, actor=actor)
     return charged
 

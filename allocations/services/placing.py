@@ -102,6 +102,14 @@ def place(lease: Lease, devices: Iterable[Device], starts_at: datetime, ends_at:
     )
 
 
+def move_end(lease: Lease, ends_at: datetime) -> None:
+    """The open placements end then; each keeps its own beginning, which is later where a device was replaced."""
+    rows = list(lease.placements.filter(released=False))
+    for row in rows:
+        row.window = DateTimeTZRange(row.window.lower, ends_at)
+    Placement.objects.bulk_update(rows, ["window"])
+
+
 def _shares_nodes(pool_id: int) -> bool:
     """The pool's rule, which cannot change before this transaction is over (it would not see what is placed here)."""
     with connection.cursor() as cursor:

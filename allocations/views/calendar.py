@@ -26,9 +26,7 @@ DEVICES_A_PAGE, NODES_A_PAGE = 64, 200
 class CalendarForm(forms.Form):
     """What the calendar shows."""
 
-    pool = forms.ModelChoiceField(
-        label=_("Pool"), queryset=Pool.objects.none(), to_field_name="public_id", empty_label=None, required=False
-    )
+    pool = forms.ChoiceField(label=_("Pool"), required=False)
     view = forms.ChoiceField(
         label=_("Span"),
         choices=[("week", _("week")), ("month", _("month")), ("quarter", _("three months"))],
@@ -41,9 +39,9 @@ class CalendarForm(forms.Form):
         label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
     )
 
-    def __init__(self, *args: Any, pools: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, pools: list[Pool], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["pool"].queryset = pools  # type: ignore[attr-defined]
+        self.fields["pool"].choices = [(pool.public_id, pool.name) for pool in pools]  # type: ignore[attr-defined]
 
     def clean_day(self) -> date | None:
         """A day near enough to be drawn."""
@@ -80,15 +78,15 @@ class CalendarPage(Page):
     template_name = "allocations/calendar.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        pools = Pool.objects.visible_to(self.request.user)
+        pools = list(Pool.objects.visible_to(self.request.user))
         mine = [row for row in bookable_allocations(self.request.user) if allowed(self.request.user, may_book, row)]
-        pool = mine[0].pool if mine else pools.first()
+        pool = mine[0].pool if mine else next(iter(pools), None)
         usual = {"pool": pool.public_id if pool else "", "view": "week", "rows": "devices"}
         usual["day"] = timezone.localdate().isoformat()
         said = {key: self.request.GET[key] for key in usual if self.request.GET.get(key)}
         form = CalendarForm(usual | said, pools=pools)
         asked = form.cleaned_data if form.is_valid() else {}
-        pool = asked.get("pool") or pool
+        pool = next((row for row in pools if row.public_id == asked.get("pool")), pool)
         view, rows = asked.get("view") or "week", asked.get("rows") or "devices"
         first = asked.get("day") or timezone.localdate()
         start, end = _midnight(first), _midnight(first + timedelta(days=SPANS[view]))

@@ -1,5 +1,6 @@
 """A partner with an award on a pool of two nodes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from allocations.models import Allocation, Lease
+from allocations.selectors.proof import ledger_faults
 from allocations.services import booking
 from cluster.models import Node, Pool
 from tests.factories import AllocationFactory, Cast, PoolFactory, make_cast, make_node
@@ -23,6 +25,8 @@ class Stage:
     small: Node
     allocation: Allocation
     now: datetime
+    proved: bool = True
+    """Whether the ledger must add up when the test is over."""
 
     def book(self, count: int = 2, start: float = 1, hours: float = 2, **fields: Any) -> Lease:
         """Book `count` GPUs from `start` hours from now on."""
@@ -32,11 +36,11 @@ class Stage:
 
 
 @pytest.fixture
-def stage(db: None) -> Stage:
-    """See Stage."""
+def stage(db: None) -> Iterator[Stage]:
+    """See Stage. Whatever a test did through the services, the ledger adds up afterwards."""
     cast = make_cast()
     pool = PoolFactory()
-    return Stage(
+    stage = Stage(
         cast=cast,
         pool=pool,
         big=make_node(pool, 8),
@@ -44,3 +48,7 @@ def stage(db: None) -> Stage:
         allocation=AllocationFactory(project=cast.project, pool=pool),
         now=timezone.now(),
     )
+    yield stage
+    if stage.proved:
+        faults = list(ledger_faults())
+        assert not faults, "\n".join(map(str, faults))

@@ -104,6 +104,7 @@ def test_there_is_none_before_the_handover(stage: Stage) -> None:
 @pytest.mark.parametrize("how", ["expired", "released", "clock", "node"])
 def test_there_is_none_after_the_end(stage: Stage, how: str) -> None:
     lease = started(stage)
+    stage.proved = how != "clock"  # which moves the end past the services
     if how == "expired":
         go(lease, lease.ends_at)
     elif how == "released":

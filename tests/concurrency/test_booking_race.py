@@ -11,6 +11,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from allocations.models import Lease, Placement
+from allocations.selectors.proof import ledger_faults
 from allocations.services import booking
 from cluster.models import Device
 from common.errors import RuleBroken
@@ -81,6 +82,7 @@ def test_exactly_one_of_eight_writers_gets_the_devices(named: bool) -> None:
         assert all(error.facts["next_start"] for error in losers)
     assert _overlaps("allocations_placement") == 0
     assert Placement.objects.count() == Lease.objects.count() * 8
+    assert not list(ledger_faults())
 
 
 @RACE
