@@ -19,7 +19,7 @@ from allocations import serializers, sheet
 from allocations.filters import AllocationFilter, LeaseFilter
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.selectors import availability, balances, leases, occupancy, offers
-from allocations.services import access, booking, ending, extending, reclaiming
+from allocations.services import access, booking, ending, extending, feeds, reclaiming
 from cluster.models import Pool
 from common.api import ReadViewSet
 from partners.models import organisation_ids_of
@@ -231,3 +231,20 @@ class AvailabilityViewSet(viewsets.ViewSet):
         if ask["rows"] == "nodes":
             rows = occupancy.by_node(rows, ask["since"], ask["until"])
         return Response(serializers.RowSerializer(rows, many=True).data)
+
+
+class CalendarFeedViewSet(viewsets.ViewSet):
+    """One's own secret link for calendar programs."""
+
+    @extend_schema(request=None, responses={201: serializers.FeedSerializer})
+    def create(self, request: Request) -> Response:
+        """Make the link, or a new one: the old one stops working. It is told this once."""
+        secret = feeds.renew(actor=request.user)
+        return Response(serializers.FeedSerializer({"url": feeds.address(secret)}).data, status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses={204: None})
+    @action(detail=False, methods=["post"])
+    def revoke(self, request: Request) -> Response:
+        """The link stops working; there is none afterwards."""
+        feeds.revoke(actor=request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)

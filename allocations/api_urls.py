@@ -2,9 +2,10 @@
 
 from rest_framework.routers import SimpleRouter
 
-from allocations.api import AllocationViewSet, AvailabilityViewSet, LeaseViewSet
+from allocations.api import AllocationViewSet, AvailabilityViewSet, CalendarFeedViewSet, LeaseViewSet
 
 router = SimpleRouter()
 router.register("allocations", AllocationViewSet, basename="allocation")
 router.register("leases", LeaseViewSet, basename="lease")
 router.register("availability", AvailabilityViewSet, basename="availability")
+router.register("calendar-feed", CalendarFeedViewSet, basename="calendar-feed")

@@ -8,6 +8,7 @@ from django.contrib.postgres.fields import DateTimeRangeField, IntegerRangeField
 from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from allocations import shapes
@@ -232,3 +233,18 @@ class LedgerEntry(models.Model):
     def by(self) -> str:
         """Who moved it, for people: what the portal did by itself is the portal's."""
         return str(_("the portal")) if self.actor_label.startswith("system:") else self.actor_label
+
+
+class CalendarFeed(models.Model):
+    """The secret link under which a person's calendar program fetches their reservations; kept hashed."""
+
+    public_id = PublicIdField(prefix="feed")
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="calendar_feed")
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    def get_absolute_url(self) -> str:
+        return reverse("allocations:feed")

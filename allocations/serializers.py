@@ -358,3 +358,9 @@ class AvailabilitySerializer(serializers.Serializer):
     free = serializers.IntegerField()
     promised = serializers.IntegerField()
     next_window = WindowSerializer(allow_null=True)
+
+
+class FeedSerializer(serializers.Serializer):
+    """The link of a calendar feed, told once."""
+
+    url = serializers.URLField()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from allocations.views import allocations, booking, calendar, finding, leases, verbs
+from allocations.views import allocations, booking, calendar, feeds, finding, leases, verbs
 
 app_name = "allocations"
 urlpatterns = [
@@ -12,6 +12,9 @@ urlpatterns = [
     path("allocations/<slug:public_id>/book/", booking.BookPage.as_view(), name="book"),
     path("allocations/<slug:public_id>/book/check/", booking.BookCheck.as_view(), name="book-check"),
     path("calendar/", calendar.CalendarPage.as_view(), name="calendar"),
+    path("calendar/link/", feeds.FeedPage.as_view(), name="feed"),
+    path("calendar/link/revoke/", feeds.FeedRevoke.as_view(), name="feed-revoke"),
+    path("calendar/<str:token>.ics", feeds.feed_file, name="feed-file"),
     path("find/", finding.FindPage.as_view(), name="find"),
     path("leases/", leases.LeaseList.as_view(), name="leases"),
     path("leases/<slug:public_id>/", leases.LeasePage.as_view(), name="lease"),

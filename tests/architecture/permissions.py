@@ -10,12 +10,14 @@ NODE       agents with a node token; no person, whatever the role
 """
 
 OPEN = """
-demo demo-mail demo-mail-message healthz metrics node-join partners:invitation readyz
+allocations:feed-file demo demo-mail demo-mail-message healthz metrics node-join partners:invitation readyz
 """
 MEMBER = """
 accounts:key-remove accounts:keys accounts:profile accounts:token-revoke accounts:tokens agreement-list
-allocation-list allocations:allocations allocations:calendar allocations:find allocations:leases availability-list
-availability-calendar availability-slots call-detail call-list demo-workload
+allocation-list allocations:allocations allocations:calendar allocations:feed allocations:feed-revoke
+allocations:find allocations:leases availability-list
+availability-calendar availability-slots calendar-feed-list
+calendar-feed-revoke call-detail call-list demo-workload
 device-list home lease-list maintenance-window-list me node-list
 notification-detail notification-list notification-mark-all-read
 notification-mark-read notifications:inbox notifications:mark-all-read notifications:open organisation-list
