@@ -19,7 +19,7 @@ from allocations import serializers, sheet
 from allocations.filters import AllocationFilter, LeaseFilter
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.selectors import availability, balances, leases, occupancy, offers
-from allocations.services import access, booking, ending, extending, feeds, reclaiming
+from allocations.services import access, booking, changing, ending, extending, feeds, reclaiming
 from cluster.models import Pool
 from common.api import ReadViewSet
 from partners.models import organisation_ids_of
@@ -93,6 +93,13 @@ class LeaseViewSet(ReadViewSet):
         """Move the end; it counts when the nodes have acknowledged it (`pending_ends_at` is null again)."""
         lease, ask = self.get_object(), _body(serializers.ExtendSerializer, request)
         return self._shown(extending.extend(actor=request.user, lease=lease, **ask))
+
+    @extend_schema(request=serializers.ChangeSerializer, responses=serializers.LeaseSerializer)
+    @action(detail=True, methods=["post"])
+    def change(self, request: Request, public_id: str) -> Response:
+        """Give it another size, window or shape before it begins; all of it or nothing."""
+        lease, ask = self.get_object(), _body(serializers.ChangeSerializer, request)
+        return self._shown(changing.change(actor=request.user, lease=lease, **ask))
 
     @extend_schema(request=serializers.ReclaimSerializer, responses=serializers.LeaseSerializer)
     @action(detail=True, methods=["post"])

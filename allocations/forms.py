@@ -179,6 +179,21 @@ class FindForm(ShapeForm):
         return cleaned
 
 
+class ChangeForm(ShapeForm):
+    """What a reservation that has not begun is to become."""
+
+    starts_at = MomentField(label=_("Start"))
+    ends_at = MomentField(label=_("End"))
+    field_order = ("device_count", "starts_at", "ends_at", "shape", "shape_nodes")
+
+    def clean(self) -> dict[str, Any]:
+        """The end comes after the start."""
+        cleaned = super().clean()
+        if cleaned.get("starts_at") and cleaned.get("ends_at") and cleaned["ends_at"] <= cleaned["starts_at"]:
+            self.add_error("ends_at", _("The end must be later than the start."))
+        return cleaned
+
+
 class ExtendForm(forms.Form):
     """The new end."""
 

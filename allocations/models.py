@@ -195,6 +195,7 @@ class LedgerEntry(models.Model):
     WHY: ClassVar[dict[str, Any]] = {
         **{choice.value: choice.label for choice in Lease.EndReason},
         "extension": _("extended"),
+        "changed": _("changed before the start"),
         "extension not acknowledged": _("a node did not confirm the extension"),
         "allocation expired": _("the term of the allocation is over"),
         "allocation closed": _("the allocation was closed"),

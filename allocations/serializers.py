@@ -143,6 +143,14 @@ class BookSerializer(ShapeSerializer):
     note = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
 
 
+class ChangeSerializer(ShapeSerializer):
+    """What a reservation that has not begun is to become."""
+
+    device_count = serializers.IntegerField(min_value=1, max_value=100_000)
+    starts_at = MomentField()
+    ends_at = MomentField()
+
+
 class ExtendSerializer(serializers.Serializer):
     """The new end."""
 

@@ -25,5 +25,6 @@ urlpatterns = [
     path("leases/<slug:public_id>/release/", verbs.ReleasePage.as_view(), name="lease-release"),
     path("leases/<slug:public_id>/cancel/", verbs.CancelPage.as_view(), name="lease-cancel"),
     path("leases/<slug:public_id>/extend/", verbs.ExtendPage.as_view(), name="lease-extend"),
+    path("leases/<slug:public_id>/change/", verbs.ChangePage.as_view(), name="lease-change"),
     path("leases/<slug:public_id>/certificate/", verbs.CertificateDownload.as_view(), name="lease-certificate"),
 ]

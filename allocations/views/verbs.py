@@ -12,14 +12,19 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import View
 
-from allocations.forms import CertificateForm, ConfirmForm, ExtendForm
+from allocations.forms import CertificateForm, ChangeForm, ConfirmForm, ExtendForm
 from allocations.models import Lease
 from allocations.selectors.balances import balance
 from allocations.services.access import issue_certificate
+from allocations.services.changing import change
 from allocations.services.ending import cancel, release
 from allocations.services.extending import extend
 from common.errors import DomainError
 from common.web import ObjectMixin, ObjectServicePage
+
+
+def _asked(form: forms.BaseForm) -> dict[str, Any]:
+    return {key: form.cleaned_data[key] for key in ("device_count", "starts_at", "ends_at", "shape")}
 
 
 class _LeasePage(ObjectServicePage):
@@ -79,6 +84,30 @@ class ExtendPage(_LeasePage):
 
     def perform(self, form: forms.BaseForm) -> Any:
         return extend(actor=self.request.user, lease=self.object, ends_at=form.cleaned_data["ends_at"])
+
+
+class ChangePage(_LeasePage):
+    """Another size, window or shape before the start."""
+
+    template_name = "allocations/lease_change.html"
+    form_class = ChangeForm
+    success_message = _("The reservation is changed.")
+
+    def get_initial(self) -> dict[str, Any]:
+        lease = self.object
+        return {
+            "device_count": lease.device_count,
+            "starts_at": lease.starts_at,
+            "ends_at": lease.ends_at,
+            "shape": lease.shape,
+            "shape_nodes": lease.shape_nodes if lease.shape == "nodes" else None,
+        }
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(balance=balance(self.object.allocation), **kwargs)
+
+    def perform(self, form: forms.BaseForm) -> Any:
+        return change(actor=self.request.user, lease=self.object, **_asked(form))
 
 
 class CertificateDownload(ObjectMixin, View):

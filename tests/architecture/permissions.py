@@ -32,9 +32,10 @@ audit-event-detail audit-event-list person-grant-role person-list
 OBJECT = """
 agreement-detail allocation-balance allocation-detail allocation-ledger allocations:allocation
 allocations:book allocations:book-check allocations:lease allocations:lease-cancel allocations:lease-certificate
-allocations:lease-extend allocations:lease-handover allocations:lease-handover-file allocations:lease-live
+allocations:lease-change allocations:lease-extend allocations:lease-handover allocations:lease-handover-file
+allocations:lease-live
 allocations:lease-release allocations:lease-series allocations:ledger
-lease-cancel lease-certificate lease-detail lease-devices lease-extend lease-handover
+lease-cancel lease-certificate lease-change lease-detail lease-devices lease-extend lease-handover
 lease-release lease-usage organisation-detail organisation-invite organisation-members partners:agreement
 partners:agreement-document partners:invitation-resend partners:invitation-revoke partners:member-invite
 partners:member-remove partners:member-role partners:organisation partners:transfer project-add-member

@@ -1,0 +1,121 @@
+"""Changing a reservation that has not begun: its size, its window, its shape; all of it or nothing."""
+
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from allocations.models import Lease, LedgerEntry
+from allocations.rules import may_end
+from allocations.selectors.availability import free_devices
+from allocations.selectors.balances import hold_of
+from allocations.services import checks, ending, ledger, placing, replacing, warning
+from allocations.services.booking import Ask, no_free_devices
+from allocations.services.placing import LostRace
+from allocations.services.steps import lock_lease, open_placements
+from allocations.shapes import Shape
+from audit import services as audit
+from cluster.models import Device
+from common.errors import InvalidTransition
+from common.permissions import require
+
+log = logging.getLogger(__name__)
+
+TURNS = 8
+_AGAIN = ("23P01", "40P01", "40001")  # exclusion, deadlock, serialisation
+
+
+def change(
+    *, actor: Any, lease: Lease, device_count: int, starts_at: datetime, ends_at: datetime, shape: Shape
+) -> Lease:
+    """Give a scheduled reservation another size, window or shape; devices that still fit are kept.
+
+    The rules are those of booking, as if the reservation were not there. On a refusal nothing has changed: the old
+    window and the old devices stand. InvalidTransition once it is being prepared.
+    """
+    ask = Ask(device_count, starts_at.astimezone(UTC), ends_at.astimezone(UTC), shape)
+    for turn in range(TURNS):
+        try:
+            return _change(actor, lease, ask)
+        except LostRace:
+            log.info("%s changed again after a lost race, turn %s", lease.public_id, turn)
+        except DatabaseError as error:
+            if getattr(error.__cause__, "pgcode", None) not in _AGAIN:
+                raise
+    raise no_free_devices(lease.allocation, ask)
+
+
+@transaction.atomic
+def _change(actor: Any, lease: Lease, ask: Ask) -> Lease:
+    now = timezone.now()
+    lease = lock_lease(lease.pk)
+    require(actor, may_end, lease)
+    if lease.state != "scheduled":
+        raise InvalidTransition("reservation", lease.state, "change")
+    allocation = checks.lock_allocation(lease.allocation_id)
+    starts_at, ends_at = checks.window(ask.starts_at, ask.ends_at, now)
+    ask = replace(ask, starts_at=starts_at, ends_at=ends_at)
+    checks.shape(ask.shape, ask.count)
+    checks.allocation_covers(allocation, starts_at, ends_at)
+    checks.concurrency(allocation, ask.count, starts_at, ends_at, but=lease)
+    held = hold_of(lease.device_count, lease.starts_at, lease.ends_at)
+    more, left = checks.balance_suffices(allocation, ask.count, starts_at, ends_at, already=held)
+    before = _facts(lease)
+    _place_anew(lease, ask, now)
+    lease.device_count, lease.starts_at, lease.ends_at = ask.count, starts_at, ends_at
+    lease.shape, lease.shape_nodes = ask.shape.kind, ask.shape.nodes
+    lease.save(update_fields=["device_count", "starts_at", "ends_at", "shape", "shape_nodes"])
+    if more:
+        kind = LedgerEntry.Kind.HOLD if more > 0 else LedgerEntry.Kind.RETURN
+        ledger.enter(allocation, kind, -more, actor=actor, lease=lease, reason="changed")
+    if more > 0:
+        warning.after_a_hold(allocation, left)
+    elif more < 0:
+        warning.after_a_return(allocation)
+    after = _facts(lease)
+    changes = {key: [before[key], after[key]] for key in after if before[key] != after[key]}
+    audit.record(actor=actor, verb="lease.change", target=lease, changes=changes | {"held_device_seconds": more})
+    return lease
+
+
+def _facts(lease: Lease) -> dict[str, Any]:
+    return {
+        "starts_at": lease.starts_at,
+        "ends_at": lease.ends_at,
+        "device_count": lease.device_count,
+        "shape": [lease.shape, lease.shape_nodes],
+        "devices": [row.device.public_id for row in open_placements(lease)],
+    }
+
+
+def _place_anew(lease: Lease, ask: Ask, now: datetime) -> None:
+    """Its own devices are free for it: let go first, in the same transaction, and taken again where they fit."""
+    old = open_placements(lease)
+    replacing.release(old, now)
+    pool, tenant = lease.allocation.pool, lease.allocation.project.organisation_id
+    span = (ask.starts_at, ask.ends_at)
+    free = list(free_devices(pool, *span, tenants=[tenant], now=now))
+    mine = {row.device_id for row in old}
+    chosen = _choose(lease, ask, [device for device in free if device.pk in mine]) or _choose(lease, ask, free)
+    if chosen is None:
+        raise no_free_devices(lease.allocation, ask)
+    locked = placing.lock(device.pk for device in chosen)
+    placing.check_bookable(pool, (device.pk for device in locked), *span)
+    placing.check_free(locked, *span, tenant=tenant)
+    placing.place(lease, locked, *span)
+    ending.reopen_windows({row.node_id for row in old})
+
+
+def _choose(lease: Lease, ask: Ask, among: list[Device]) -> list[Device] | None:
+    allocation = lease.allocation
+    return placing.choose(
+        among,
+        ask.count,
+        ask.shape,
+        pool=allocation.pool,
+        tenant=allocation.project.organisation_id,
+        window=(ask.starts_at, ask.ends_at),
+    )
