@@ -81,6 +81,8 @@ def placements_of(lease: Lease) -> list[Placement]:
     rows = lease.placements.select_related("device__node", "device__gpu_class")
     if lease.active_at is not None:
         rows = rows.filter(Q(released=False) | Q(window__endswith__gt=lease.active_at) | Q(window__upper_inf=True))
+    elif lease.state not in LEASE_OVER:
+        rows = rows.filter(released=False)
     return list(rows.order_by("device__node__name", "device__index"))
 
 

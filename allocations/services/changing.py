@@ -12,7 +12,7 @@ from allocations.models import Lease, LedgerEntry
 from allocations.rules import may_end
 from allocations.selectors.availability import free_devices
 from allocations.selectors.balances import hold_of
-from allocations.services import checks, ending, ledger, placing, replacing, warning
+from allocations.services import checks, ending, ledger, placing, warning
 from allocations.services.booking import Ask, no_free_devices
 from allocations.services.placing import LostRace
 from allocations.services.steps import lock_lease, open_placements
@@ -94,7 +94,9 @@ def _facts(lease: Lease) -> dict[str, Any]:
 def _place_anew(lease: Lease, ask: Ask, now: datetime) -> None:
     """Its own devices are free for it: let go first, in the same transaction, and taken again where they fit."""
     old = open_placements(lease)
-    replacing.release(old, now)
+    # Deleted, not released: they never began, and nothing may take them for devices that the lease had. The audit log
+    # keeps them.
+    lease.placements.filter(released=False).delete()
     pool, tenant = lease.allocation.pool, lease.allocation.project.organisation_id
     span = (ask.starts_at, ask.ends_at)
     free = list(free_devices(pool, *span, tenants=[tenant], now=now))

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from allocations.models import Lease
 from allocations.selectors.balances import balance
+from allocations.selectors.leases import placements_of
 from allocations.services import changing
 from allocations.shapes import ANY, Shape
 from audit.models import AuditEvent
@@ -61,6 +62,17 @@ def test_more_gpus_than_its_node_has_move_it_as_one(stage: Stage) -> None:
     lease = change(stage, lease, device_count=7, shape=Shape("same_node"))
     nodes = set(lease.placements.filter(released=False).values_list("node_id", flat=True))
     assert nodes == {stage.big.pk} and len(devices_of(lease)) == 7
+
+
+def test_what_it_had_before_is_nowhere_taken_for_its_own(stage: Stage) -> None:
+    """Moved to an earlier time, its old window still lies ahead when it runs."""
+    lease = stage.book(4, start=60, hours=4)
+    lease = change(stage, lease, device_count=2, starts_at=stage.now + HOUR, ends_at=stage.now + 3 * HOUR)
+    for moment in (None, lease.starts_at):
+        Lease.objects.filter(pk=lease.pk).update(active_at=moment)
+        lease.refresh_from_db()
+        assert {row.device_id for row in placements_of(lease)} == devices_of(lease)
+        assert len(placements_of(lease)) == 2
 
 
 def test_a_refused_change_changes_nothing(stage: Stage) -> None:
