@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "var" / "screenshots"
 READY_SECONDS = 180
 ZONE = ZoneInfo("Asia/Seoul")  # where the demo's people live, whatever the clock of this machine says
+WHOLE_NODE = 8
+"""GPUs of the demo's one node."""
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -183,3 +185,16 @@ def wait_for_charts(page: Page) -> None:
     page.wait_for_function(
         "() => [...document.querySelectorAll('.chart')].every(chart => chart.querySelector('canvas, svg, p'))"
     )
+
+
+@pytest.fixture(scope="session")
+def startups(demo: RunningDemo, people: People) -> list[tuple[Page, str]]:
+    """Two organisations, each with (the manager's page, an allocation that would take the whole node)."""
+    from tests.e2e import steps  # which needs this module
+
+    return [
+        steps.get_allocation(
+            people, demo, demo.account("manager", name), title=f"Evaluation of {name}", gpus=WHOLE_NODE, gpu_hours=160
+        )
+        for name in ("Upstage", "Mudeung")
+    ]

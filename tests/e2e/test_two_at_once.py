@@ -7,28 +7,15 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e import steps
-from tests.e2e.conftest import ZONE, People, RunningDemo, shoot
+from tests.e2e.conftest import WHOLE_NODE, ZONE, shoot
 
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(600)]
-GPUS = 8  # the whole node
 LEASE = re.compile(r"/leases/lease-\w+/$")
-
-
-@pytest.fixture(scope="module")
-def startups(demo: RunningDemo, people: People) -> list[tuple[Page, str]]:
-    """Two organisations, each with (the manager's page, an allocation that would take the whole node)."""
-    return [
-        steps.get_allocation(
-            people, demo, demo.account("manager", name), title=f"Evaluation of {name}", gpus=GPUS, gpu_hours=160
-        )
-        for name in ("Upstage", "Mudeung")
-    ]
 
 
 def fill(page: Page, allocation: str, start: datetime) -> None:
     page.goto(f"{allocation}book/")
-    page.fill("[name=device_count]", str(GPUS))
+    page.fill("[name=device_count]", str(WHOLE_NODE))
     page.fill("[name=starts_at]", start.strftime("%Y-%m-%dT%H:%M"))
     page.select_option("[name=length]", "3600")
     page.fill("[name=note]", "Evaluation")
@@ -58,7 +45,7 @@ def test_two_startups_book_the_same_gpus_and_one_gets_them(startups: list[tuple[
     assert len(won) == len(lost) == 1
     loser = lost[0]
     expect(loser.locator("main")).to_contain_text("somebody else has reserved them")
-    assert loser.input_value("[name=device_count]") == str(GPUS)
+    assert loser.input_value("[name=device_count]") == str(WHOLE_NODE)
     assert loser.input_value("[name=note]") == "Evaluation"
     shoot(loser, "book-lost")
     loser.click("#take-offer")
