@@ -45,6 +45,15 @@ class AllocationViewSet(ReadViewSet):
         """What is awarded, held, charged and left."""
         return Response(serializers.BalanceSerializer(balances.balance(self.get_object())).data)
 
+    @extend_schema(responses=serializers.ForecastSerializer)
+    @action(detail=True, filterset_class=None, pagination_class=None)
+    def forecast(self, request: Request, public_id: str) -> Response:
+        """Where it is heading at the pace of the last fourteen days, and its balance over time."""
+        allocation, now = self.get_object(), timezone.now()
+        found = balances.forecast(allocation, balances.balance(allocation).left, now)
+        points = [{"at": at, "left": left} for at, left in balances.balance_points(allocation, now)]
+        return Response(serializers.ForecastSerializer(asdict(found) | {"points": points}).data)
+
     @extend_schema(responses=serializers.LedgerEntrySerializer(many=True))
     @action(detail=True, filterset_class=None)
     def ledger(self, request: Request, public_id: str) -> Response:

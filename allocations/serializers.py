@@ -70,6 +70,23 @@ class BalanceSerializer(serializers.Serializer):
     left_gpu_hours = HoursField(source="left")
 
 
+class BalancePointSerializer(serializers.Serializer):
+    """What was left at a moment, in device-seconds."""
+
+    at = serializers.DateTimeField()
+    left = serializers.IntegerField()
+
+
+class ForecastSerializer(serializers.Serializer):
+    """Device-seconds booked or used a day lately, and where that leads: it runs out, or some of it stays unused."""
+
+    pace_seconds_a_day = serializers.IntegerField()
+    over_days = serializers.IntegerField()
+    runs_out_at = serializers.DateTimeField(allow_null=True)
+    unused_seconds = serializers.IntegerField(allow_null=True)
+    points = BalancePointSerializer(many=True)
+
+
 class LedgerEntrySerializer(serializers.ModelSerializer):
     """One signed amount."""
 

@@ -3,7 +3,16 @@
 import subprocess
 import sys
 
-NAMES = ("demo_start", "page_queries", "booking_race", "lease_lag", "lease_crowd", "sampler_cost", "faults")
+NAMES = (
+    "demo_start",
+    "page_queries",
+    "booking_race",
+    "booking_scale",
+    "lease_lag",
+    "lease_crowd",
+    "sampler_cost",
+    "faults",
+)
 
 
 def main() -> int:

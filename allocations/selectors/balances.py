@@ -1,11 +1,13 @@
 """What awards and their ledgers add up to. Reads only."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Q, Sum
+from django.db.models.functions import TruncDay, TruncHour
 
+from allocations.lifecycle import OVER
 from allocations.models import Allocation, Lease, LedgerEntry
 from common.quantities import seconds_between, whole_seconds
 from partners.policy import Committed
@@ -63,3 +65,49 @@ def charge_of(lease: Lease, held: int) -> int:
 def hold_of(device_count: int, starts_at: datetime, ends_at: datetime) -> int:
     """Device-seconds that a window holds: begun seconds are held whole."""
     return device_count * whole_seconds(ends_at - starts_at)
+
+
+PACE_OVER = timedelta(days=14)
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Where an allocation is heading: device-seconds booked or used a day lately; `runs_out_at` at that pace, or else
+    what would be left unused at its end. Both None where nothing was booked lately, or where it is over or spent.
+    """
+
+    pace_seconds_a_day: int
+    over_days: int
+    runs_out_at: datetime | None = None
+    unused_seconds: int | None = None
+
+
+def forecast(allocation: Allocation, left: int, now: datetime) -> Forecast:
+    """At the pace of the last fourteen days, or since it began: one query. `left` is its balance."""
+    over = max(_DAY, min(PACE_OVER, now - allocation.valid_from))
+    moved = (LedgerEntry.Kind.HOLD, LedgerEntry.Kind.RETURN, LedgerEntry.Kind.SETTLE, LedgerEntry.Kind.CREDIT)
+    rows = LedgerEntry.objects.filter(allocation=allocation, kind__in=moved, at__gt=now - over)
+    spent = -(rows.aggregate(total=Sum("device_seconds"))["total"] or 0)
+    pace = max(0, round(spent * (_DAY / over)))
+    days = round(over / _DAY)
+    if not pace or left <= 0 or allocation.state in OVER or now >= allocation.valid_until:
+        return Forecast(pace, days)
+    lasts = (allocation.valid_until - now) / _DAY
+    if pace * lasts >= left:
+        return Forecast(pace, days, runs_out_at=now + left / pace * _DAY)
+    return Forecast(pace, days, unused_seconds=left - round(pace * lasts))
+
+
+def balance_points(allocation: Allocation, now: datetime) -> list[tuple[datetime, int]]:
+    """(moment, device-seconds left then): by day, by hour while it is younger than a week. One query."""
+    step = _DAY if now - allocation.created_at > timedelta(days=7) else timedelta(hours=1)
+    bucket = TruncDay("at") if step == _DAY else TruncHour("at")
+    rows = LedgerEntry.objects.filter(allocation=allocation).order_by().annotate(bucket=bucket).values("bucket")
+    points, left = [], 0
+    for row in rows.annotate(moved=Sum("device_seconds")).order_by("bucket"):
+        left += row["moved"]
+        points.append((min(now, row["bucket"].astimezone(UTC) + step), left))
+    if points and points[-1][0] < now:
+        points.append((now, left))
+    return points

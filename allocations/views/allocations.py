@@ -4,13 +4,18 @@ from typing import Any
 
 from django.db.models import Sum
 from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
+from django.views.generic import View
 
 from allocations.filters import AllocationFilter, LedgerFilter
 from allocations.models import Allocation, LedgerEntry
 from allocations.rules import may_book
-from allocations.selectors.balances import balance
+from allocations.selectors.balances import balance, balance_points, forecast
+from allocations.services.checks import LONGEST, SHORTEST
 from common.permissions import allowed
 from common.quantities import seconds_to_hours
 from common.tables import Column
@@ -96,14 +101,30 @@ class AllocationPage(ObjectPage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         allocation = self.object
         lines = list(allocation.ledger.select_related("lease").order_by("-id")[: LINES_SHOWN + 1])
+        found = balance(allocation)
         return super().get_context_data(
-            balance=balance(allocation),
+            balance=found,
+            forecast=forecast(allocation, found.left, timezone.now()),
+            shortest=SHORTEST,
+            longest=LONGEST,
             lines=lines[:LINES_SHOWN],
             more_lines=len(lines) > LINES_SHOWN,
             leases=allocation.leases.select_related("booked_by").order_by("-starts_at")[:LINES_SHOWN],
             may_book=allocation.state in BOOKABLE_STATES and allowed(self.request.user, may_book, allocation),
             **kwargs,
         )
+
+
+class AllocationSeries(ObjectMixin, View):
+    """The points of the chart of the balance."""
+
+    model = Allocation
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        points = balance_points(self.object, timezone.now())
+        line = [[int(at.timestamp() * 1000), float(seconds_to_hours(left))] for at, left in points]
+        name = _now("Left, GPU-hours")
+        return JsonResponse({"unit": _now("GPU-hours"), "series": [{"name": name, "points": line}]})
 
 
 class LedgerList(ObjectMixin, ListPage):

@@ -1,0 +1,233 @@
+"""Booking and its questions on fleets of 80, 800 and 2,500 devices, each with 20 standing placements.
+
+`python -m bench.booking_scale [--devices N …]` builds each fleet in a database of its own and prints one JSON object a
+line: name, value, unit, detail. Bookings are whole ones: rights, rules, ledger, audit, mail, one durable commit each.
+They lie in the gaps between the standing placements, at the grain of one GPU (`shared_nodes`).
+"""
+
+import argparse
+import itertools
+import multiprocessing
+import secrets
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from bench.partner import make_allocation, make_partner
+from bench.results_writer import percentile, report
+from bench.servers import django_on_servers
+
+SIZES = (80, 800, 2_500)
+A_NODE = 8
+STANDING = 20
+WEEK, DAY, HOUR = timedelta(days=7), timedelta(days=1), timedelta(hours=1)
+BOOKINGS, CLIENTS = 80, 8
+
+
+def _fleet(size: int) -> Any:
+    from cluster.models import Device, GpuClass, Node, Pool
+
+    tag = f"scale-{size}-{secrets.token_hex(3)}"
+    gpu_class, _new = GpuClass.objects.get_or_create(
+        code="bench-scale", defaults={"name": "Scale", "nvml_name": "Scale", "memory_mib": 1024}
+    )
+    pool = Pool.objects.create(name=tag, gpu_class=gpu_class, shared_nodes=True)
+    nodes = Node.objects.bulk_create(
+        Node(name=f"{tag}-{at:05}", pool=pool, token_hash=secrets.token_hex(16), state="ready")
+        for at in range((size + A_NODE - 1) // A_NODE)
+    )
+    Device.objects.bulk_create(
+        (
+            Device(
+                node=nodes[at // A_NODE],
+                uuid=f"GPU-{tag}-{at}",
+                index=at % A_NODE,
+                gpu_class=gpu_class,
+                memory_mib=1024,
+                state="available",
+            )
+            for at in range(size)
+        ),
+        batch_size=2_000,
+    )
+    return pool
+
+
+def _stand(pool: Any, count: int, start: datetime) -> None:
+    """`count` placements on each device, two days of every week, begun on another day for each node."""
+    from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
+
+    from allocations.models import Lease, Placement
+    from cluster.models import Device
+
+    user, agreement = make_partner(f"standing-{pool.name}", [pool.gpu_class.code])
+    allocation = make_allocation(agreement, pool, 1_000_000, f"standing-{pool.name}")
+    devices = list(Device.objects.filter(node__pool=pool).order_by("pk"))
+    facts = {"allocation": allocation, "booked_by": user, "device_count": 1, "ends_at": start + count * WEEK}
+    leases = Lease.objects.bulk_create((Lease(starts_at=start, **facts) for _device in devices), batch_size=2_000)
+    rows = (
+        Placement(
+            lease=lease,
+            device=device,
+            slices=NumericRange(0, 8),
+            window=DateTimeTZRange(begin, begin + 2 * DAY),
+            node_id=device.node_id,
+            organisation_id=agreement.organisation_id,
+            shared=True,
+        )
+        for lease, device in zip(leases, devices, strict=True)
+        for begin in (start + turn * WEEK + (device.node_id % 4) * DAY for turn in range(count))
+    )
+    while batch := list(itertools.islice(rows, 5_000)):
+        Placement.objects.bulk_create(batch)
+
+
+def _timed(call: Callable[[], Any], times: int) -> list[float]:
+    """Milliseconds of each call."""
+    took = []
+    for _turn in range(times):
+        begun = time.perf_counter()
+        call()
+        took.append((time.perf_counter() - begun) * 1000)
+    return took
+
+
+def _asks(start: datetime) -> Iterator[tuple[datetime, int]]:
+    """Windows of six hours one after the other, of one GPU and of four in turn."""
+    for turn in itertools.count():
+        yield start + turn * 6 * HOUR, (1, 4)[turn % 2]
+
+
+def _asks_beside(start: datetime, node_id: int) -> Iterator[tuple[datetime, int]]:
+    """The same, in those four days of each week in which the standing placements leave a node free."""
+    for begin, count in _asks(start):
+        if (begin - start) % WEEK < 4 * DAY:
+            yield begin + (node_id % 4 + 3) * DAY, count
+
+
+def _book(user: Any, allocation: Any, asks: Iterator[tuple[datetime, int]], devices: Any = None) -> None:
+    from allocations.services.booking import book
+
+    begin, count = next(asks)
+    named = None if devices is None else devices[:count]
+    book(
+        actor=user,
+        allocation=allocation,
+        device_count=count,
+        starts_at=begin,
+        ends_at=begin + 6 * HOUR,
+        devices=named,
+    )
+
+
+def _client(user: Any, allocation: Any, start: datetime, results: Any) -> None:
+    from django.db import connections
+
+    connections.close_all()  # the parent's, shared by the fork
+    asks = _asks(start)
+    results.put(_timed(lambda: _book(user, allocation, asks), BOOKINGS // 2))
+
+
+def _eight(user: Any, allocations: list[Any], start: datetime) -> tuple[list[float], float]:
+    from django.db import connections
+
+    connections.close_all()
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    workers = [
+        context.Process(target=_client, args=(user, allocations[client], start, results)) for client in range(CLIENTS)
+    ]
+    begun = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    took = [each for _worker in workers for each in results.get(timeout=300)]
+    for worker in workers:
+        worker.join(60)
+    return took, len(took) / (time.perf_counter() - begun)
+
+
+def _statements(call: Callable[[], Any]) -> int:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(connection) as captured:
+        call()
+    return sum("SAVEPOINT" not in query["sql"] for query in captured)
+
+
+def _bookings(pool: Any, start: datetime, size: int, standing: int) -> None:
+    from cluster.models import Device
+
+    user, agreement = make_partner(f"booker-{pool.name}-{standing}", [pool.gpu_class.code])
+    allocations = [make_allocation(agreement, pool, 64, f"{pool.name}-{client}") for client in range(CLIENTS)]
+    detail = {"devices": size, "standing_placements": size * standing}
+    named = list(Device.objects.filter(node__pool=pool).select_related("node").order_by("-pk")[:4])
+    beside = _asks_beside(start + 8 * WEEK, named[0].node_id)
+    for name, devices, asks in (("chosen", None, _asks(start)), ("named", named, beside)):
+        _book(user, allocations[0], asks, devices)  # the first one loads code
+        took = _timed(lambda asks=asks, devices=devices: _book(user, allocations[0], asks, devices), BOOKINGS)
+        report(f"booking_scale.{name}.p50", round(statistics.median(took), 2), "ms", **detail)
+        report(f"booking_scale.{name}.p95", round(percentile(took, 0.95), 2), "ms", **detail)
+        report(f"booking_scale.{name}.rate", round(1000 * len(took) / sum(took), 1), "1/s", **detail)
+    asks = _asks(start + 16 * WEEK)
+    report("booking_scale.statements", _statements(lambda: _book(user, allocations[0], asks)), "statements", **detail)
+    took, rate = _eight(user, allocations, start + 5 * WEEK)
+    report(
+        "booking_scale.eight_clients.rate", round(rate, 1), "1/s", p50_ms=round(statistics.median(took), 1), **detail
+    )
+
+
+def _questions(pool: Any, start: datetime, size: int) -> None:
+    from accounts.models import User
+    from allocations.selectors.availability import calendar_of, capacity
+    from allocations.selectors.occupancy import by_node, occupancy
+    from allocations.shapes import Shape
+    from cluster.models import Node
+
+    reader = User.objects.filter(memberships__isnull=False).first()
+    nodes = list(Node.objects.filter(pool=pool).order_by("name").values_list("pk", flat=True)[:200])
+
+    def board() -> None:
+        until = start + 92 * DAY
+        by_node(occupancy(pool, start, until, reader, nodes=nodes), start, until)
+
+    questions = {
+        "capacity_of_a_month": lambda: capacity(pool, start, start + 30 * DAY),
+        "first_14_days_of_8_by_8": lambda: calendar_of(pool, start, start + 400 * DAY).starts(
+            64, 14 * DAY, Shape("nodes", 8)
+        ),
+        "calendar_of_200_nodes_for_3_months": board,
+    }
+    for name, question in questions.items():
+        took = _timed(question, 5)
+        detail = {"devices": size, "statements": _statements(question)}
+        report(f"booking_scale.{name}", round(statistics.median(took), 1), "ms", **detail)
+
+
+def main() -> int:
+    """Each size in a process and a database of its own, empty first and then with its standing placements."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--devices", type=int, nargs="*", default=list(SIZES))
+    sizes = parser.parse_args().devices
+    if len(sizes) > 1:
+        each = [[sys.executable, "-m", "bench.booking_scale", "--devices", str(size)] for size in sizes]
+        return sum(subprocess.run(command, check=False).returncode != 0 for command in each)
+    with django_on_servers():
+        from django.utils import timezone
+
+        start = timezone.now().replace(minute=0, second=0, microsecond=0) + DAY
+        for standing in (0, STANDING):
+            pool = _fleet(sizes[0])
+            if standing:
+                _stand(pool, standing, start)
+            _bookings(pool, start, sizes[0], standing)
+        _questions(pool, start, sizes[0])
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
