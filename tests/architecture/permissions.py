@@ -51,8 +51,8 @@ agreement-suspend agreement-terminate lease-reclaim partners:agreement-activate
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
-offenders refused-calls pool-share-nodes xid-policies xid-policy device-inspections
-reports:health reports:pool-share reports:pools reports:xid-change reports:xid-forget reports:xids
+offenders refused-calls pool-share-nodes pool-terms xid-policies xid-policy device-inspections
+reports:health reports:pool-share reports:pool-terms reports:pools reports:xid-change reports:xid-forget reports:xids
 agreement-activate agreement-resume device-clean device-detail device-quarantine device-retire device-send-back fleet
 lease-retry maintenance-window-cancel maintenance-window-detail node-confirm node-detail node-drain node-join-token
 node-maintain node-resume node-retire node-rotate-token partners:agreement-edit partners:agreement-new
