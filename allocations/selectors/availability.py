@@ -1,7 +1,7 @@
 """What is free and what is promised. Reads only; every answer costs a fixed number of queries."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from allocations.models import Allocation, Placement
+from allocations.selectors.boards import Parts, on_device
 from allocations.shapes import ANY, Shape, by_group
 from allocations.timeline import FOREVER, Busy, Spans, peak, starts
 from cluster.models import Device, Pool
@@ -53,14 +54,16 @@ def free_devices(
     *,
     tenants: Collection[int] | None = None,
     now: datetime | None = None,
+    profile: str = "",
 ) -> QuerySet[Device]:
     """Bookable devices that nobody holds and nobody mends in the window; within the lead only those ready now.
 
-    With `tenants`, what these organisations could have: not the free devices of nodes that are lent to others then.
+    Whole GPUs, or MIG instances of a profile. With `tenants`, what these organisations could have: not the free devices
+    of nodes that are lent to others then.
     """
     held = Placement.objects.filter(overlapping(starts_at, ends_at))
     closed = maintenance_between(starts_at, ends_at).filter(node_id=OuterRef("node_id"))
-    devices = bookable_devices(pool).filter(~Exists(held.filter(device_id=OuterRef("pk"))), ~Exists(closed))
+    devices = bookable_devices(pool, profile=profile).filter(~Exists(held.filter(on_device(profile))), ~Exists(closed))
     if tenants is not None and not pool.shared_nodes:
         devices = devices.filter(~Exists(held.filter(of_others(tenants), node_id=OuterRef("node_id"))))
     if starts_at < (now or timezone.now()) + LEAD:
@@ -83,36 +86,56 @@ def own_nodes(pool: Pool, tenant: int, starts_at: datetime, ends_at: datetime) -
     return set(rows.values_list("node_id", flat=True))
 
 
+def boards_in_use(devices: Iterable[Any], starts_at: datetime, ends_at: datetime) -> set[int]:
+    """GPUs (by key) of these MIG instances of which something is lent in the window; no query where there are none."""
+    boards = {device.board_id for device in devices if device.board_id != device.pk}
+    if not boards:
+        return set()
+    rows = Placement.objects.filter(overlapping(starts_at, ends_at), board__in=boards)
+    return set(rows.values_list("board_id", flat=True))
+
+
 def whole_minute(moment: datetime) -> datetime:
     """This moment, or the next whole minute."""
     floor = moment.replace(second=0, microsecond=0)
     return moment if floor == moment or moment == FOREVER else floor + timedelta(minutes=1)
 
 
-def capacity(pool: Pool, starts_at: datetime, ends_at: datetime, *, tenants: Collection[int] | None = None) -> Capacity:
+def capacity(
+    pool: Pool, starts_at: datetime, ends_at: datetime, *, tenants: Collection[int] | None = None, profile: str = ""
+) -> Capacity:
     """The pool in one window: five queries whatever its size."""
-    return capacities([pool], [(starts_at, ends_at)], tenants=tenants)[pool.pk, (starts_at, ends_at)]
+    window = (starts_at, ends_at)
+    return capacities([pool], [window], tenants=tenants, profile=profile)[pool.pk, window]
 
 
 def capacities(
-    pools: list[Pool], windows: list[Window], *, tenants: Collection[int] | None = None
+    pools: list[Pool], windows: list[Window], *, tenants: Collection[int] | None = None, profile: str = ""
 ) -> dict[tuple[int, Window], Capacity]:
     """Each pool in each window, by (pool's key, window): five queries however many of each.
 
-    With `tenants`, `free` is what these organisations could have; see free_devices.
+    Whole GPUs (one that is cut up cannot be booked), or MIG instances of a profile. With `tenants`, `free` is what
+    these organisations could have; see free_devices.
     """
     if not pools or not windows:
         return {}
     first, last = min(start for start, _end in windows), max(end for _start, end in windows)
-    known = Counter(Device.objects.filter(node__pool__in=pools).exclude(state="retired").values_list("node__pool_id"))
-    bookable = list(bookable_devices(*pools).values_list("node__pool_id", "pk", "state", "node_id"))
+    there = Device.objects.filter(node__pool__in=pools, profile=profile).exclude(state="retired")
+    known = Counter(there.values_list("node__pool_id"))
+    bookable = list(bookable_devices(*pools, profile=profile))
+    parts = Parts(bookable)
     mended = list(maintenance_between(first, last).values_list("node_id", "starts_at", "ends_at"))
     taken = Placement.objects.filter(overlapping(first, last), device__node__pool__in=pools)
     busy: dict[int, list[tuple[int, Busy]]] = {pool.pk: [] for pool in pools}
+    booked: dict[int, list[Busy]] = {pool.pk: [] for pool in pools}
     shut: list[tuple[int, Busy]] = []
-    columns = ("device__node__pool_id", "device_id", "window", "node_id", "organisation_id", "shared")
-    for pool_id, device_id, window, node_id, organisation_id, shared in taken.values_list(*columns):
-        busy[pool_id].append((device_id, _as_busy(window)))
+    columns = ("device__node__pool_id", "device__profile", "board_id", "slices", "window", "node_id", "organisation_id")
+    for pool_id, kind, board_id, slices, window, node_id, organisation_id, shared in taken.values_list(
+        *columns, "shared"
+    ):
+        busy[pool_id] += [(pk, _as_busy(window)) for pk in parts.taken_by(board_id, slices)]
+        if kind == profile:
+            booked[pool_id].append(_as_busy(window))
         if tenants is not None and not shared and organisation_id not in tenants:
             shut.append((node_id, _as_busy(window)))
     soon = timezone.now() + LEAD
@@ -128,7 +151,7 @@ def capacities(
     )
     found = {}
     for pool in pools:
-        devices = [(pk, state, node_id) for pool_id, pk, state, node_id in bookable if pool_id == pool.pk]
+        devices = [(each.pk, each.state, each.node_id) for each in bookable if each.node.pool_id == pool.pk]
         for start, end in windows:
             closed = {node_id for node_id, since, until in mended if since < end and until > start}
             held = {pk for pk, item in busy[pool.pk] if item.start < end and item.end > start}
@@ -136,7 +159,7 @@ def capacities(
             found[pool.pk, (start, end)] = Capacity(
                 devices=known[(pool.pk,)],
                 bookable=len(devices),
-                booked_peak=peak((item for _pk, item in busy[pool.pk]), start, end),
+                booked_peak=peak(booked[pool.pk], start, end),
                 free=sum(
                     pk not in held and node_id not in closed | away and (start >= soon or state == "available")
                     for pk, state, node_id in devices
@@ -159,11 +182,18 @@ class FreeSpot:
     index: int
     state: str
     nvlinks: int | None
+    parent_id: int | None = None
+    slices: Any = None
 
     @property
     def nvlink_domain(self) -> int | None:
         """As Device says it."""
-        return self.node_id if self.nvlinks else None
+        return self.node_id if self.nvlinks and self.parent_id is None else None
+
+    @property
+    def board_id(self) -> int:
+        """As Device says it."""
+        return self.parent_id or self.pk
 
 
 @dataclass(frozen=True)
@@ -185,6 +215,14 @@ class Calendar:
         found = starts(groups, needed, each, duration, self.after)
         return [(first, min(until, last)) for first, until in found if first <= last]
 
+    def begun(self, start: datetime, end: datetime) -> set[int]:
+        """GPUs (by key) of which something is taken then."""
+        return {
+            spot.board_id
+            for spot in self.spots
+            if any(item.start < end and item.end > start for item in self.busy[spot.pk])
+        }
+
     def free(self, start: datetime, end: datetime) -> list[FreeSpot]:
         """The devices that are free in the whole of [start, end)."""
         return [
@@ -193,14 +231,21 @@ class Calendar:
 
 
 def calendar_of(
-    pool: Pool, after: datetime, before: datetime = FOREVER, *, tenants: Collection[int] | None = None
+    pool: Pool,
+    after: datetime,
+    before: datetime = FOREVER,
+    *,
+    tenants: Collection[int] | None = None,
+    profile: str = "",
 ) -> Calendar:
     """What is free in a pool between two moments: three queries. With `tenants`, for these; see free_devices.
 
-    Offers begin on whole minutes, because forms hold no seconds: what is taken ends at the next one.
+    Of its whole GPUs, or of its MIG instances of a profile. Offers begin on whole minutes, because forms hold no
+    seconds: what is taken ends at the next one.
     """
-    columns = ("pk", "node_id", "index", "state", "facts__nvlink_count")
-    spots = [FreeSpot(*row) for row in bookable_devices(pool).values_list(*columns)]
+    columns = ("pk", "node_id", "index", "state", "facts__nvlink_count", "parent_id", "slices")
+    spots = [FreeSpot(*row) for row in bookable_devices(pool, profile=profile).values_list(*columns)]
+    parts = Parts(spots)
     busy: dict[int, list[Busy]] = {spot.pk: [] for spot in spots}
     by_node: dict[int, list[int]] = defaultdict(list)
     soon = whole_minute(timezone.now() + LEAD)
@@ -215,17 +260,16 @@ def calendar_of(
     if before != FOREVER:
         # One that is over may still keep others off its node: it is there until it is given back.
         rows = rows.filter(Q(window__overlap=(after, before)) | Q(window__startswith__lt=soon))
-    taken_columns = ("device_id", "window__startswith", "window__endswith", "node_id", "organisation_id", "shared")
-    for device_id, lower, upper, node_id, organisation_id, shared in rows.values_list(*taken_columns):
+    taken_columns = ("board_id", "slices", "window__startswith", "window__endswith", "node_id", "organisation_id")
+    for board_id, slices, lower, upper, node_id, organisation_id, shared in rows.values_list(*taken_columns, "shared"):
         start, end = lower or _EARLY, upper or FOREVER
         away = tenants is not None and not shared and organisation_id not in tenants
         # Whoever is on the node now may give it back late: it is offered to others from the lead on at the earliest.
         if away and start < soon:
             end = max(end, soon)
         taken = Busy(start, whole_minute(end))
-        for each in by_node[node_id] if away else [device_id]:
-            if each in busy:
-                busy[each].append(taken)
+        for each in by_node[node_id] if away else parts.taken_by(board_id, slices):
+            busy[each].append(taken)
     return Calendar(spots, busy, whole_minute(after), before)
 
 
@@ -238,13 +282,14 @@ def next_free_window(
     shape: Shape = ANY,
     tenants: Collection[int] | None = None,
     only: Collection[int] | None = None,
+    profile: str = "",
 ) -> tuple[datetime, datetime] | None:
     """The first window of `duration` from `after` on in which so many devices, laid out like this, are free.
 
     None: never as things stand. With `tenants`, free for these organisations; see free_devices. With `only`, of these
     devices (by key). Three queries.
     """
-    calendar = calendar_of(pool, after, tenants=tenants)
+    calendar = calendar_of(pool, after, tenants=tenants, profile=profile)
     if only is not None:
         calendar = replace(calendar, spots=[spot for spot in calendar.spots if spot.pk in only])
     found = calendar.starts(device_count, duration, shape)

@@ -157,8 +157,9 @@ def _targets(moving: list[Promise], leaving: set[int]) -> dict[int, Swap]:
             if other.starts_at < lease.ends_at and other.ends_at > start:
                 blocked |= taken
         pool, tenant = lease.allocation.pool, lease.allocation.project.organisation_id
-        free = free_devices(pool, start, lease.ends_at, tenants=[tenant], now=now).exclude(pk__in=blocked)
-        found = replacing.substitutes(lease, promise.placements, list(free), (start, lease.ends_at))
+        span, profile = (start, lease.ends_at), lease.profile
+        free = free_devices(pool, *span, tenants=[tenant], now=now, profile=profile).exclude(pk__in=blocked)
+        found = replacing.substitutes(lease, promise.placements, list(free), span)
         if found is None:
             raise RuleBroken(
                 _("The reservation %(lease)s cannot be moved: its pool has not enough free GPUs in its window.")
@@ -183,7 +184,7 @@ def _move(actor: Any, promise: Promise, swap: Swap, reason: str) -> None:
     lease, (leaving, devices) = promise.lease, swap
     start = max(lease.starts_at, now)
     ids = [device.pk for device in devices]
-    placing.check_bookable(lease.allocation.pool, ids, start, lease.ends_at)
+    placing.check_bookable(lease.allocation.pool, ids, start, lease.ends_at, profile=lease.profile)
     placing.check_free(devices, start, lease.ends_at, tenant=lease.allocation.project.organisation_id)
     swaps = {row.device.public_id: device.public_id for row, device in zip(leaving, devices, strict=True)}
     replacing.release(leaving, now)
