@@ -45,7 +45,7 @@ def _holders(event: DeviceEvent) -> list[Lease]:
         lease__state__in=HOLDING,
         window__contains=event.at,
     ).select_related("lease__allocation__project__organisation", "lease__allocation__pool", "lease__booked_by")
-    return [placement.lease for placement in rows.order_by("pk")] if event.device else []
+    return [row.lease for row in rows.order_by("pk") if row.lease] if event.device else []
 
 
 def _tell(lease: Lease, event: DeviceEvent) -> None:

@@ -11,13 +11,14 @@ from django.utils.translation import gettext as _
 
 from accounts.rules import may_run_nodes
 from allocations.promises import RETURNING, RUNNING, Promise, promises_on
-from allocations.services import reclaiming
+from allocations.services import envelopes, maintenance, reclaiming
 from allocations.services.planning import Plan, in_one_transaction, keep_promises
+from allocations.timeline import FOREVER
 from cluster.lifecycle import DEVICE, NODE
 from cluster.models import Device, MaintenanceWindow, Node
 from cluster.selectors import with_instances
 from cluster.services import devices as device_verbs
-from cluster.services import layouts, maintenance, nodes
+from cluster.services import layouts, nodes
 from common.errors import InvalidTransition, RuleBroken
 from common.lifecycle import Lifecycle
 from common.permissions import require
@@ -108,7 +109,9 @@ def announce_maintenance(
             until=ends_at,
             spare=COMING_BACK,
         )
-        window = maintenance.announce(actor=actor, node=node, starts_at=starts_at, ends_at=ends_at, reason=reason)
+        window = maintenance.announce(
+            actor=actor, node=node, starts_at=starts_at, ends_at=ends_at, reason=reason, force=force
+        )
         return Done(window, hit)
 
     return in_one_transaction(verb)
@@ -116,6 +119,7 @@ def announce_maintenance(
 
 def cancel_maintenance(*, actor: Any, window: MaintenanceWindow, reason: str) -> MaintenanceWindow:
     """The window is free again."""
+    require(actor, may_run_nodes)
     _check_reason(reason)
     return maintenance.cancel(actor=actor, window=window, reason=reason)
 
@@ -216,6 +220,9 @@ def partition_device(
         ids = [device.pk, *(each.pk for each in layouts.going(device, layout))]
         hit = keep_promises(actor=actor, device_ids=ids, reason=reason, plan=plan, force=force)
         _let_go(actor, ids, reason, force)
+        if layout and not device.is_cut:
+            now, whole = timezone.now(), Device.objects.select_related("gpu_class").get(pk=device.pk)
+            envelopes.displace(actor=actor, devices=[whole], start=now, end=FOREVER, reason=reason, force=force)
         return Done(layouts.order(actor=actor, gpu=device, layout=layout, reason=reason), hit)
 
     return in_one_transaction(verb)

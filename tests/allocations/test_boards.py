@@ -26,6 +26,7 @@ def place(stage: Stage, device: Device, hours: tuple[float, float] = (1, 3)) -> 
         allocation=stage.allocation,
         booked_by=stage.cast.owner,
         device_count=1,
+        profile=device.profile,
         starts_at=stage.now + timedelta(hours=hours[0]),
         ends_at=stage.now + timedelta(hours=hours[1]),
     )
