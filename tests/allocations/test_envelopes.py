@@ -249,7 +249,7 @@ wishes = st.lists(
 
 
 @pytest.mark.django_db
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(wishes)
 def test_so_many_at_once_can_always_be_booked_whatever_came_before(
     stage: Stage, asked: list[tuple[int, int, int, bool]]
