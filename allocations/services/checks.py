@@ -32,7 +32,7 @@ def lock_allocation(pk: int) -> Allocation:
     brings the weights of the pool along.
     """
     rows = Allocation.objects.select_for_update(of=("self", "project__agreement"), no_key=True)
-    rows = rows.select_related("project__agreement", "project__organisation", "pool__gpu_class")
+    rows = rows.select_related("project__agreement", "project__organisation", "pool__gpu_class", "envelope")
     return with_weights(rows).get(pk=pk)
 
 

@@ -54,7 +54,8 @@ agreement-suspend agreement-terminate lease-reclaim partners:agreement-activate
 STAFF = """
 adjustment-confirm adjustment-detail adjustment-reject adjustment-withdraw allocations:adjustment
 allocations:adjustment-confirm allocations:adjustment-new allocations:adjustment-reject
-allocations:adjustment-withdraw allocations:adjustments allocations:weight-new allocations:weight-withdraw weight-withdraw
+allocations:adjustment-withdraw allocations:adjustments allocations:weight-new allocations:weight-withdraw
+weight-withdraw
 offenders refused-calls pool-share-nodes xid-policies xid-policy device-inspections
 reports:health reports:pool-share reports:pools reports:xid-change reports:xid-forget reports:xids
 agreement-activate agreement-resume device-clean device-detail device-quarantine device-retire device-send-back fleet
