@@ -81,7 +81,7 @@ def charge_of(lease: Lease, until: datetime | None, held: Lines) -> Lines:
 def window_lines(lease: Lease, until: datetime) -> Lines:
     """What a lease costs from its start until a moment, segment by segment, under the weights of its booking."""
     cut = charging.segments(lease.prices, lease.starts_at, until)
-    return charging.lines(cut, lease.device_count, share_of(lease))
+    return charging.lines(cut, lease.device_count, lease.share)
 
 
 def hold_of(
@@ -95,11 +95,6 @@ def hold_left(lease: Lease, now: datetime) -> int:
     """Device-seconds of a lease's hold that lie after a moment."""
     used = window_lines(lease, min(max(now, lease.starts_at), lease.ends_at))
     return sum(window_lines(lease, lease.ends_at).values()) - sum(used.values())
-
-
-def share_of(lease: Lease) -> Fraction:
-    """Which part of a GPU each device of a lease is."""
-    return WHOLE
 
 
 PACE_OVER = timedelta(days=14)

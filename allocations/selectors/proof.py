@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from allocations.charging import NORMAL, Lines, difference, segments
 from allocations.lifecycle import LEASE_OVER, OVER
 from allocations.models import Adjustment, Allocation, Lease, LedgerEntry, Placement
-from allocations.selectors.balances import charge_of, charged_until, share_of, window_lines
+from allocations.selectors.balances import charge_of, charged_until, window_lines
 
 Kind = LedgerEntry.Kind
 _PLACED = ("scheduled", "preparing", "prepare_stuck", "active")
@@ -104,7 +104,7 @@ def _unlike(lease: Lease, rule: str, found: Lines, expected: Lines) -> Iterator[
 def _faults_of_placed(lease: Lease, held: int, placed: Fraction) -> Iterator[Fault]:
     """A begun second is held whole for each GPU, and under the weight that was in force when it began."""
     weights = [cut.weight for cut in segments(lease.prices, lease.starts_at, lease.pending_ends_at or lease.ends_at)]
-    slack = len(weights) + lease.device_count * share_of(lease) * sum(weights) / NORMAL
+    slack = len(weights) + lease.device_count * lease.share * sum(weights) / NORMAL
     least = 0 if len(weights) == 1 else -slack
     if not least <= held - int(placed) <= slack:
         yield Fault(lease.public_id, "what is held is what the placements take", held, int(placed))
@@ -125,7 +125,7 @@ def _placed(leases: list[Lease]) -> dict[int, Fraction]:
             weighed[pk] += sum(
                 (cut.end - cut.start) // _A_MICROSECOND * cut.weight for cut in segments(lease.prices, start, end)
             )
-    return {pk: Fraction(total, NORMAL * 10**6) * share_of(of[pk]) for pk, total in weighed.items()}
+    return {pk: Fraction(total, NORMAL * 10**6) * of[pk].share for pk, total in weighed.items()}
 
 
 def _faults_of_allocations() -> Iterator[Fault]:

@@ -12,7 +12,7 @@ from allocations.charging import frozen
 from allocations.models import Lease
 from allocations.rules import may_end
 from allocations.selectors.availability import free_devices
-from allocations.selectors.balances import share_of, window_lines
+from allocations.selectors.balances import window_lines
 from allocations.selectors.weights import weights_of
 from allocations.services import checks, ending, keeping, ledger, placing, warning
 from allocations.services.booking import Ask, no_free_devices
@@ -64,7 +64,7 @@ def _change(actor: Any, lease: Lease, ask: Ask) -> Lease:
     checks.allocation_covers(allocation, starts_at, ends_at)
     checks.concurrency(allocation, ask.count, starts_at, ends_at, but=lease)
     held, weights = window_lines(lease, lease.ends_at), weights_of(allocation)
-    already, share = sum(held.values()), share_of(lease)
+    already, share = sum(held.values()), lease.share
     more, left = checks.balance_suffices(
         allocation, ask.count, starts_at, ends_at, already=already, weights=weights, share=share
     )

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from allocations.charging import frozen, spliced
 from allocations.models import Allocation, Lease
 from allocations.rules import may_extend
-from allocations.selectors.balances import share_of, window_lines
+from allocations.selectors.balances import window_lines
 from allocations.selectors.weights import weights_of
 from allocations.services import checks, ledger, placing, telling, warning
 from allocations.services.placing import LostRace
@@ -76,7 +76,7 @@ def _extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
         ends_at,
         already=sum(before.values()),
         weights=weights,
-        share=share_of(lease),
+        share=lease.share,
     )
     _move_windows(lease, ends_at)
     lease.weights = frozen(weights, lease.starts_at, ends_at)
