@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from allocations import timeline
 from allocations.models import Allocation, Placement
 from allocations.shapes import ANY, Shape, by_group
 from allocations.timeline import FOREVER, Busy, Spans, peak, starts
@@ -238,16 +239,19 @@ def next_free_window(
     shape: Shape = ANY,
     tenants: Collection[int] | None = None,
     only: Collection[int] | None = None,
+    passes: Spans | None = None,
 ) -> tuple[datetime, datetime] | None:
     """The first window of `duration` from `after` on in which so many devices, laid out like this, are free.
 
     None: never as things stand. With `tenants`, free for these organisations; see free_devices. With `only`, of these
-    devices (by key). Three queries.
+    devices (by key). With `passes`, starting at one of these moments (Rulebook.starts). Three queries.
     """
     calendar = calendar_of(pool, after, tenants=tenants)
     if only is not None:
         calendar = replace(calendar, spots=[spot for spot in calendar.spots if spot.pk in only])
     found = calendar.starts(device_count, duration, shape)
+    if passes is not None:
+        found = timeline.shared(found, passes)
     return (found[0][0], found[0][0] + duration) if found else None
 
 

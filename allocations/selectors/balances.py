@@ -12,6 +12,9 @@ from allocations.models import Allocation, Lease, LedgerEntry
 from common.quantities import seconds_between, whole_seconds
 from partners.policy import Committed
 
+EARLY_RETURN = "early return"
+"""The reason of the credit for what a partner gives back early."""
+
 
 @dataclass(frozen=True)
 class Balance:
@@ -56,10 +59,28 @@ def balance(allocation: Allocation) -> Balance:
 
 
 def charge_of(lease: Lease, held: int) -> int:
-    """Device-seconds to charge: from the start to the end of use, at most what was held; 0 if never handed over."""
-    if lease.active_at is None or lease.drained_at is None:
+    """Device-seconds to charge, at most what was held: from the start to the end of use; 0 if never handed over.
+
+    Given back by the partner: to the end of the notice, or the whole window where not all of the rest comes back (what
+    does is a credit of its own; see early_return_of).
+    """
+    charged = _until_close(lease, held)
+    if lease.returned_percent < 100:
+        return max(charged, min(held, hold_of(lease.device_count, lease.starts_at, lease.ends_at)))
+    return charged
+
+
+def early_return_of(lease: Lease, held: int) -> int:
+    """Device-seconds of what `charge_of` charges that come back: their part of the rest of the window."""
+    rest = charge_of(lease, held) - _until_close(lease, held)
+    return rest - rest * (100 - lease.returned_percent) // 100
+
+
+def _until_close(lease: Lease, held: int) -> int:
+    until = lease.charged_until or (lease.drained_at if lease.active_at else None)
+    if until is None:
         return 0
-    return max(0, min(held, lease.device_count * seconds_between(lease.starts_at, lease.drained_at)))
+    return max(0, min(held, lease.device_count * seconds_between(lease.starts_at, until)))
 
 
 def hold_of(device_count: int, starts_at: datetime, ends_at: datetime) -> int:

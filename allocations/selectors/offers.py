@@ -11,6 +11,7 @@ from allocations.models import Allocation
 from allocations.selectors.availability import Calendar, FreeSpot, calendar_of, own_nodes, whole_minute
 from allocations.selectors.balances import balance
 from allocations.selectors.leases import BACKING, held_leases
+from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_rules
 from allocations.shapes import ANY, Shape, choose
 from allocations.timeline import FOREVER, Busy, Spans, shared, starts_below
 from cluster.models import Device, Node
@@ -113,16 +114,20 @@ class _Search:
 
     def __init__(self, allocation: Allocation, wish: Wish, now: datetime) -> None:
         agreement = allocation.project.agreement
-        self.allocation, self.wish = allocation, wish
+        self.allocation, self.wish, self.now = allocation, wish, now
+        self.book = rulebook_of(allocation)
         self.after = whole_minute(max(wish.earliest, allocation.valid_from, now))
         self.before = min(wish.latest, allocation.valid_until, last_moment(agreement))
         self.left = balance(allocation).left
         seconds = max(1, whole_seconds(wish.duration))
-        ceilings = (allocation.concurrent_gpus, agreement.ceiling_concurrent_gpus, self.left // seconds)
+        self.at_once = min(allocation.concurrent_gpus, _or(self.book.concurrent_gpus.value, allocation.concurrent_gpus))
+        ceilings = (self.at_once, agreement.ceiling_concurrent_gpus, self.left // seconds)
         self.most = min(wish.count, *ceilings)
         self.own: list[Busy] = []
         self.all_of_agreement: list[Busy] = []
         self.calendar: Calendar | None = None
+        self.passing: Spans = []
+        """The starts that the rules allow."""
 
     def slots(self) -> list[Slot]:
         wish = self.wish
@@ -139,6 +144,9 @@ class _Search:
         return list(found.values())
 
     def _load(self) -> None:
+        self.passing = passing_starts(self.allocation, self.book, self.wish.duration, self.after, self.now)
+        if not self.passing:
+            return
         project = self.allocation.project
         self.calendar = calendar_of(self.allocation.pool, self.after, self.before, tenants=[project.organisation_id])
         rows = held_leases(self.after, self.before).filter(allocation__project__agreement_id=project.agreement_id)
@@ -151,12 +159,13 @@ class _Search:
                 self.own.append(busy)
 
     def _starts(self, count: int, shape: Shape) -> Spans:
-        if self.calendar is None or not shape.fits(count):
+        if self.calendar is None or not shape.fits(count) or not self.passing:
             return []
         duration, agreement = self.wish.duration, self.allocation.project.agreement
         return shared(
             self.calendar.starts(count, duration, shape),
-            starts_below(self.own, self.allocation.concurrent_gpus - count, duration, self.after),
+            self.passing,
+            starts_below(self.own, self.at_once - count, duration, self.after),
             starts_below(self.all_of_agreement, agreement.ceiling_concurrent_gpus - count, duration, self.after),
         )
 
@@ -201,6 +210,10 @@ class _Search:
         )
 
 
+def _or(value: int | None, otherwise: int) -> int:
+    return otherwise if value is None else value
+
+
 def _whole_minutes(length: timedelta) -> timedelta:
     """Offers begin on whole minutes: less than one is no delay."""
     return length - length % timedelta(minutes=1)
@@ -208,5 +221,5 @@ def _whole_minutes(length: timedelta) -> timedelta:
 
 def bookable_allocations(user: Any) -> Any:
     """Active allocations that somebody may see, with what an answer needs of them."""
-    rows = Allocation.objects.visible_to(user).filter(Q(state="active"))
+    rows = with_rules(Allocation.objects.visible_to(user).filter(Q(state="active")))
     return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class").order_by("pk")

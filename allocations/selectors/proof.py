@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 
 from allocations.lifecycle import LEASE_OVER, OVER
 from allocations.models import Allocation, Lease, LedgerEntry, Placement
-from allocations.selectors.balances import charge_of, hold_of
+from allocations.selectors.balances import EARLY_RETURN, charge_of, early_return_of, hold_of
 
 Kind = LedgerEntry.Kind
 _PLACED = ("scheduled", "preparing", "prepare_stuck", "active")
@@ -47,8 +47,11 @@ def _faults_of_leases(leases: list[Lease]) -> Iterator[Fault]:
     keys = [lease.pk for lease in leases]
     said: dict[int, dict[str, int]] = {pk: {} for pk in keys}
     rows = LedgerEntry.objects.filter(lease__in=keys).order_by().values_list("lease_id", "kind")
-    for pk, kind, total in rows.annotate(total=Sum("device_seconds")):
+    early = Sum("device_seconds", filter=Q(reason=EARLY_RETURN))
+    for pk, kind, total, returned in rows.annotate(total=Sum("device_seconds"), early=early):
         said[pk][kind] = total
+        if kind == Kind.CREDIT:
+            said[pk][EARLY_RETURN] = returned or 0
     placed = _placed_seconds([lease.pk for lease in leases if lease.state in _PLACED])
     for lease in leases:
         yield from _faults_of(lease, said[lease.pk], placed.get(lease.pk))
@@ -59,10 +62,13 @@ def _faults_of(lease: Lease, said: dict[str, int], placed: int | None) -> Iterat
     settled, credited = -said.get(Kind.SETTLE, 0), said.get(Kind.CREDIT, 0)
     if lease.state in LEASE_OVER:
         expected = charge_of(lease, -said.get(Kind.HOLD, 0))
+        early, comes_back = said.get(EARLY_RETURN, 0), early_return_of(lease, -said.get(Kind.HOLD, 0))
         if held:
             yield Fault(lease.public_id, "a reservation that is over holds nothing", held, 0)
         if settled != expected:
             yield Fault(lease.public_id, "what is charged is the time of use", settled, expected)
+        if early != comes_back:
+            yield Fault(lease.public_id, "what an early return brings back is its part", early, comes_back)
         if not 0 <= credited <= settled:
             yield Fault(lease.public_id, "no more is credited than was charged", credited, settled)
         return

@@ -40,9 +40,10 @@ def _late(lease: Lease) -> int:
 
 
 def _lost(lease: Lease) -> int:
-    """From the moment that a device was lost to the end of use."""
+    """From the moment that a device was lost to the end of use, or of the notice that was charged beyond it."""
     if lease.active_at is None or lease.drained_at is None:
         return 0
+    until = max(lease.drained_at, lease.charged_until or lease.drained_at)
     held = {row.device_id for row in placements_of(lease)}
     fatal = [rule.xid for rule in rules() if rule.level == "fail"]
     events = DeviceEvent.objects.filter(
@@ -54,4 +55,4 @@ def _lost(lease: Lease) -> int:
     first: dict[int, datetime] = {}
     for device_id, at in events.order_by("at").values_list("device", "at"):
         first.setdefault(device_id, at)
-    return sum(seconds_between(at, lease.drained_at) for at in first.values())
+    return sum(seconds_between(at, until) for at in first.values())

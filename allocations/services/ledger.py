@@ -6,7 +6,7 @@ from django.db.models import Sum
 
 from allocations.lifecycle import OVER
 from allocations.models import Allocation, Lease, LedgerEntry
-from allocations.selectors.balances import balance, charge_of
+from allocations.selectors.balances import EARLY_RETURN, balance, charge_of, early_return_of
 from allocations.services import warning
 
 Kind = LedgerEntry.Kind
@@ -27,18 +27,24 @@ def enter(
 
 
 def settle(lease: Lease, *, actor: Any, reason: str) -> int:
-    """Give back what is held and charge what was used; the device-seconds charged. A repeat changes nothing."""
+    """Give back what is held, charge what was used, credit an early return; the device-seconds charged in the end.
+
+    A repeat changes nothing.
+    """
     allocation = Allocation.objects.select_for_update(no_key=True).get(pk=lease.allocation_id)
     entries = dict(lease.ledger.order_by().values_list("kind").annotate(total=Sum("device_seconds")))
     if Kind.SETTLE in entries:
-        return -entries[Kind.SETTLE]
+        early = lease.ledger.filter(kind=Kind.CREDIT, reason=EARLY_RETURN).aggregate(total=Sum("device_seconds"))
+        return -entries[Kind.SETTLE] - (early["total"] or 0)
     held = -(entries.get(Kind.HOLD, 0) + entries.get(Kind.RETURN, 0))
     charged = charge_of(lease, held)
     enter(allocation, Kind.RETURN, held, actor=actor, lease=lease, reason=reason)
     enter(allocation, Kind.SETTLE, -charged, actor=actor, lease=lease, reason=reason)
+    if back := early_return_of(lease, held):
+        enter(allocation, Kind.CREDIT, back, actor=actor, lease=lease, reason=EARLY_RETURN)
     warning.after_a_return(allocation)
     write_off(allocation, actor=actor)
-    return charged
+    return charged - back
 
 
 def write_off(allocation: Allocation, *, actor: Any) -> int:
