@@ -32,7 +32,7 @@ def lock_allocation(pk: int) -> Allocation:
     allocation: Allocation = (
         with_rules(Allocation.objects.all())
         .select_for_update(of=("self", "project__agreement"), no_key=True)
-        .select_related("project__agreement", "project__organisation", "pool__gpu_class")
+        .select_related("project__agreement", "project__organisation", "pool__gpu_class", "envelope")
         .get(pk=pk)
     )
     return allocation

@@ -57,7 +57,8 @@ def test_an_officer_says_rules_and_partners_read_whose_they_are(stage: Stage, sc
             "allocation": "rule of this award",
         }[scope]
     assert whose in page and "2 days 12 hours" in page and "cannot be extended" in page
-    said = client(stage.cast.viewer).get(f"/api/v1/allocations/{stage.allocation.public_id}/rules/").data
+    url = f"/api/v1/allocations/{stage.allocation.public_id}/rules/"
+    said = client(stage.cast.viewer).get(url, HTTP_ACCEPT_LANGUAGE="en").data
     found = {row["rule"]: row for row in said["rules"]}
     assert set(found) == set(RULES)
     assert (found["longest_seconds"]["value"], found["longest_seconds"]["scope"]) == (216_000, scope)
