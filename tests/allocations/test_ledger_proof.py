@@ -78,7 +78,7 @@ def corrupt(what: str, lease: Lease, allocation: Allocation) -> str:
         return "not charged yet"
     if what == "window":
         row = lease.placements.all()[0]
-        row.window = type(row.window)(row.window.lower, row.window.upper + timedelta(hours=1))
+        row.window = type(row.window)(row.window.lower + timedelta(hours=1), row.window.upper)
         row.save()
         return "what the placements take"
     if what == "over":
