@@ -7,11 +7,13 @@ from typing import Any
 
 from django.db.models import Q
 
+from allocations.charging import NORMAL, affordable, weight_at
 from allocations.models import Allocation
 from allocations.selectors.availability import Calendar, FreeSpot, calendar_of, own_nodes, whole_minute
-from allocations.selectors.balances import balance
+from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.leases import BACKING, held_leases
 from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_rules
+from allocations.selectors.weights import weights_of
 from allocations.shapes import ANY, Shape, choose
 from allocations.timeline import FOREVER, Busy, Spans, shared, starts_below
 from cluster.models import Device, Node
@@ -119,15 +121,21 @@ class _Search:
         self.after = whole_minute(max(wish.earliest, allocation.valid_from, now))
         self.before = min(wish.latest, allocation.valid_until, last_moment(agreement))
         self.left = balance(allocation).left
-        seconds = max(1, whole_seconds(wish.duration))
+        self.weights = weights_of(allocation)
         self.at_once = min(allocation.concurrent_gpus, _or(self.book.concurrent_gpus.value, allocation.concurrent_gpus))
-        ceilings = (self.at_once, agreement.ceiling_concurrent_gpus, self.left // seconds)
+        ceilings = (self.at_once, agreement.ceiling_concurrent_gpus, self._payable())
         self.most = min(wish.count, *ceilings)
         self.own: list[Busy] = []
         self.all_of_agreement: list[Busy] = []
         self.calendar: Calendar | None = None
         self.passing: Spans = []
         """The starts that the rules allow."""
+
+    def _payable(self) -> int:
+        """Devices that the balance bears for the whole duration where a second counts least."""
+        passed = [step.weight for step in self.weights if self.after < step.at < self.before]
+        least = min([weight_at(self.weights, self.after), *passed])
+        return self.left * NORMAL // (max(1, whole_seconds(self.wish.duration)) * least)
 
     def slots(self) -> list[Slot]:
         wish = self.wish
@@ -165,6 +173,7 @@ class _Search:
         return shared(
             self.calendar.starts(count, duration, shape),
             self.passing,
+            affordable(self.left, count, duration, (self.after, self.before - duration), self.weights),
             starts_below(self.own, self.at_once - count, duration, self.after),
             starts_below(self.all_of_agreement, agreement.ceiling_concurrent_gpus - count, duration, self.after),
         )
@@ -194,7 +203,9 @@ class _Search:
         chosen = choose(free, count, shape, own_nodes(self.allocation.pool, tenant, start, end))
         if chosen is None:
             return
-        hold = count * whole_seconds(wish.duration)
+        hold = hold_of(count, start, end, self.weights)
+        if hold > self.left:
+            return
         found[start, count] = Slot(
             allocation=self.allocation,
             count=count,

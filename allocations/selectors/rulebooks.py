@@ -1,5 +1,6 @@
 """Which rules hold for an allocation, what a subject would inherit, and who is booked in a blackout. Reads only."""
 
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from django.db.models.functions import JSONObject, Now
 from allocations.lifecycle import HELD
 from allocations.models import Allocation, Blackout, BookingRules, Lease
 from allocations.rulebook import HOUSE, RULES, Closing, Closure, Rulebook, Scope, close_early, make_rulebook
-from allocations.selectors.balances import charge_of, early_return_of, hold_of
+from allocations.selectors.balances import charge_of, early_return_of, settled_until, window_lines
 from allocations.timeline import Spans
 from cluster.models import Pool
 from partners.models import Agreement
@@ -114,15 +115,9 @@ def bill_of(lease: Lease, at: datetime) -> Bill:
     """What it costs if the partner gives the reservation back at this moment: what the verb will freeze."""
     book = rulebook_of(lease.allocation)
     closing = close_early(book, lease.starts_at, lease.ends_at, lease.active_at, at)
-    would = Lease(
-        device_count=lease.device_count,
-        starts_at=lease.starts_at,
-        ends_at=lease.ends_at,
-        active_at=lease.active_at,
-        drained_at=min(at, lease.ends_at),
-        charged_until=closing.charged_until,
-        returned_percent=closing.returned_percent,
-    )
-    held = hold_of(lease.device_count, lease.starts_at, lease.ends_at)
-    charged = charge_of(would, held) - early_return_of(would, held)
-    return Bill(closing, charged, held - charged, book)
+    would = copy(lease)
+    would.drained_at = min(at, lease.ends_at)
+    would.charged_until, would.returned_percent = closing.charged_until, closing.returned_percent
+    held = window_lines(lease, lease.ends_at)
+    charged = sum(charge_of(would, settled_until(would), held).values()) - early_return_of(would, held)
+    return Bill(closing, charged, sum(held.values()) - charged, book)

@@ -18,9 +18,10 @@ from allocations.rule_words import closures_shown, sentences
 from allocations.rulebook import Rulebook
 from allocations.rules import may_book
 from allocations.selectors.availability import capacity, free_devices, next_free_window, own_nodes
-from allocations.selectors.balances import balance
+from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.offers import shares_of
 from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_rules
+from allocations.selectors.weights import weights_of
 from allocations.services import booking
 from allocations.services.rule_checks import Wanted, check_booking, check_length
 from allocations.shapes import ANY, Shape, choose
@@ -68,7 +69,7 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
         "free": len(free),
         "shape": Lease.Shape(shape.kind).label if shape != ANY else "",
         "shares": shares_of(chosen, free) if chosen else (),
-        "hold_seconds": count * int((end - start).total_seconds()),
+        "hold_seconds": hold_of(count, start, end, weights_of(allocation)),
         "left_seconds": balance(allocation).left,
     }
     now, book = timezone.now(), rulebook_of(allocation)

@@ -17,6 +17,8 @@ accounts:key-remove accounts:keys accounts:profile accounts:token-revoke account
 allocation-list allocations:allocations allocations:calendar allocations:feed allocations:feed-revoke
 allocations:find allocations:leases availability-list
 availability-calendar availability-slots blackout-detail blackout-list calendar-feed-list
+adjustment-list allocations:weights weight-detail weight-list
+availability-calendar availability-slots calendar-feed-list
 calendar-feed-revoke call-detail call-list demo-workload
 device-list home lease-list maintenance-window-list me node-list
 notification-detail notification-list notification-mark-all-read
@@ -54,6 +56,10 @@ agreement-suspend agreement-terminate lease-reclaim partners:agreement-activate
 STAFF = """
 allocations:blackout allocations:blackout-cancel allocations:blackout-new allocations:rules allocations:rules-of
 blackout-cancel booking-rules booking-rules-of
+adjustment-confirm adjustment-detail adjustment-reject adjustment-withdraw allocations:adjustment
+allocations:adjustment-confirm allocations:adjustment-new allocations:adjustment-reject
+allocations:adjustment-withdraw allocations:adjustments allocations:weight-new allocations:weight-withdraw
+weight-withdraw
 offenders refused-calls pool-share-nodes xid-policies xid-policy device-inspections
 reports:health reports:pool-share reports:pools reports:xid-change reports:xid-forget reports:xids
 agreement-activate agreement-resume device-clean device-detail device-quarantine device-retire device-send-back fleet
