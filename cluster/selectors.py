@@ -9,6 +9,8 @@ from cluster.models import Device, GpuClass, Grant, Handover, MaintenanceWindow,
 
 GONE = ("offline", "quarantined", "rma", "retired")
 CHECK_EVERY = timedelta(days=7)
+BOOKABLE = Q(node__state="ready", health__in=("ok", "warn"), awaiting_confirmation=False) & ~Q(state__in=GONE)
+"""Of devices: there, confirmed, not ill, on a node that takes leases."""
 
 
 def gpu_class_choices() -> list[tuple[str, str]]:
@@ -33,14 +35,8 @@ def handovers_of(lease_ref: str) -> QuerySet[Handover]:
 
 def bookable_devices(*pools: Pool) -> QuerySet[Device]:
     """Devices of these pools that may be promised: there, confirmed, not ill, on a node that takes leases."""
-    return (
-        Device.objects.filter(
-            node__pool__in=pools, node__state="ready", health__in=("ok", "warn"), awaiting_confirmation=False
-        )
-        .exclude(state__in=GONE)
-        .select_related("node", "gpu_class")
-        .order_by("pk")
-    )
+    rows = Device.objects.filter(BOOKABLE, node__pool__in=pools)
+    return rows.select_related("node", "gpu_class").order_by("pk")
 
 
 def checked_before(devices: QuerySet[Device]) -> QuerySet[Device]:

@@ -51,6 +51,7 @@ agreement-suspend agreement-terminate lease-reclaim partners:agreement-activate
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
+capacity capacity-details reports:capacity reports:capacity-details
 offenders refused-calls pool-share-nodes xid-policies xid-policy device-inspections
 reports:health reports:pool-share reports:pools reports:xid-change reports:xid-forget reports:xids
 agreement-activate agreement-resume device-clean device-detail device-quarantine device-retire device-send-back fleet
