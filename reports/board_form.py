@@ -80,17 +80,17 @@ class BoardForm(forms.Form):
         label=_("One picture"), choices=[("pool", _("a pool")), ("class", _("a GPU class"))], required=False
     )
     step = forms.ChoiceField(label=_("Day or week"), choices=[("week", _("week")), ("day", _("day"))], required=False)
-    start = DayField(label=_("From"))
-    until = DayField(label=_("Until"))
+    start = DayField(label=_("From"), help_text=_("Empty: today"))
+    until = DayField(label=_("Until"), help_text=_("Empty: 3 months"))
 
     remove = WordsField(
-        label=_("Take nodes away"),
+        label=_("Nodes to take away"),
         most=MOST_CHOSEN,
         help_text=_("Their names, with spaces between them: gpu-07 gpu-08"),
         strip=True,
     )
     remove_on = DayField(label=_("On this day"))
-    add = forms.IntegerField(label=_("Add GPUs"), min_value=1, max_value=MOST_GPUS, required=False)
+    add = forms.IntegerField(label=_("How many GPUs"), min_value=1, max_value=MOST_GPUS, required=False)
     add_pool = forms.ModelChoiceField(
         label=_("to the pool"), queryset=Pool.objects.none(), to_field_name="public_id", required=False
     )
