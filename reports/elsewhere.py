@@ -38,6 +38,8 @@ class Taken:
     shared: bool
     holder: str
     pool_id: int = 0
+    kept_for: int | None = None
+    """The allocation whose promise it keeps."""
 
     def in_the_way(self, start: datetime, end: datetime) -> bool:
         """Whether it lies in this window."""
@@ -55,6 +57,14 @@ class Stay:
     start: datetime
     end: datetime
     devices: frozenset[int]
+    allocation: int = 0
+    turnaround: timedelta = timedelta()
+    """How long its devices are cleaned after it."""
+
+    @property
+    def clean(self) -> datetime:
+        """When its devices could be the next one's."""
+        return self.end + self.turnaround
 
 
 @dataclass(frozen=True)
@@ -88,8 +98,12 @@ class Ground:
         ]
 
     def others(self, stay: Stay) -> Iterator[Taken]:
-        """What keeps a reservation off, its own devices not counted."""
-        return (row for row in self.taken if row.holder != stay.ref)
+        """What keeps a reservation off: neither its own devices nor those that are kept for its allocation."""
+        return (
+            row
+            for row in self.taken
+            if row.holder != stay.ref and (row.kept_for is None or row.kept_for != stay.allocation)
+        )
 
     def free(self, stay: Stay, start: datetime, end: datetime, extra: Iterable[Taken] = ()) -> list[Spot]:
         """The devices that it could have in the whole window: not taken, and not on a node lent to others then."""
@@ -113,7 +127,7 @@ class Ground:
             for pk in on_node[row.node_id] if away else [row.device_id]:
                 busy[pk].append(Busy(row.start, row.end))
         groups = [[busy[spot.pk] for spot in group] for group in by_group(self.spots, stay.layout).values()]
-        found = starts(groups, needed, each, stay.end - stay.start, after)
+        found = starts(groups, needed, each, stay.clean - stay.start, after)
         return found[0][0] if found else None
 
 
@@ -126,14 +140,14 @@ def homeless(stays: Sequence[Stay], ground: Ground, lost: Collection[int]) -> li
     moved: list[Taken] = []
     found = []
     for stay in stays:
-        free = left.free(stay, stay.start, stay.end, moved)
+        free = left.free(stay, stay.start, stay.clean, moved)
         found_place = _chosen(stay, free, lost)
         if found_place is None:
             found.append(stay)
             continue
         shared = next((row.shared for row in ground.taken if row.holder == stay.ref), False)
         moved += [
-            Taken(spot.pk, spot.node_id, stay.start, stay.end, stay.tenant, shared, stay.ref)
+            Taken(spot.pk, spot.node_id, stay.start, stay.clean, stay.tenant, shared, stay.ref)
             for spot in found_place
             if spot.pk not in stay.devices
         ]

@@ -16,13 +16,12 @@ from django.db import connection
 from django.db.models import Count, Q
 from django.utils import timezone
 
+from allocations.selectors.envelopes import OPEN_ALLOCATIONS
 from cluster.models import Device, GpuClass, MaintenanceWindow, Pool
 from cluster.selectors import BOOKABLE
 from reports.capacity import Figures, NodeSupply, Span, Step, Window, edges, supply_steps
 
 Rows = Literal["pool", "class"]
-OPEN_ALLOCATIONS = ("pending", "active", "suspended", "exhausted")
-"""States of an allocation in which it is still a promise."""
 
 _SWEEP = """
 WITH shown AS (

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from allocations.lifecycle import HELD
 from allocations.models import Allocation, Lease, Placement
 from allocations.promises import promises_on
+from allocations.selectors.envelopes import OPEN_ALLOCATIONS
 from allocations.shapes import choose
 from allocations.timeline import FOREVER
 from cluster.models import Device, MaintenanceWindow, Node, Pool
@@ -20,7 +21,7 @@ from proposals.models import AwardLine
 from reports.capacity import Ask, Window, between, removal_steps, rescheduling_steps
 from reports.elsewhere import Ground, Spot, Stay, Taken, first_gap, homeless
 from reports.scenario import Draft, Loser, Move, Moved
-from reports.selectors.board import OPEN_ALLOCATIONS, supplies
+from reports.selectors.board import supplies
 
 _EARLY = datetime.min.replace(tzinfo=UTC)
 _WHOSE = ("allocation__project__organisation", "allocation__pool")
@@ -39,7 +40,8 @@ def without_nodes(draft: Draft, nodes: Sequence[Node], at: datetime) -> None:
     if not waiting:
         return
     leases = [promise.lease for promise in waiting]
-    ground = ground_of(pools, min(row.starts_at for row in leases), max(row.ends_at for row in leases))
+    last = max(row.ends_at for row in leases) + max(pool.turnaround for pool in pools)
+    ground = ground_of(pools, min(row.starts_at for row in leases), last)
     gone: set[str] = set()
     for pool in pools:
         stays = [_stay(row, ground, row.starts_at) for row in leases if row.allocation.pool_id == pool.pk]
@@ -69,8 +71,8 @@ def ground_of(pools: Iterable[Pool], start: datetime, end: datetime) -> Ground:
     spots = [Spot(*row) for row in bookable_devices(*pools).values_list(*columns)]
     rows = Placement.objects.filter(node__pool__in=pools, released=False, window__overlap=(start, end))
     taken = [
-        Taken(device_id, node_id, since or _EARLY, until or FOREVER, tenant, shared, holder or "", pool_id)
-        for device_id, node_id, since, until, tenant, shared, holder, pool_id in rows.values_list(
+        Taken(device_id, node_id, since or _EARLY, until or FOREVER, tenant, shared, holder or "", pool_id, kept)
+        for device_id, node_id, since, until, tenant, shared, holder, pool_id, kept in rows.values_list(
             "device_id",
             "node_id",
             "window__startswith",
@@ -79,6 +81,7 @@ def ground_of(pools: Iterable[Pool], start: datetime, end: datetime) -> Ground:
             "shared",
             "lease__public_id",
             "node__pool_id",
+            "envelope__allocation_id",
         )
     ]
     closed = maintenance_between(start, end).filter(node__pool__in=pools)
@@ -96,6 +99,8 @@ def _stay(lease: Lease, ground: Ground, start: datetime) -> Stay:
         start=start,
         end=start + (lease.ends_at - lease.starts_at),
         devices=ground.devices_of(lease.public_id),
+        allocation=lease.allocation_id,
+        turnaround=lease.allocation.pool.turnaround,
     )
 
 
@@ -112,10 +117,10 @@ def _lease(draft: Draft, move: Move) -> None:
         draft.steps += between(pool.pk, window.lower + shift, window.upper and window.upper + shift, booked=1)
     ground = ground_of([pool], min(move.to, lease.starts_at), FOREVER)
     stay = _stay(lease, ground, move.to)
-    ways = ground.in_the_way(stay, stay.start, stay.end)
+    ways = ground.in_the_way(stay, stay.start, stay.clean)
     refs = {row.holder for row in ways if row.holder}
     others = Lease.objects.filter(public_id__in=refs).select_related(*_WHOSE).order_by("starts_at", "public_id")
-    elsewhere = bool(ways) and choose(ground.free(stay, stay.start, stay.end), stay.count, stay.layout) is not None
+    elsewhere = bool(ways) and choose(ground.free(stay, stay.start, stay.clean), stay.count, stay.layout) is not None
     covered = lease.allocation.valid_from <= stay.start and stay.end <= lease.allocation.valid_until
     draft.moved.append(
         Moved(

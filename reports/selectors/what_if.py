@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from allocations.models import Allocation
+from allocations.selectors.envelopes import OPEN_ALLOCATIONS
 from cluster.models import Pool
 from common.errors import RuleBroken
 from proposals.asks import agency_today
@@ -21,7 +22,7 @@ from proposals.selectors import window_of
 from reports.capacity import Ask, Rooms, Step, Verdict, between, edges, excesses, judge, midnight, supply_steps
 from reports.scenario import Approval, Changes, Claim, Clash, Draft, Scenario
 from reports.selectors import moving
-from reports.selectors.board import OPEN_ALLOCATIONS, Group, supplies, swept
+from reports.selectors.board import Group, supplies, swept
 
 BEYOND = timedelta(days=366)
 """How long after the last window that is asked about a first fit is looked for."""

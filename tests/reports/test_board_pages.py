@@ -111,7 +111,9 @@ def test_every_kind_of_change_is_answered_and_nothing_is_written(stage: BoardSta
     for address in (PAGE, API):
         statements = queries_of(lambda address=address: client.get(address, said))  # type: ignore[misc]
         assert client.get(address, said).status_code == 200
-        assert not [sql for sql in statements if sql.split(None, 1)[0].upper() not in ("SELECT", "WITH", "DECLARE")], address
+        assert not [sql for sql in statements if sql.split(None, 1)[0].upper() not in ("SELECT", "WITH", "DECLARE")], (
+            address
+        )
     body = client.get(API, said).json()["what_if"]
     assert [row["ref"] for row in body["moved"]] == [other.public_id, window.public_id, later.public_id]
     assert [row["lease"] for row in body["found_others"]] == [lease.public_id]
