@@ -1,5 +1,6 @@
 """The award as something one can spend, and the bookings made of it."""
 
+from fractions import Fraction
 from typing import Any, ClassVar, cast
 
 from django.conf import settings
@@ -99,6 +100,11 @@ class Lease(models.Model):
     allocation = models.ForeignKey(Allocation, on_delete=models.PROTECT, related_name="leases")
     booked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     device_count = models.PositiveIntegerField(_("GPUs"))
+    profile = models.CharField(
+        _("MIG profile"), max_length=40, blank=True, help_text="of each of its devices; empty: whole GPUs"
+    )
+    slices = models.PositiveSmallIntegerField(default=1, help_text="memory slices that each of its devices takes")
+    slices_of = models.PositiveSmallIntegerField(default=1, help_text="of so many that the GPU has; 1 of 1: whole")
     shape = models.CharField(_("how they lie together"), max_length=10, choices=Shape, default=Shape.ANY)
     shape_nodes = models.PositiveSmallIntegerField(default=1, help_text="how many nodes, where the shape is `nodes`")
     starts_at = models.DateTimeField(_("from"))
@@ -131,6 +137,7 @@ class Lease(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="lease_window_in_order"),
             models.CheckConstraint(condition=Q(device_count__gt=0), name="lease_has_devices"),
+            models.CheckConstraint(condition=Q(slices__gt=0, slices__lte=F("slices_of")), name="lease_share_of_a_gpu"),
             models.CheckConstraint(
                 condition=Q(shape_nodes__gt=0, shape_nodes__lte=F("device_count")), name="lease_fills_its_nodes"
             ),
@@ -147,6 +154,16 @@ class Lease(models.Model):
     def layout(self) -> shapes.Shape:
         """The shape that was asked for and that every other choice of devices keeps."""
         return shapes.Shape(cast(shapes.Kind, self.shape), self.shape_nodes)
+
+    @property
+    def envelope_key(self) -> int | None:
+        """The allocation's, for whole GPUs: a promise is kept with those, and no part of one is lent out of it."""
+        return None if self.profile else self.allocation.envelope_key
+
+    @property
+    def share(self) -> Fraction:
+        """The part of a GPU that each of its devices is, by slices of memory: what is charged for it."""
+        return Fraction(self.slices, self.slices_of)
 
 
 class Envelope(models.Model):
@@ -210,7 +227,10 @@ class Placement(models.Model):
     )
     envelope = models.ForeignKey(Envelope, on_delete=models.PROTECT, related_name="placements", null=True, blank=True)
     device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="placements")
-    slices = IntegerRangeField(help_text="[0, memory slices of the device) for a whole GPU")
+    board = models.ForeignKey(
+        Device, on_delete=models.PROTECT, related_name="+", help_text="the whole GPU: the device, or its parent"
+    )
+    slices = IntegerRangeField(help_text="of the board's memory; [0, all of them) for a whole GPU")
     window = DateTimeRangeField()
     released = models.BooleanField(default=False)
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="+", help_text="the device's")
@@ -229,7 +249,7 @@ class Placement(models.Model):
             ExclusionConstraint(
                 name="no_device_slice_promised_twice",
                 expressions=[
-                    ("device", RangeOperators.EQUAL),
+                    ("board", RangeOperators.EQUAL),
                     ("slices", RangeOperators.OVERLAPS),
                     ("window", RangeOperators.OVERLAPS),
                 ],

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Literal
+from typing import Any, Literal
 
 Span = Literal["day", "week"]
 Window = tuple[datetime, datetime]
@@ -19,7 +19,7 @@ class Step:
     physical: int = 0
     out: int = 0
     promised: int = 0
-    booked: int = 0
+    booked: float = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def midnight(day: date, zone: tzinfo) -> datetime:
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
 
 
-def between(pool_id: int, since: datetime, until: datetime | None, **figures: int) -> list[Step]:
+def between(pool_id: int, since: datetime, until: datetime | None, **figures: Any) -> list[Step]:
     """Up at `since` and down again at `until`; None: never."""
     found = [Step(pool_id, since, **figures)]
     if until is not None:

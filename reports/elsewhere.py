@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
+from typing import Any
 
 from allocations.shapes import Shape, by_group, choose
 from allocations.timeline import Busy, gaps, starts
@@ -19,11 +20,19 @@ class Spot:
     index: int
     nvlinks: int | None = None
     pool_id: int = 0
+    parent_id: int | None = None
+    slices: Any = None
+    profile: str = ""
 
     @property
     def nvlink_domain(self) -> int | None:
         """As Device says it."""
-        return self.node_id if self.nvlinks else None
+        return self.node_id if self.nvlinks and self.parent_id is None else None
+
+    @property
+    def board_id(self) -> int:
+        """As Device says it."""
+        return self.parent_id or self.pk
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class Taken:
     pool_id: int = 0
     kept_for: int | None = None
     """The allocation whose promise it keeps."""
+    own: bool = True
+    """False: of this device only something is taken, as of a GPU whose part is lent."""
 
     def in_the_way(self, start: datetime, end: datetime) -> bool:
         """Whether it lies in this window."""
@@ -60,6 +71,8 @@ class Stay:
     allocation: int = 0
     turnaround: timedelta = timedelta()
     """How long its devices are cleaned after it."""
+    profile: str = ""
+    """Of MIG instances; empty: whole GPUs."""
 
     @property
     def clean(self) -> datetime:
@@ -83,7 +96,7 @@ class Ground:
 
     def devices_of(self, ref: str) -> frozenset[int]:
         """What a reservation has."""
-        return frozenset(row.device_id for row in self.taken if row.holder == ref)
+        return frozenset(row.device_id for row in self.taken if row.holder == ref and row.own)
 
     def in_the_way(self, stay: Stay, start: datetime, end: datetime) -> list[Taken]:
         """What lies on its own devices in that window, or keeps it off their nodes."""
@@ -113,20 +126,25 @@ class Ground:
                 devices.add(row.device_id)
                 if not row.shared and row.tenant != stay.tenant:
                     nodes.add(row.node_id)
-        return [spot for spot in self.spots if spot.pk not in devices and spot.node_id not in nodes]
+        return [
+            spot
+            for spot in self.spots
+            if spot.profile == stay.profile and spot.pk not in devices and spot.node_id not in nodes
+        ]
 
     def first_start(self, stay: Stay, after: datetime) -> datetime | None:
         """From `after` on, the first start from which it fits as it is laid out; None: never as things stand."""
         needed, each = stay.layout.groups_of(stay.count)
         busy: dict[int, list[Busy]] = defaultdict(list)
         on_node: dict[int, list[int]] = defaultdict(list)
-        for spot in self.spots:
+        spots = [spot for spot in self.spots if spot.profile == stay.profile]
+        for spot in spots:
             on_node[spot.node_id].append(spot.pk)
         for row in self.others(stay):
             away = not row.shared and row.tenant != stay.tenant
             for pk in on_node[row.node_id] if away else [row.device_id]:
                 busy[pk].append(Busy(row.start, row.end))
-        groups = [[busy[spot.pk] for spot in group] for group in by_group(self.spots, stay.layout).values()]
+        groups = [[busy[spot.pk] for spot in group] for group in by_group(spots, stay.layout).values()]
         found = starts(groups, needed, each, stay.clean - stay.start, after)
         return found[0][0] if found else None
 

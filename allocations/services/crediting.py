@@ -43,7 +43,8 @@ def _lost(lease: Lease) -> int:
     """From the moment that a device was lost to the end of use."""
     if lease.active_at is None or lease.drained_at is None:
         return 0
-    held = {row.device_id for row in placements_of(lease)}
+    rows = placements_of(lease)
+    held = {row.device_id for row in rows} | {row.board_id for row in rows}
     fatal = [rule.xid for rule in rules() if rule.level == "fail"]
     events = DeviceEvent.objects.filter(
         Q(kind__in=LOSSES) | Q(kind="xid", detail__xid__in=fatal),
@@ -54,4 +55,6 @@ def _lost(lease: Lease) -> int:
     first: dict[int, datetime] = {}
     for device_id, at in events.order_by("at").values_list("device", "at"):
         first.setdefault(device_id, at)
-    return sum(seconds_between(at, lease.drained_at) for at in first.values())
+    # What befalls a GPU befalls every MIG instance of it.
+    lost = [min(filter(None, (first.get(row.device_id), first.get(row.board_id))), default=None) for row in rows]
+    return sum(seconds_between(at, lease.drained_at) for at in lost if at)

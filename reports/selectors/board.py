@@ -3,9 +3,11 @@
 Four queries (five with a change), whatever the span, the fleet and what is booked on it. Placements and awards are
 counted in the database, which returns a row a bucket; what is reckoned here (the supply, and the steps of a change)
 goes to it as a parameter, so that the most at one moment is exact in every bucket. What was let go of before its end
-(a device that was replaced, a reservation that shrank) counts for as long as it was held.
+(a device that was replaced, a reservation that shrank) counts for as long as it was held; a MIG instance counts as its
+part of a GPU.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +20,7 @@ from django.utils import timezone
 
 from allocations.selectors.envelopes import OPEN_ALLOCATIONS
 from cluster.models import Device, GpuClass, MaintenanceWindow, Pool
-from cluster.selectors import BOOKABLE
+from cluster.selectors import WELL
 from reports.capacity import Figures, NodeSupply, Span, Step, Window, edges, supply_steps
 
 Rows = Literal["pool", "class"]
@@ -28,13 +30,21 @@ WITH shown AS (
     SELECT * FROM unnest(%(pools)s::bigint[], %(groups)s::bigint[]) AS t (pool_id, grp)
 ), windows AS MATERIALIZED (
     SELECT n.pool_id, lower(p.window) AS since, coalesce(upper(p.window), 'infinity') AS until,
-           0 AS promised, count(*)::int AS booked
+           0 AS promised, count(*)::float8 AS booked
     FROM allocations_placement p JOIN cluster_node n ON n.id = p.node_id
     WHERE %(with_bookings)s AND NOT p.released AND p.lease_id IS NOT NULL AND n.pool_id = ANY(%(pools)s)
       AND lower(p.window) < %(end)s AND coalesce(upper(p.window), 'infinity') > %(start)s
     GROUP BY 1, 2, 3
     UNION ALL
-    SELECT n.pool_id, greatest(lower(p.window), l.starts_at), upper(p.window), 0, 1
+    SELECT n.pool_id, lower(p.window), coalesce(upper(p.window), 'infinity'), 0, l.slices::float8 / l.slices_of - 1
+    FROM cluster_device d
+    JOIN allocations_placement p ON p.device_id = d.id
+    JOIN allocations_lease l ON l.id = p.lease_id
+    JOIN cluster_node n ON n.id = p.node_id
+    WHERE %(with_bookings)s AND d.parent_id IS NOT NULL AND NOT p.released AND n.pool_id = ANY(%(pools)s)
+      AND lower(p.window) < %(end)s AND coalesce(upper(p.window), 'infinity') > %(start)s
+    UNION ALL
+    SELECT n.pool_id, greatest(lower(p.window), l.starts_at), upper(p.window), 0, l.slices::float8 / l.slices_of
     FROM allocations_placement p
     JOIN cluster_node n ON n.id = p.node_id
     JOIN allocations_lease l ON l.id = p.lease_id
@@ -55,12 +65,12 @@ WITH shown AS (
     SELECT pool_id, until, 0, 0, -promised, -booked FROM windows WHERE until < %(end)s
     UNION ALL
     SELECT * FROM unnest(%(at_pools)s::bigint[], %(ats)s::timestamptz[],
-                         %(physical)s::int[], %(out)s::int[], %(promised)s::int[], %(booked)s::int[])
+                         %(physical)s::int[], %(out)s::int[], %(promised)s::int[], %(booked)s::float8[])
     UNION ALL
     SELECT s.pool_id, edge, 0, 0, 0, 0 FROM shown s, unnest(%(edges)s::timestamptz[]) AS edge
 ), moments AS (
     SELECT grp, at, sum(physical)::int AS physical, sum(away)::int AS away,
-           sum(promised)::int AS promised, sum(booked)::int AS booked
+           sum(promised)::int AS promised, sum(booked) AS booked
     FROM steps JOIN shown USING (pool_id) GROUP BY grp, at
 ), levels AS (
     SELECT grp, at, lead(at) OVER moment AS until, sum(physical) OVER moment AS physical, sum(away) OVER moment AS away,
@@ -181,19 +191,22 @@ def board(scope: Scope, now: datetime, steps: Sequence[Step] = ()) -> list[Group
 
 
 def supplies(pools: Iterable[Pool], start: datetime, end: datetime, *, nodes: Q | None = None) -> list[NodeSupply]:
-    """The nodes of these pools (those of them that are asked for) and when they are closed: two queries."""
+    """The nodes of these pools (those of them that are asked for) and when they are closed: two queries.
+
+    Whole GPUs are counted, also those that are lent in parts.
+    """
     closed: dict[int, list[Window]] = defaultdict(list)
     windows = MaintenanceWindow.objects.filter(
         cancelled_at=None, starts_at__lt=end, ends_at__gt=start, node__pool__in=pools
     )
     for node_id, since, until in windows.values_list("node_id", "starts_at", "ends_at"):
         closed[node_id].append((since, until))
-    devices = Device.objects.filter(nodes or Q(), node__pool__in=pools).exclude(state="retired")
+    devices = Device.objects.filter(nodes or Q(), node__pool__in=pools, parent=None).exclude(state="retired")
     rows = (
         devices.exclude(node__state="retired")
         .order_by()
         .values_list("node_id", "node__name", "node__pool_id", "node__created_at")
-        .annotate(devices=Count("pk"), well=Count("pk", filter=BOOKABLE))
+        .annotate(devices=Count("pk"), well=Count("pk", filter=WELL))
     )
     return [
         NodeSupply(node_id, name, pool_id, _day_of(joined), devices, devices - well, tuple(closed[node_id]))
@@ -220,13 +233,14 @@ def swept(
         physical, out, bookable, promised, promised_seconds, booked, booked_seconds, room = figures
         seconds = (between[at + 1] - between[at]).total_seconds()
         means = (promised_seconds / seconds, booked_seconds / seconds)
-        found[group, at] = Figures(physical, out, bookable, promised, means[0], booked, means[1], room)
+        most = math.ceil(round(booked, 6))  # parts of GPUs add up to whole ones
+        found[group, at] = Figures(physical, out, bookable, promised, means[0], most, means[1], room)
     return found
 
 
 def _given(steps: Iterable[Step], start: datetime, end: datetime) -> list[tuple[Any, ...]]:
     """One row a pool and moment; what was before the beginning holds from it on."""
-    sums: dict[tuple[int, datetime], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    sums: dict[tuple[int, datetime], list[float]] = defaultdict(lambda: [0, 0, 0, 0])
     for step in steps:
         if step.at < end:
             row = sums[step.pool_id, max(step.at, start)]

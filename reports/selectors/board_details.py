@@ -7,7 +7,7 @@ from django.db.models import Count, Q
 
 from allocations.models import Lease
 from cluster.models import Device, MaintenanceWindow
-from cluster.selectors import BOOKABLE, maintenance_between
+from cluster.selectors import WELL, maintenance_between
 from reports.scenario import Claim
 from reports.selectors.board import Scope
 from reports.selectors.what_if import claims_between
@@ -40,7 +40,7 @@ def details(scope: Scope) -> Details:
     leases = Lease.objects.filter(placed).annotate(gpus=Count("placements", distinct=True))
     named = leases.select_related("allocation__project__organisation", "allocation__pool")
     windows = maintenance_between(scope.start, scope.end).filter(node__pool__in=pools)
-    ill = Device.objects.filter(~BOOKABLE, node__pool__in=pools).exclude(state="retired")
+    ill = Device.objects.filter(~WELL, node__pool__in=pools, parent=None).exclude(state="retired")
     return Details(
         claims=claims[:MOST_NAMED],
         claims_total=len(claims),

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from allocations.lifecycle import HELD
 from allocations.models import Allocation, Lease, Placement
 from allocations.promises import promises_on
+from allocations.selectors.boards import Parts
 from allocations.selectors.envelopes import OPEN_ALLOCATIONS
 from allocations.shapes import choose
 from allocations.timeline import FOREVER
@@ -67,22 +68,27 @@ def windows(draft: Draft, moves: Sequence[Move]) -> None:
 def ground_of(pools: Iterable[Pool], start: datetime, end: datetime) -> Ground:
     """What could be lent in these pools and what lies there in [start, end): three queries."""
     pools = list(pools)
-    columns = ("pk", "node_id", "index", "facts__nvlink_count", "node__pool_id")
-    spots = [Spot(*row) for row in bookable_devices(*pools).values_list(*columns)]
+    columns = ("pk", "node_id", "index", "facts__nvlink_count", "node__pool_id", "parent_id", "slices", "profile")
+    spots = [Spot(*row) for row in bookable_devices(*pools, profile=None).values_list(*columns)]
+    parts = Parts(spots)
     rows = Placement.objects.filter(node__pool__in=pools, released=False, window__overlap=(start, end))
     taken = [
-        Taken(device_id, node_id, since or _EARLY, until or FOREVER, tenant, shared, holder or "", pool_id, kept)
-        for device_id, node_id, since, until, tenant, shared, holder, pool_id, kept in rows.values_list(
-            "device_id",
-            "node_id",
-            "window__startswith",
-            "window__endswith",
-            "organisation_id",
-            "shared",
-            "lease__public_id",
-            "node__pool_id",
-            "envelope__allocation_id",
+        Taken(
+            device_id=pk,
+            node_id=row.node_id,
+            start=row.window.lower or _EARLY,
+            end=row.window.upper or FOREVER,
+            tenant=row.organisation_id,
+            shared=row.shared,
+            holder=row.holder or "",
+            pool_id=row.in_pool,
+            kept_for=row.kept_for,
+            own=pk == row.device_id,
         )
+        for row in rows.annotate(
+            holder=F("lease__public_id"), in_pool=F("node__pool_id"), kept_for=F("envelope__allocation_id")
+        )
+        for pk in {row.device_id, *parts.taken_by(row.board_id, row.slices)}
     ]
     closed = maintenance_between(start, end).filter(node__pool__in=pools)
     for node_id, since, until, pool_id in closed.values_list("node_id", "starts_at", "ends_at", "node__pool_id"):
@@ -99,8 +105,9 @@ def _stay(lease: Lease, ground: Ground, start: datetime) -> Stay:
         start=start,
         end=start + (lease.ends_at - lease.starts_at),
         devices=ground.devices_of(lease.public_id),
-        allocation=lease.allocation_id,
+        allocation=0 if lease.profile else lease.allocation_id,
         turnaround=lease.allocation.pool.turnaround,
+        profile=lease.profile,
     )
 
 
@@ -111,10 +118,11 @@ def _lease(draft: Draft, move: Move) -> None:
     if lease.state != "scheduled":
         raise _begun(move)
     pool, shift = lease.allocation.pool, move.to - lease.starts_at
-    placed = Placement.objects.filter(lease=lease, released=False).values_list("device_id", "window")
-    for _device_id, window in placed:
-        draft.steps += between(pool.pk, window.lower, window.upper, booked=-1)
-        draft.steps += between(pool.pk, window.lower + shift, window.upper and window.upper + shift, booked=1)
+    placed = Placement.objects.filter(lease=lease, released=False).values_list("window", flat=True)
+    for window in placed:
+        later = (window.lower + shift, window.upper and window.upper + shift)
+        draft.steps += between(pool.pk, window.lower, window.upper, booked=-float(lease.share))
+        draft.steps += between(pool.pk, *later, booked=float(lease.share))
     ground = ground_of([pool], min(move.to, lease.starts_at), FOREVER)
     stay = _stay(lease, ground, move.to)
     ways = ground.in_the_way(stay, stay.start, stay.clean)

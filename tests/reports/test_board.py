@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
 from django.utils import timezone
 
 from allocations.models import Placement
@@ -16,7 +16,7 @@ from reports.capacity import Step
 from reports.selectors.board import board, scope_of
 from telemetry.models import DeviceMinute, PoolHour
 from telemetry.services import roll_up_pools
-from tests.factories import AllocationFactory, PoolFactory, make_node
+from tests.factories import AllocationFactory, DeviceFactory, PoolFactory, make_node
 from tests.proposals.stage import make_stage
 from tests.queries import queries_of
 from tests.reports.board_stage import DAY, HOUR, BoardStage, make_board_stage
@@ -170,6 +170,21 @@ def test_the_mean_of_a_day_whose_clocks_are_changed_is_of_its_own_hours(stage: B
     stage.book(stage.big, 8, start, start + 11.5 / 24)
     (group,) = board(scope, timezone.now())
     assert group.buckets[0].now.booked_mean == pytest.approx(4)
+
+
+def test_a_part_of_a_gpu_counts_as_such_and_whole_gpus_are_what_there_is(stage: BoardStage) -> None:
+    board_gpu = stage.big.devices.get(index=0)
+    Device.objects.filter(pk=board_gpu.pk).update(set_aside=True)
+    lease = stage.book(stage.small, 3, 0, 1, profile="1g.10gb", slices=1, slices_of=8)
+    for number, row in enumerate(Placement.objects.filter(lease=lease)):
+        slices = NumericRange(number, number + 1)
+        part = DeviceFactory(node=stage.big, parent=board_gpu, profile="1g.10gb", slices=slices, index=0)
+        row.device, row.board, row.node, row.slices = part, board_gpu, stage.big, slices
+        row.save()
+    stage.book(stage.small, 1, 0.5, 1)
+    (figures, *_later) = stage.figures()
+    assert (figures.physical, figures.bookable, figures.booked) == (12, 12, 2)
+    assert figures.booked_mean == pytest.approx(3 / 8 + 1 / 2)
 
 
 def test_a_class_is_the_sum_of_its_pools_at_the_same_moment(stage: BoardStage) -> None:
