@@ -59,7 +59,8 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
     """What is free in the asked window, what it would hold, and where the next free window lies if it is not."""
     count, start, end = asked["device_count"], asked["starts_at"], asked["ends_at"]
     tenants, shape = [allocation.project.organisation_id], asked["shape"]
-    free = list(free_devices(allocation.pool, start, end, tenants=tenants))
+    kept = allocation.envelope_key
+    free = list(free_devices(allocation.pool, start, end, tenants=tenants, envelope=kept))
     own = own_nodes(allocation.pool, tenants[0], start, end)
     chosen = choose(free, count, shape, own) if shape.fits(count) else None
     found: dict[str, Any] = {
@@ -75,9 +76,10 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
     now, book = timezone.now(), rulebook_of(allocation)
     found["refused"] = _refusal(book, Wanted(allocation, count, shape, start, end, now))
     if not chosen:
-        passes = passing_starts(allocation, book, end - start, start, now)
+        length, pool = end - start, allocation.pool
+        passes = passing_starts(allocation, book, length, start, now)
         window = next_free_window(
-            allocation.pool, count, end - start, start, shape=shape, tenants=tenants, passes=passes
+            pool, count, length, start, shape=shape, tenants=tenants, envelope=kept, passes=passes
         )
         found["offer"] = offer_of(allocation, count, *window, asked.get("note", ""), shape) if window else None
     return found
@@ -106,7 +108,7 @@ class BookPage(ObjectServicePage):
 
     def get_queryset(self) -> Any:
         rows = with_rules(super().get_queryset())
-        return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class")
+        return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class", "envelope")
 
     def get_initial(self) -> dict[str, Any]:
         typed = {key: self.request.GET[key] for key in PREFILLED if key in self.request.GET}
@@ -145,7 +147,9 @@ class BookPage(ObjectServicePage):
         now, tenants, book = timezone.now(), [self.object.project.organisation_id], rulebook_of(self.object)
         return super().get_context_data(
             balance=balance(self.object),
-            free_now=capacity(self.object.pool, now, now + timedelta(hours=1), tenants=tenants),
+            free_now=capacity(
+                self.object.pool, now, now + timedelta(hours=1), tenants=tenants, envelope=self.object.envelope_key
+            ),
             may_book=allowed(self.request.user, may_book, self.object),
             check=self.check,
             offer=self.offer,
@@ -163,7 +167,8 @@ class BookCheck(ObjectMixin, TemplateView):
     template_name = "allocations/_book_check.html"
 
     def get_queryset(self) -> Any:
-        return with_rules(super().get_queryset()).select_related("pool__gpu_class", "project__agreement")
+        rows = with_rules(super().get_queryset())
+        return rows.select_related("pool__gpu_class", "project__agreement", "envelope")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         form = BookForm(self.request.GET)
