@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -57,6 +58,11 @@ class LeaseDevice:
     def health(self) -> str | None:
         """As `state`."""
         return None if self.released else self.device.health
+
+
+def gpus_in(device_count: int, slices: int, slices_of: int) -> Fraction | int:
+    """How many GPUs so many devices of a lease are: MIG instances count by their share of the memory."""
+    return device_count if slices == slices_of else Fraction(device_count * slices, slices_of)
 
 
 def held_leases(starts_at: datetime, ends_at: datetime) -> QuerySet[Lease]:

@@ -1,8 +1,10 @@
 """Find me a slot: the windows that would pass every rule, the best first, each with what it costs. Reads only."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from django.db.models import Q
@@ -10,10 +12,11 @@ from django.db.models import Q
 from allocations.models import Allocation
 from allocations.selectors.availability import Calendar, FreeSpot, calendar_of, own_nodes, whole_minute
 from allocations.selectors.balances import balance
-from allocations.selectors.leases import BACKING, held_leases
+from allocations.selectors.leases import BACKING, gpus_in, held_leases
 from allocations.shapes import ANY, Shape, choose
 from allocations.timeline import FOREVER, Busy, Spans, shared, starts_below
 from cluster.models import Device, Node
+from cluster.selectors import profiles_in
 from common.quantities import whole_seconds
 from partners.policy import last_moment
 
@@ -30,7 +33,8 @@ _ONE_NODE = Shape("same_node")
 class Wish:
     """What somebody is after: `count` devices, `smallest` at least, for `duration` somewhere in [earliest, latest].
 
-    `late`: the latest window is wanted (it must be done before `latest`), else the first.
+    `late`: the latest window is wanted (it must be done before `latest`), else the first. With `profile` they are MIG
+    instances of that kind, not whole GPUs.
     """
 
     count: int
@@ -40,11 +44,12 @@ class Wish:
     latest: datetime
     shape: Shape = ANY
     late: bool = False
+    profile: str = ""
 
 
 @dataclass(frozen=True)
 class NodeShare:
-    """What a choice takes of one node: `taken` of `free` devices, of `size` that the node has."""
+    """What a choice takes of one node: `taken` of `free` devices of the kind, of `size` that the node has."""
 
     node: str
     taken: int
@@ -77,6 +82,7 @@ class Slot:
     fewer: int
     reshaped: bool
     shares: tuple[NodeShare, ...]
+    profile: str = ""
 
 
 def find_slots(allocations: Iterable[Allocation], wish: Wish, now: datetime) -> list[Slot]:
@@ -92,7 +98,7 @@ def find_slots(allocations: Iterable[Allocation], wish: Wish, now: datetime) -> 
     return found[:MOST]
 
 
-def shares_of(chosen: Iterable[Any], free: Iterable[Any]) -> tuple[NodeShare, ...]:
+def shares_of(chosen: Iterable[Any], free: Iterable[Any], profile: str = "") -> tuple[NodeShare, ...]:
     """What a choice takes of each node, by the node's name: two queries."""
     taken: dict[int, int] = {}
     for spot in chosen:
@@ -102,10 +108,19 @@ def shares_of(chosen: Iterable[Any], free: Iterable[Any]) -> tuple[NodeShare, ..
         open_there[spot.node_id] = open_there.get(spot.node_id, 0) + 1
     names = dict(Node.objects.filter(pk__in=taken).values_list("pk", "name"))
     size: dict[int, int] = {}
-    for node_id in Device.objects.filter(node__in=taken).exclude(state="retired").values_list("node_id", flat=True):
+    there = Device.objects.filter(node__in=taken, profile=profile).exclude(state="retired")
+    for node_id in there.values_list("node_id", flat=True):
         size[node_id] = size.get(node_id, 0) + 1
     rows = (NodeShare(names[pk], count, open_there.get(pk, count), size[pk]) for pk, count in taken.items())
     return tuple(sorted(rows, key=lambda share: share.node))
+
+
+def _share_of(allocation: Allocation, profile: str) -> Fraction | None:
+    """The part of a GPU that an instance is; None where the pool has none of this profile. No query for whole ones."""
+    if not profile:
+        return Fraction(1)
+    found = profiles_in(allocation.pool).get(profile)
+    return Fraction(*found) if found else None
 
 
 class _Search:
@@ -117,9 +132,10 @@ class _Search:
         self.after = whole_minute(max(wish.earliest, allocation.valid_from, now))
         self.before = min(wish.latest, allocation.valid_until, last_moment(agreement))
         self.left = balance(allocation).left
+        self.share = _share_of(allocation, wish.profile)
         seconds = max(1, whole_seconds(wish.duration))
         ceilings = (allocation.concurrent_gpus, agreement.ceiling_concurrent_gpus, self.left // seconds)
-        self.most = min(wish.count, *ceilings)
+        self.most = min(wish.count, math.floor(min(ceilings) / self.share)) if self.share else 0
         self.own: list[Busy] = []
         self.all_of_agreement: list[Busy] = []
         self.calendar: Calendar | None = None
@@ -140,12 +156,12 @@ class _Search:
 
     def _load(self) -> None:
         project = self.allocation.project
-        self.calendar = calendar_of(self.allocation.pool, self.after, self.before, tenants=[project.organisation_id])
+        tenants, profile = [project.organisation_id], self.wish.profile
+        self.calendar = calendar_of(self.allocation.pool, self.after, self.before, tenants=tenants, profile=profile)
         rows = held_leases(self.after, self.before).filter(allocation__project__agreement_id=project.agreement_id)
-        for pk, start, end, count, state in rows.values_list(
-            "allocation_id", "starts_at", "ends_at", "device_count", "state"
-        ):
-            busy = Busy(start, FOREVER if state in BACKING else end, count)
+        columns = ("allocation_id", "starts_at", "ends_at", "state", "device_count", "slices", "slices_of")
+        for pk, start, end, state, *size in rows.values_list(*columns):
+            busy = Busy(start, FOREVER if state in BACKING else end, gpus_in(*size))
             self.all_of_agreement.append(busy)
             if pk == self.allocation.pk:
                 self.own.append(busy)
@@ -154,10 +170,11 @@ class _Search:
         if self.calendar is None or not shape.fits(count):
             return []
         duration, agreement = self.wish.duration, self.allocation.project.agreement
+        gpus = count * (self.share or 1)
         return shared(
             self.calendar.starts(count, duration, shape),
-            starts_below(self.own, self.allocation.concurrent_gpus - count, duration, self.after),
-            starts_below(self.all_of_agreement, agreement.ceiling_concurrent_gpus - count, duration, self.after),
+            starts_below(self.own, self.allocation.concurrent_gpus - gpus, duration, self.after),
+            starts_below(self.all_of_agreement, agreement.ceiling_concurrent_gpus - gpus, duration, self.after),
         )
 
     def _picks(self, spans: Spans) -> list[datetime]:
@@ -182,7 +199,8 @@ class _Search:
             return
         free: list[FreeSpot] = self.calendar.free(start, end)
         tenant = self.allocation.project.organisation_id
-        chosen = choose(free, count, shape, own_nodes(self.allocation.pool, tenant, start, end))
+        begun = self.calendar.begun(start, end) if wish.profile else set()
+        chosen = choose(free, count, shape, own_nodes(self.allocation.pool, tenant, start, end), begun)
         if chosen is None:
             return
         hold = count * whole_seconds(wish.duration)
@@ -197,7 +215,8 @@ class _Search:
             delay=_whole_minutes(wish.latest - end if wish.late else start - wish.earliest),
             fewer=wish.count - count,
             reshaped=shape != wish.shape,
-            shares=shares_of(chosen, free),
+            shares=shares_of(chosen, free, wish.profile),
+            profile=wish.profile,
         )
 
 

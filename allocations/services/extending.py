@@ -78,7 +78,7 @@ def _extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
 def _check(allocation: Allocation, lease: Lease, ends_at: datetime) -> None:
     checks.length(lease.starts_at, ends_at)
     checks.allocation_covers(allocation, lease.starts_at, ends_at)
-    checks.concurrency(allocation, lease.device_count, lease.ends_at, ends_at, but=lease)
+    checks.concurrency(allocation, lease.device_count, lease.ends_at, ends_at, but=lease, share=lease.share)
 
 
 def _move_windows(lease: Lease, ends_at: datetime) -> None:

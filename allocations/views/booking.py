@@ -1,6 +1,7 @@
 """Booking a window: see what is free, ask, and be offered the next window where the answer is no."""
 
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,22 +16,29 @@ from django.views.generic import TemplateView
 from allocations.forms import NO_LENGTH, BookForm
 from allocations.models import Allocation, Lease
 from allocations.rules import may_book
-from allocations.selectors.availability import capacity, free_devices, next_free_window, own_nodes
+from allocations.selectors.availability import boards_in_use, capacity, free_devices, next_free_window, own_nodes
 from allocations.selectors.balances import balance
 from allocations.selectors.offers import shares_of
 from allocations.services.booking import book
 from allocations.shapes import ANY, Shape, choose
+from cluster.selectors import profiles_in
 from common.errors import DomainError
 from common.permissions import allowed
 from common.web import ObjectMixin, ObjectServicePage
 
-PREFILLED = ("device_count", "shape", "shape_nodes", "starts_at", "length", "ends_at", "note")
+PREFILLED = ("profile", "device_count", "shape", "shape_nodes", "starts_at", "length", "ends_at", "note")
 DEFAULT_LENGTH = "14400"
 LOCAL_FORMAT = "%Y-%m-%dT%H:%M"
 
 
 def offer_of(
-    allocation: Allocation, count: int, start: datetime, end: datetime, note: str = "", shape: Shape = ANY
+    allocation: Allocation,
+    count: int,
+    start: datetime,
+    end: datetime,
+    note: str = "",
+    shape: Shape = ANY,
+    profile: str = "",
 ) -> dict[str, Any]:
     """A free window with the address of the form that asks for it. A browser's field holds whole minutes."""
     length = end - start
@@ -43,6 +51,7 @@ def offer_of(
         "note": note,
         "shape": shape.kind,
         "shape_nodes": shape.nodes if shape.kind == "nodes" else "",
+        **({"profile": profile} if profile else {}),
     }
     url = reverse("allocations:book", args=[allocation.public_id])
     return {"start": start, "end": start + length, "url": f"{url}?{urlencode(query)}"}
@@ -51,23 +60,27 @@ def offer_of(
 def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
     """What is free in the asked window, what it would hold, and where the next free window lies if it is not."""
     count, start, end = asked["device_count"], asked["starts_at"], asked["ends_at"]
-    tenants, shape = [allocation.project.organisation_id], asked["shape"]
-    free = list(free_devices(allocation.pool, start, end, tenants=tenants))
+    tenants, shape, profile = [allocation.project.organisation_id], asked["shape"], asked["profile"]
+    free = list(free_devices(allocation.pool, start, end, tenants=tenants, profile=profile))
     own = own_nodes(allocation.pool, tenants[0], start, end)
-    chosen = choose(free, count, shape, own) if shape.fits(count) else None
+    begun = boards_in_use(free, start, end)
+    chosen = choose(free, count, shape, own, begun) if shape.fits(count) else None
+    share = Fraction(*profiles_in(allocation.pool).get(profile, (1, 1))) if profile else Fraction(1)
     found: dict[str, Any] = {
         "count": count,
+        "profile": profile,
         "start": start,
         "end": end,
         "free": len(free),
         "shape": Lease.Shape(shape.kind).label if shape != ANY else "",
-        "shares": shares_of(chosen, free) if chosen else (),
+        "shares": shares_of(chosen, free, profile) if chosen else (),
         "hold_seconds": count * int((end - start).total_seconds()),
         "left_seconds": balance(allocation).left,
     }
     if not chosen:
-        window = next_free_window(allocation.pool, count, end - start, start, shape=shape, tenants=tenants)
-        found["offer"] = offer_of(allocation, count, *window, asked.get("note", ""), shape) if window else None
+        mine: Any = {"tenants": tenants, "profile": profile}
+        window = next_free_window(allocation.pool, count, end - start, start, shape=shape, **mine)
+        found["offer"] = offer_of(allocation, count, *window, asked.get("note", ""), shape, profile) if window else None
     return found
 
 
@@ -85,13 +98,16 @@ class BookPage(ObjectServicePage):
     def get_queryset(self) -> Any:
         return super().get_queryset().select_related("project__organisation", "pool__gpu_class")
 
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "profiles": profiles_in(self.object.pool)}
+
     def get_initial(self) -> dict[str, Any]:
         typed = {key: self.request.GET[key] for key in PREFILLED if key in self.request.GET}
         return {"device_count": 1, "length": DEFAULT_LENGTH, **typed}
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if "device_count" in request.GET:
-            form = BookForm(request.GET)
+            form = BookForm(request.GET, profiles=profiles_in(self.object.pool))
             if form.is_valid():
                 self.check = check_of(self.object, form.cleaned_data)
         return super().get(request, *args, **kwargs)
@@ -113,6 +129,7 @@ class BookPage(ObjectServicePage):
                 ends_at=asked["ends_at"],
                 note=asked["note"],
                 shape=asked["shape"],
+                profile=asked["profile"],
             )
         except DomainError as error:
             self.offer = _offer_in(self.object, error, asked)
@@ -141,7 +158,7 @@ class BookCheck(ObjectMixin, TemplateView):
         return super().get_queryset().select_related("pool")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        form = BookForm(self.request.GET)
+        form = BookForm(self.request.GET, profiles=profiles_in(self.object.pool))
         check = check_of(self.object, form.cleaned_data) if form.is_valid() else None
         return super().get_context_data(check=check, form=form, **kwargs)
 
@@ -151,7 +168,7 @@ def _offer_in(allocation: Allocation, error: DomainError, asked: dict[str, Any])
     start = parse_datetime(error.facts.get("next_start") or "")
     end = parse_datetime(error.facts.get("next_end") or "")
     return (
-        offer_of(allocation, asked["device_count"], start, end, asked["note"], asked["shape"])
+        offer_of(allocation, asked["device_count"], start, end, asked["note"], asked["shape"], asked["profile"])
         if start and end
         else None
     )
