@@ -1,4 +1,4 @@
-"""The tables of allocation and lease."""
+"""The tables of allocation, lease and adjustment."""
 
 from common.lifecycle import Lifecycle
 
@@ -44,6 +44,16 @@ LEASE = Lifecycle(
         ("reclaim_stuck", "revoked"): "reclaiming",
         ("reclaim_stuck", "cleaned"): "ended",
         ("reclaiming", "cleaned"): "ended",
+    },
+)
+
+ADJUSTMENT = Lifecycle(
+    noun="adjustment",
+    initial="proposed",
+    table={
+        ("proposed", "confirm"): "confirmed",
+        ("proposed", "reject"): "rejected",
+        ("proposed", "withdraw"): "withdrawn",
     },
 )
 

@@ -12,7 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from allocations import shapes
+from allocations import charging, shapes
+from allocations.books import Adjustment as Adjustment
+from allocations.books import PoolWeight as PoolWeight
 from allocations.lifecycle import ALLOCATION, LEASE
 from cluster.models import Device, MaintenanceWindow, Node, Pool
 from common.ids import PublicIdField
@@ -43,6 +45,7 @@ class Allocation(models.Model):
     )
     valid_from = models.DateTimeField(_("valid from"))
     valid_until = models.DateTimeField(_("valid until"))
+    adjusted_gpu_seconds = models.BigIntegerField(default=0, help_text="the sum of its confirmed adjustments")
     warned_percent = models.PositiveSmallIntegerField(default=0, help_text="the highest step of use that was told")
     state = models.CharField(_("state"), max_length=20, choices=ALLOCATION.choices(), default=ALLOCATION.initial)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -71,6 +74,11 @@ class Allocation(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("allocations:allocation", args=[self.public_id])
+
+    @property
+    def granted_gpu_seconds(self) -> int:
+        """The award with what two officers added to it or took from it since."""
+        return self.awarded_gpu_seconds + self.adjusted_gpu_seconds
 
 
 class LeaseQuerySet(models.QuerySet["Lease"]):
@@ -109,6 +117,7 @@ class Lease(models.Model):
     shape_nodes = models.PositiveSmallIntegerField(default=1, help_text="how many nodes, where the shape is `nodes`")
     starts_at = models.DateTimeField(_("from"))
     ends_at = models.DateTimeField(_("until"))
+    weights = models.JSONField(default=list, help_text="[from, per mille] as known when it was booked; empty: 1000")
     pending_ends_at = models.DateTimeField(
         null=True, blank=True, help_text="asked-for new end; counts only when every node has acknowledged it"
     )
@@ -154,6 +163,11 @@ class Lease(models.Model):
     def layout(self) -> shapes.Shape:
         """The shape that was asked for and that every other choice of devices keeps."""
         return shapes.Shape(cast(shapes.Kind, self.shape), self.shape_nodes)
+
+    @property
+    def prices(self) -> charging.Weights:
+        """The weights that it was booked under, which a later announcement leaves alone."""
+        return charging.thawed(self.weights)
 
     @property
     def envelope_key(self) -> int | None:
@@ -304,6 +318,12 @@ class LedgerEntry(models.Model):
     lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="ledger", null=True, blank=True)
     kind = models.CharField(max_length=12, choices=Kind.choices)
     device_seconds = models.BigIntegerField()
+    weight = models.PositiveIntegerField(
+        null=True, help_text="per mille, of what is held and charged; empty where none applies"
+    )
+    segment = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="of the lease's window, cut where the weight changes"
+    )
     reason = models.CharField(max_length=200, blank=True)
     actor_label = models.CharField(max_length=254)
     at = models.DateTimeField(auto_now_add=True)
@@ -312,11 +332,12 @@ class LedgerEntry(models.Model):
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["lease", "kind"],
+                fields=["lease", "segment"],
                 condition=Q(kind="settle"),
                 name="lease_settles_once",
             )
         ]
+        indexes = [models.Index(fields=["allocation", "at"])]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.device_seconds}"

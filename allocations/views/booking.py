@@ -13,12 +13,14 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView
 
+from allocations.charging import WHOLE
 from allocations.forms import NO_LENGTH, BookForm
 from allocations.models import Allocation, Lease
 from allocations.rules import may_book
 from allocations.selectors.availability import boards_in_use, capacity, free_devices, next_free_window, own_nodes
-from allocations.selectors.balances import balance
+from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.offers import shares_of
+from allocations.selectors.weights import weights_of
 from allocations.services.booking import book
 from allocations.shapes import ANY, Shape, choose
 from cluster.selectors import profiles_in
@@ -65,7 +67,7 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
     own = own_nodes(allocation.pool, tenants[0], start, end)
     begun = boards_in_use(free, start, end)
     chosen = choose(free, count, shape, own, begun) if shape.fits(count) else None
-    share = Fraction(*profiles_in(allocation.pool).get(profile, (1, 1))) if profile else Fraction(1)
+    share = Fraction(*profiles_in(allocation.pool).get(profile, (1, 1))) if profile else WHOLE
     found: dict[str, Any] = {
         "count": count,
         "profile": profile,
@@ -74,7 +76,7 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
         "free": len(free),
         "shape": Lease.Shape(shape.kind).label if shape != ANY else "",
         "shares": shares_of(chosen, free, profile) if chosen else (),
-        "hold_seconds": count * int((end - start).total_seconds()),
+        "hold_seconds": hold_of(count, start, end, weights_of(allocation), share),
         "left_seconds": balance(allocation).left,
     }
     if not chosen:

@@ -10,6 +10,7 @@ from django.db.models import Avg, Count, Max, OuterRef, Q, Subquery
 
 from allocations.lifecycle import HELD
 from allocations.models import Lease, Placement
+from allocations.selectors.leases import gpus_in
 from cluster.models import Device, Node
 from telemetry.models import DeviceMinute, Sample
 from telemetry.selectors import USED_ABOVE_PERCENT, latest, used_device_seconds
@@ -218,11 +219,10 @@ def held_seconds(start: datetime, end: datetime) -> int:
     """Device-seconds that handed-over leases held between two moments, counted from their start as the ledger does."""
     leases = Lease.objects.filter(active_at__lt=end).filter(Q(drained_at=None) | Q(drained_at__gt=start))
     total = 0
-    for count, starts_at, drained_at, ended_at in leases.values_list(
-        "device_count", "starts_at", "drained_at", "ended_at"
-    ):
+    columns = ("starts_at", "drained_at", "ended_at", "device_count", "slices", "slices_of")
+    for starts_at, drained_at, ended_at, *size in leases.values_list(*columns):
         until = min(drained_at or ended_at or end, end)
-        total += count * max(0, int((until - max(starts_at, start)).total_seconds()))
+        total += int(gpus_in(*size) * max(0, int((until - max(starts_at, start)).total_seconds())))
     return total
 
 
