@@ -311,6 +311,8 @@ class RowSerializer(serializers.Serializer):
 
     node = serializers.CharField()
     index = serializers.IntegerField(allow_null=True, help_text="null for a node")
+    name = serializers.CharField()
+    profile = serializers.CharField(help_text="of a MIG instance; empty for GPUs")
     devices = serializers.IntegerField()
     stretches = StretchSerializer(many=True)
 
