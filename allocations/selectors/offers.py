@@ -168,8 +168,14 @@ class _Search:
 
     def _load(self) -> None:
         project = self.allocation.project
-        tenants, profile = [project.organisation_id], self.wish.profile
-        self.calendar = calendar_of(self.allocation.pool, self.after, self.before, tenants=tenants, profile=profile)
+        self.calendar = calendar_of(
+            self.allocation.pool,
+            self.after,
+            self.before,
+            tenants=[project.organisation_id],
+            envelope=None if self.wish.profile else self.allocation.envelope_key,
+            profile=self.wish.profile,
+        )
         rows = held_leases(self.after, self.before).filter(allocation__project__agreement_id=project.agreement_id)
         columns = ("allocation_id", "starts_at", "ends_at", "state", "device_count", "slices", "slices_of")
         for pk, start, end, state, *size in rows.values_list(*columns):
@@ -244,4 +250,6 @@ def _whole_minutes(length: timedelta) -> timedelta:
 def bookable_allocations(user: Any) -> Any:
     """Active allocations that somebody may see, with what an answer needs of them."""
     rows = Allocation.objects.visible_to(user).filter(Q(state="active"))
-    return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class").order_by("pk")
+    return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class", "envelope").order_by(
+        "pk"
+    )

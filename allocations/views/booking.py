@@ -63,7 +63,8 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
     """What is free in the asked window, what it would hold, and where the next free window lies if it is not."""
     count, start, end = asked["device_count"], asked["starts_at"], asked["ends_at"]
     tenants, shape, profile = [allocation.project.organisation_id], asked["shape"], asked["profile"]
-    free = list(free_devices(allocation.pool, start, end, tenants=tenants, profile=profile))
+    mine: Any = {"tenants": tenants, "profile": profile, "envelope": None if profile else allocation.envelope_key}
+    free = list(free_devices(allocation.pool, start, end, **mine))
     own = own_nodes(allocation.pool, tenants[0], start, end)
     begun = boards_in_use(free, start, end)
     chosen = choose(free, count, shape, own, begun) if shape.fits(count) else None
@@ -80,7 +81,6 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
         "left_seconds": balance(allocation).left,
     }
     if not chosen:
-        mine: Any = {"tenants": tenants, "profile": profile}
         window = next_free_window(allocation.pool, count, end - start, start, shape=shape, **mine)
         found["offer"] = offer_of(allocation, count, *window, asked.get("note", ""), shape, profile) if window else None
     return found
@@ -98,7 +98,7 @@ class BookPage(ObjectServicePage):
     check: dict[str, Any] | None = None
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("project__organisation", "pool__gpu_class")
+        return super().get_queryset().select_related("project__organisation", "pool__gpu_class", "envelope")
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "profiles": profiles_in(self.object.pool)}
@@ -141,7 +141,9 @@ class BookPage(ObjectServicePage):
         now, tenants = timezone.now(), [self.object.project.organisation_id]
         return super().get_context_data(
             balance=balance(self.object),
-            free_now=capacity(self.object.pool, now, now + timedelta(hours=1), tenants=tenants),
+            free_now=capacity(
+                self.object.pool, now, now + timedelta(hours=1), tenants=tenants, envelope=self.object.envelope_key
+            ),
             may_book=allowed(self.request.user, may_book, self.object),
             check=self.check,
             offer=self.offer,
@@ -157,7 +159,7 @@ class BookCheck(ObjectMixin, TemplateView):
     template_name = "allocations/_book_check.html"
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("pool")
+        return super().get_queryset().select_related("pool", "envelope")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         form = BookForm(self.request.GET, profiles=profiles_in(self.object.pool))

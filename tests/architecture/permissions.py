@@ -52,6 +52,9 @@ agreement-suspend agreement-terminate lease-reclaim partners:agreement-activate
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
+capacity capacity-details reports:capacity reports:capacity-details
+offenders refused-calls pool-share-nodes pool-terms xid-policies xid-policy device-inspections
+reports:health reports:pool-share reports:pool-terms reports:pools reports:xid-change reports:xid-forget reports:xids
 adjustment-confirm adjustment-detail adjustment-reject adjustment-withdraw allocations:adjustment
 allocations:adjustment-confirm allocations:adjustment-new allocations:adjustment-reject
 allocations:adjustment-withdraw allocations:adjustments allocations:weight-new allocations:weight-withdraw
