@@ -16,12 +16,16 @@ from django.views.generic import TemplateView
 from allocations.charging import WHOLE
 from allocations.forms import NO_LENGTH, BookForm
 from allocations.models import Allocation, Lease
+from allocations.rule_words import closures_shown, sentences
+from allocations.rulebook import Rulebook
 from allocations.rules import may_book
 from allocations.selectors.availability import boards_in_use, capacity, free_devices, next_free_window, own_nodes
 from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.offers import shares_of
+from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_rules
 from allocations.selectors.weights import weights_of
-from allocations.services.booking import book
+from allocations.services import booking
+from allocations.services.rule_checks import Wanted, check_booking, check_length
 from allocations.shapes import ANY, Shape, choose
 from cluster.selectors import profiles_in
 from common.errors import DomainError
@@ -30,6 +34,8 @@ from common.web import ObjectMixin, ObjectServicePage
 
 PREFILLED = ("profile", "device_count", "shape", "shape_nodes", "starts_at", "length", "ends_at", "note")
 DEFAULT_LENGTH = "14400"
+IN_SHORT = ("longest_seconds", "ahead_seconds", "future_leases", "concurrent_gpus", "release_notice_seconds")
+"""The rules that stand beside the form."""
 LOCAL_FORMAT = "%Y-%m-%dT%H:%M"
 
 
@@ -80,10 +86,24 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
         "hold_seconds": hold_of(count, start, end, weights_of(allocation), share),
         "left_seconds": balance(allocation).left,
     }
+    now, book = timezone.now(), rulebook_of(allocation)
+    found["refused"] = _refusal(book, Wanted(allocation, count, shape, start, end, now))
     if not chosen:
-        window = next_free_window(allocation.pool, count, end - start, start, shape=shape, **mine)
+        length, pool = end - start, allocation.pool
+        passes = passing_starts(allocation, book, length, start, now)
+        window = next_free_window(pool, count, length, start, shape=shape, passes=passes, **mine)
         found["offer"] = offer_of(allocation, count, *window, asked.get("note", ""), shape, profile) if window else None
     return found
+
+
+def _refusal(book: Rulebook, wanted: Wanted) -> str:
+    """What a rule says against a window; empty where it passes."""
+    try:
+        check_length(book, wanted.allocation, wanted.starts_at, wanted.ends_at)
+        check_booking(book, wanted)
+    except DomainError as error:
+        return str(error)
+    return ""
 
 
 class BookPage(ObjectServicePage):
@@ -98,7 +118,8 @@ class BookPage(ObjectServicePage):
     check: dict[str, Any] | None = None
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("project__organisation", "pool__gpu_class", "envelope")
+        rows = with_rules(super().get_queryset())
+        return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class", "envelope")
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "profiles": profiles_in(self.object.pool)}
@@ -123,7 +144,7 @@ class BookPage(ObjectServicePage):
     def perform(self, form: BaseForm) -> Any:
         asked = form.cleaned_data
         try:
-            return book(
+            return booking.book(
                 actor=self.request.user,
                 allocation=self.object,
                 device_count=asked["device_count"],
@@ -138,7 +159,7 @@ class BookPage(ObjectServicePage):
             raise
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        now, tenants = timezone.now(), [self.object.project.organisation_id]
+        now, tenants, book = timezone.now(), [self.object.project.organisation_id], rulebook_of(self.object)
         return super().get_context_data(
             balance=balance(self.object),
             free_now=capacity(
@@ -147,6 +168,8 @@ class BookPage(ObjectServicePage):
             may_book=allowed(self.request.user, may_book, self.object),
             check=self.check,
             offer=self.offer,
+            rules=[row for row in sentences(book, self.object) if row.rule in IN_SHORT],
+            closures=closures_shown(book),
             **kwargs,
         )
 
@@ -159,7 +182,8 @@ class BookCheck(ObjectMixin, TemplateView):
     template_name = "allocations/_book_check.html"
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("pool", "envelope")
+        rows = with_rules(super().get_queryset())
+        return rows.select_related("pool__gpu_class", "project__agreement", "envelope")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         form = BookForm(self.request.GET, profiles=profiles_in(self.object.pool))
