@@ -118,6 +118,7 @@ class LeaseSerializer(serializers.ModelSerializer):
             "pool",
             "booked_by",
             "device_count",
+            "profile",
             "shape",
             "shape_nodes",
             "starts_at",
@@ -156,8 +157,11 @@ class BillSerializer(serializers.Serializer):
 
 
 class ShapeSerializer(serializers.Serializer):
-    """How devices lie together."""
+    """What the devices are, and how they lie together."""
 
+    profile = serializers.CharField(
+        max_length=40, default="", allow_blank=True, help_text="MIG instances of this kind; empty: whole GPUs"
+    )
     shape = serializers.ChoiceField(choices=Lease.Shape.choices, default=Lease.Shape.ANY)
     shape_nodes = serializers.IntegerField(
         min_value=1, max_value=1_000, default=1, help_text="how many nodes, where the shape is `nodes`"
@@ -182,6 +186,9 @@ class BookSerializer(ShapeSerializer):
 class ChangeSerializer(ShapeSerializer):
     """What a reservation that has not begun is to become."""
 
+    profile = serializers.CharField(
+        max_length=40, default=None, allow_null=True, allow_blank=True, help_text="null: as it is"
+    )
     device_count = serializers.IntegerField(min_value=1, max_value=100_000)
     starts_at = MomentField()
     ends_at = MomentField()
@@ -231,6 +238,7 @@ class LeaseDeviceSerializer(serializers.Serializer):
     id = serializers.CharField(source="device.public_id")
     node = serializers.CharField(source="device.node.name")
     index = serializers.IntegerField(source="device.index")
+    profile = serializers.CharField(source="device.profile", help_text="of a MIG instance; empty for a whole GPU")
     uuid = serializers.CharField(source="device.uuid")
     state = serializers.CharField(allow_null=True, help_text="null once the device is given back")
     health = serializers.CharField(allow_null=True, help_text="null once the device is given back")
@@ -321,6 +329,8 @@ class RowSerializer(serializers.Serializer):
 
     node = serializers.CharField()
     index = serializers.IntegerField(allow_null=True, help_text="null for a node")
+    name = serializers.CharField()
+    profile = serializers.CharField(help_text="of a MIG instance; empty for GPUs")
     devices = serializers.IntegerField()
     stretches = StretchSerializer(many=True)
 
@@ -353,7 +363,8 @@ class AskSlotSerializer(ShapeSerializer):
         if attrs["until"] - attrs["since"] > LONGEST_SPAN:
             raise serializers.ValidationError({"until": "lies more than 400 days after from"})
         span = (attrs["since"], attrs["until"])
-        return attrs | {"wish": Wish(attrs["gpus"], smallest, duration, *span, attrs["shape"], attrs["late"])}
+        kind = {"shape": attrs["shape"], "late": attrs["late"], "profile": attrs["profile"]}
+        return attrs | {"wish": Wish(attrs["gpus"], smallest, duration, *span, **kind)}
 
 
 class ShareSerializer(serializers.Serializer):
@@ -371,6 +382,7 @@ class SlotSerializer(serializers.Serializer):
     allocation = serializers.CharField(source="allocation.public_id")
     pool = serializers.CharField(source="allocation.pool.name")
     device_count = serializers.IntegerField(source="count")
+    profile = serializers.CharField()
     shape = serializers.CharField(source="shape.kind")
     shape_nodes = serializers.IntegerField(source="shape.nodes")
     starts_at = serializers.DateTimeField(source="start")
@@ -401,6 +413,7 @@ class AvailabilitySerializer(serializers.Serializer):
     booked_peak = serializers.IntegerField()
     free = serializers.IntegerField()
     promised = serializers.IntegerField()
+    profiles = serializers.ListField(child=serializers.CharField(), help_text="MIG profiles that the pool has")
     next_window = WindowSerializer(allow_null=True)
 
 

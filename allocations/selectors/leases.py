@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -22,7 +23,9 @@ FRESH = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class LeaseUsage:
-    """Device-seconds of one lease: held = used + idle + no_data, so far or sealed."""
+    """Device-seconds of one lease: held = used + idle + no_data, so far or sealed. A MIG instance's second counts as
+    much of a GPU's as it is of the GPU.
+    """
 
     held_seconds: int
     used_seconds: int
@@ -57,6 +60,11 @@ class LeaseDevice:
     def health(self) -> str | None:
         """As `state`."""
         return None if self.released else self.device.health
+
+
+def gpus_in(device_count: int, slices: int, slices_of: int) -> Fraction | int:
+    """How many GPUs so many devices of a lease are: MIG instances count by their share of the memory."""
+    return device_count if slices == slices_of else Fraction(device_count * slices, slices_of)
 
 
 def held_leases(starts_at: datetime, ends_at: datetime) -> QuerySet[Lease]:
@@ -121,12 +129,13 @@ def lease_usage(lease: Lease, now: datetime | None = None) -> LeaseUsage:
     span = measured_window(lease, moment)
     if span is None:
         return LeaseUsage(0, 0, 0, 0)
-    held = int((span[1] - lease.starts_at).total_seconds()) * lease.device_count
+    held = int((span[1] - lease.starts_at).total_seconds() * lease.device_count * lease.share)
     use = measured_use([placement.device_id for placement in placements_of(lease)], *span)
-    used = use.used_seconds if lease.used_seconds is None else lease.used_seconds
+    used = int(use.used_seconds * lease.share) if lease.used_seconds is None else lease.used_seconds
+    idle = int(use.idle_seconds * lease.share)
     return LeaseUsage(
         held_seconds=held,
         used_seconds=min(held, used),
-        idle_seconds=min(use.idle_seconds, max(0, held - used)),
-        no_data_seconds=max(0, held - used - use.idle_seconds),
+        idle_seconds=min(idle, max(0, held - used)),
+        no_data_seconds=max(0, held - used - idle),
     )

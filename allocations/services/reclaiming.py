@@ -161,7 +161,7 @@ def _end(lease: Lease, now: datetime) -> None:
     lease.used_seconds = 0
     if span and span[1] > span[0]:
         roll_up(now, device_ids=placed)
-        lease.used_seconds = used_device_seconds(placed, *span)
+        lease.used_seconds = int(used_device_seconds(placed, *span) * lease.share)
     lease.ended_at = now
     lease.state_reason = lease.state_reason if lease.end_reason == Lease.EndReason.RECLAIMED else ""
     charged = ledger.settle(lease, actor=RECONCILER, reason=str(lease.end_reason))

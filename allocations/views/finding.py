@@ -11,6 +11,7 @@ from allocations.rules import may_book
 from allocations.selectors.offers import MOST_ALLOCATIONS, Slot, bookable_allocations, find_slots
 from allocations.shapes import ANY
 from allocations.views.booking import offer_of
+from cluster.selectors import profiles_in
 from common.permissions import allowed
 from common.web import Page
 
@@ -26,8 +27,10 @@ class FindPage(Page):
         mine = [row for row in bookable_allocations(self.request.user) if allowed(self.request.user, may_book, row)]
         asked = "device_count" in self.request.GET
         where = _places(mine)
+        profiles = profiles_in(*{row.pool for row in mine})
         initial = {"where": self.request.GET.get("where"), "device_count": 1}
-        form = FindForm(self.request.GET, where=where) if asked else FindForm(where=where, initial=initial)
+        said: Any = {"data": self.request.GET} if asked else {"initial": initial}
+        form = FindForm(where=where, profiles=profiles, **said)
         answers = None
         if asked and form.is_valid():
             chosen = [row for row in mine if form.cleaned_data["where"] in (row.public_id, _class_of(row))]
@@ -57,6 +60,6 @@ def _class_of(allocation: Any) -> str:
 
 
 def _answer(slot: Slot) -> dict[str, Any]:
-    offer = offer_of(slot.allocation, slot.count, slot.start, slot.end, shape=slot.shape)
+    offer = offer_of(slot.allocation, slot.count, slot.start, slot.end, shape=slot.shape, profile=slot.profile)
     shape = Lease.Shape(slot.shape.kind).label if slot.shape != ANY else ""
     return {"slot": slot, "url": offer["url"], "shape": shape}
