@@ -71,26 +71,30 @@ def choose(
     shape: Shape = ANY,
     own_nodes: Collection[Any] = (),
     begun: Collection[Any] = (),
+    salt: int = 0,
 ) -> list[S] | None:
     """The devices to take of those that are free; None: too few of them in that shape.
 
     Best fit, so that whole nodes stay whole for those who need them: fewest nodes first, then the node with the least
     but sufficient free ones. `own_nodes` are lent to the same organisation then: nobody else could have what is free
     there, so that they go first. Of MIG instances those on a GPU that is `begun` (by key) go first, so that GPUs of
-    which nothing is lent stay so for those who need much of one.
+    which nothing is lent stay so for those who need much of one. Among equals the first in order, or with a `salt` any:
+    writers who lost a race spread out.
     """
     if shape.kind == "any":
-        return _anywhere(candidates, count, own_nodes, begun)
+        return _anywhere(candidates, count, own_nodes, begun, salt)
     needed, each = shape.groups_of(count)
     fitting = [group for group in by_group(candidates, shape).values() if len(group) >= each]
     if len(fitting) < needed:
         return None
-    fitting.sort(key=lambda group: (group[0].node_id not in own_nodes, len(group), group[0].node_id, group[0].pk))
+    fitting.sort(
+        key=lambda group: (group[0].node_id not in own_nodes, len(group), _salted(group[0].node_id, salt), group[0].pk)
+    )
     return [spot for group in fitting[:needed] for spot in _first(group, each, begun)]
 
 
 def _anywhere(
-    candidates: Sequence[S], count: int, own_nodes: Collection[Any], begun: Collection[Any]
+    candidates: Sequence[S], count: int, own_nodes: Collection[Any], begun: Collection[Any], salt: int
 ) -> list[S] | None:
     by_node: dict[Any, list[S]] = defaultdict(list)
     for spot in candidates:
@@ -101,11 +105,16 @@ def _anywhere(
     while (missing := count - len(taken)) > 0:
         fitting = [node for node, spots in by_node.items() if len(spots) >= missing]
         if fitting:
-            node = min(fitting, key=lambda pk: (pk not in own_nodes, len(by_node[pk]), pk))
+            node = min(fitting, key=lambda pk: (pk not in own_nodes, len(by_node[pk]), _salted(pk, salt)))
         else:
-            node = max(by_node, key=lambda pk: (pk in own_nodes, len(by_node[pk]), -pk))
+            node = max(by_node, key=lambda pk: (pk in own_nodes, len(by_node[pk]), -_salted(pk, salt)))
         taken += _first(by_node.pop(node), missing, begun)
     return taken
+
+
+def _salted(key: Any, salt: int) -> Any:
+    """The key, or a place in an order of the salt's own (Knuth's multiplicative hash)."""
+    return (key + salt) * 2_654_435_761 % 2**32 if salt else key
 
 
 def _first(group: list[S], count: int, begun: Collection[Any]) -> list[S]:

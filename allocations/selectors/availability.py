@@ -12,6 +12,7 @@ from django.utils import timezone
 from allocations import timeline
 from allocations.models import Allocation, Placement
 from allocations.selectors.boards import Parts, on_device
+from allocations.selectors.spots import COLUMNS, FreeSpot
 from allocations.shapes import ANY, Shape, by_group
 from allocations.timeline import FOREVER, Busy, Spans, peak, starts
 from cluster.models import Device, Pool
@@ -194,29 +195,6 @@ def capacities(
 
 
 @dataclass(frozen=True)
-class FreeSpot:
-    """A bookable device for a choice that is not made on locked rows. See shapes.Spot."""
-
-    pk: int
-    node_id: int
-    index: int
-    state: str
-    nvlinks: int | None
-    parent_id: int | None = None
-    slices: Any = None
-
-    @property
-    def nvlink_domain(self) -> int | None:
-        """As Device says it."""
-        return self.node_id if self.nvlinks and self.parent_id is None else None
-
-    @property
-    def board_id(self) -> int:
-        """As Device says it."""
-        return self.parent_id or self.pk
-
-
-@dataclass(frozen=True)
 class Calendar:
     """The bookable devices of a pool and when each of them is taken, from `after` to `before`; what is booked must be
     free for the `turnaround` after it, too.
@@ -271,8 +249,7 @@ def calendar_of(
     Of its whole GPUs, or of its MIG instances of a profile. Offers begin on whole minutes, because forms hold no
     seconds: what is taken ends at the next one.
     """
-    columns = ("pk", "node_id", "index", "state", "facts__nvlink_count", "parent_id", "slices")
-    spots = [FreeSpot(*row) for row in bookable_devices(pool, profile=profile).values_list(*columns)]
+    spots = [FreeSpot(*row) for row in bookable_devices(pool, profile=profile).values_list(*COLUMNS)]
     parts = Parts(spots)
     busy: dict[int, list[Busy]] = {spot.pk: [] for spot in spots}
     by_node: dict[int, list[int]] = defaultdict(list)

@@ -1,6 +1,7 @@
 """Booking a window: the choice, the checks, the promise."""
 
 import logging
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from allocations.rules import may_book
 from allocations.selectors.availability import free_devices, next_free_window
 from allocations.selectors.balances import window_lines
 from allocations.selectors.rulebooks import passing_starts, rulebook_of
+from allocations.selectors.spots import spots_of
 from allocations.selectors.weights import weights_of
 from allocations.services import checks, ledger, placing, repacking, telling, warning
 from allocations.services.placing import LostRace
@@ -46,6 +48,8 @@ class Ask:
     note: str = ""
     devices: Sequence[Device] | None = None
     profile: str = ""
+    salt: int = 0
+    """Which of equally good devices; another one after a lost race, so that writers spread out."""
 
 
 def book(
@@ -75,6 +79,7 @@ def book(
         except LostRace:
             if devices is not None:
                 break
+            ask = replace(ask, salt=secrets.randbits(32) | 1)
         except DatabaseError as error:
             code = getattr(error.__cause__, "pgcode", None)
             if code not in (_EXCLUSION, _DEADLOCK, _SERIALIZATION):
@@ -89,7 +94,7 @@ def book(
 @transaction.atomic
 def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     now = timezone.now()
-    allocation = checks.lock_allocation(allocation.pk)
+    allocation = checks.lock_allocation(allocation.pk, actor)
     require(actor, may_book, allocation)
     starts_at, ends_at = checks.window(ask.starts_at, ask.ends_at, now)
     ask = replace(ask, starts_at=starts_at, ends_at=ends_at)
@@ -103,7 +108,7 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     checks.concurrency(allocation, ask.count, starts_at, ends_at, book=book, share=share)
     weights = weights_of(allocation)
     hold, left = checks.balance_suffices(allocation, ask.count, starts_at, ends_at, weights=weights, share=share)
-    chosen = _take(allocation, ask, now)
+    chosen, terms = _take(allocation, ask, now)
     lease = Lease.objects.create(
         allocation=allocation,
         booked_by=actor,
@@ -118,7 +123,7 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
         weights=frozen(weights, starts_at, ends_at),
         note=ask.note,
     )
-    placing.place(lease, chosen, starts_at, ends_at)
+    placing.place(lease, chosen, starts_at, ends_at, terms)
     ledger.hold(lease, {}, window_lines(lease, ends_at), actor=actor)
     changes = {
         "allocation": allocation.public_id,
@@ -133,7 +138,8 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     return lease
 
 
-def _take(allocation: Allocation, ask: Ask, now: datetime) -> list[Device]:
+def _take(allocation: Allocation, ask: Ask, now: datetime) -> tuple[list[Device], placing.Terms | None]:
+    """Devices for an ask, locked, and the terms of their pool where they were read."""
     pool, tenant = allocation.pool, allocation.project.organisation_id
     span = (ask.starts_at, ask.ends_at)
     envelope = None if ask.profile else allocation.envelope_key
@@ -141,17 +147,24 @@ def _take(allocation: Allocation, ask: Ask, now: datetime) -> list[Device]:
     if ask.devices is not None:
         checks.named_devices(ask.devices, ask.count)
         free = free.filter(pk__in=[device.pk for device in ask.devices])
-    among = list(free)
-    choose = partial(placing.choose, count=ask.count, shape=ask.shape, pool=pool, tenant=tenant, window=span)
-    own = set() if ask.profile else repacking.pinned(allocation, span)
+    spots, own_nodes = spots_of(free, pool, tenant, span)
+    choose = partial(
+        placing.choose,
+        count=ask.count,
+        shape=ask.shape,
+        pool=pool,
+        tenant=tenant,
+        window=span,
+        own=own_nodes,
+        salt=ask.salt,
+    )
+    pinned = set() if ask.profile else repacking.pinned(allocation, span)
     # What is guaranteed goes first: what nobody guaranteed is left to others.
-    chosen = (choose([device for device in among if device.pk in own]) if own else None) or choose(among)
+    chosen = (choose([spot for spot in spots if spot.pk in pinned]) if pinned else None) or choose(spots)
     if chosen is None:
-        return _within_envelope(allocation, ask)
-    locked = placing.lock(device.pk for device in chosen)
-    placing.check_bookable(pool, (device.pk for device in locked), profile=ask.profile)
-    placing.check_free(locked, *span, allocation=allocation)
-    return locked
+        return _within_envelope(allocation, ask), None
+    locked = placing.lock(spot.pk for spot in chosen)
+    return locked, placing.check_free(locked, *span, allocation=allocation)
 
 
 def _within_envelope(allocation: Allocation, ask: Ask) -> list[Device]:

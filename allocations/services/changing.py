@@ -134,9 +134,8 @@ def _place_anew(lease: Lease, ask: Ask, now: datetime) -> None:
     if chosen is None:
         raise no_free_devices(lease.allocation, ask)
     locked = placing.lock(device.pk for device in chosen)
-    placing.check_bookable(pool, (device.pk for device in locked), profile=ask.profile)
-    placing.check_free(locked, *span, allocation=lease.allocation)
-    placing.place(lease, locked, *span)
+    terms = placing.check_free(locked, *span, allocation=lease.allocation)
+    placing.place(lease, locked, *span, terms)
     keeping.keep(lease.allocation, [row.device for row in old])
     ending.reopen_windows({row.node_id for row in old})
 

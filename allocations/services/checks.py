@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from fractions import Fraction
+from typing import Any, cast
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -25,18 +26,25 @@ from cluster.models import Device, Pool
 from cluster.selectors import profiles_in
 from common.errors import RuleBroken, WrongState
 from common.quantities import seconds_to_hours
+from partners.models import Membership
 from partners.policy import check_booking
+from partners.rules import knowing_role
 
 SHORTEST = timedelta(minutes=10)
 
 
-def lock_allocation(pk: int) -> Allocation:
+def lock_allocation(pk: int, actor: Any = None) -> Allocation:
     """The allocation and its agreement, both locked: balance and ceilings are decided on them. One statement, which
-    brings the weights of the pool and the rules in force (`rulebook_of`) along.
+    brings the weights of the pool, the rules in force (`rulebook_of`) and the actor's role along.
     """
     rows = Allocation.objects.select_for_update(of=("self", "project__agreement"), no_key=True)
     rows = rows.select_related("project__agreement", "project__organisation", "pool__gpu_class", "envelope")
-    return with_rules(with_weights(rows)).get(pk=pk)
+    role = Membership.objects.filter(organisation=OuterRef("project__organisation"), user=actor).values("role")
+    rows = rows.annotate(actor_role=Subquery(role[:1])) if actor is not None else rows
+    allocation: Any = with_rules(with_weights(rows)).get(pk=pk)
+    if actor is not None:
+        knowing_role(allocation.project.organisation, actor, allocation.actor_role)
+    return cast(Allocation, allocation)
 
 
 def window(starts_at: datetime, ends_at: datetime, now: datetime) -> tuple[datetime, datetime]:

@@ -56,8 +56,7 @@ def hold(
     envelope = Envelope(
         pool=pool, organisation=organisation, award_ref=award_ref, gpus=gpus, starts_at=starts_at, ends_at=ends_at
     )
-    placing.check_bookable(pool, (device.pk for device in devices))
-    placing.check_untouched(devices, starts_at, ends_at + pool.turnaround, tenant=organisation.pk)
+    placing.check_untouched(devices, starts_at, ends_at + pool.turnaround, pool=pool, tenant=organisation.pk)
     envelope.save()
     _pin(envelope, devices, starts_at, ends_at + pool.turnaround)
     changes = {
@@ -170,8 +169,7 @@ def _substitute(envelope: Envelope, since: datetime, until: datetime, but: set[i
     if chosen is None:
         return False
     devices = placing.lock(device.pk for device in chosen)
-    placing.check_bookable(pool, (device.pk for device in devices))
-    placing.check_untouched(devices, since, until, tenant=tenant)
+    placing.check_untouched(devices, since, until, pool=pool, tenant=tenant)
     _pin(envelope, devices, since, until)
     return True
 

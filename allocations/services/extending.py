@@ -100,7 +100,7 @@ def _check(allocation: Allocation, lease: Lease, ends_at: datetime) -> None:
 def _move_windows(lease: Lease, ends_at: datetime) -> None:
     ids = list(lease.placements.filter(released=False).values_list("device_id", flat=True))
     devices = placing.lock(ids)
-    placing.check_free(devices, lease.ends_at, ends_at, allocation=lease.allocation, but=lease)
+    placing.check_free(devices, lease.ends_at, ends_at, allocation=lease.allocation, but=lease, bookable=False)
     placing.move_end(lease, ends_at)
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from allocations.models import Allocation, Envelope, Pin, Placement
 from allocations.timeline import FOREVER, Busy, gaps
-from cluster.models import Device
+from cluster.models import Device, Pool
 
 
 def make_way(allocation: Allocation, devices: Iterable[Device]) -> None:
@@ -41,7 +41,7 @@ def keep_all(envelope: Envelope, devices: Iterable[Device]) -> None:
     taken: dict[int, list[Busy]] = defaultdict(list)
     for pk, start, end in rows.values_list("board_id", "window__startswith", "window__endswith"):
         taken[pk].append(Busy(start or now, end or FOREVER))
-    shared = envelope.pool.shared_nodes
+    shared = Pool.objects.values_list("shared_nodes", flat=True).get(pk=envelope.pool_id)
     Placement.objects.bulk_create(
         Placement(
             envelope=envelope,

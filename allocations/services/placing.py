@@ -1,20 +1,31 @@
 """Which devices a booking gets, and the rows that forbid them to anybody else."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from django.db import connection
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from allocations import shapes
 from allocations.models import Allocation, Lease, Placement
 from allocations.selectors.availability import Window, boards_in_use, not_kept_for, of_others, overlapping, own_nodes
-from allocations.selectors.boards import on_any
+from allocations.selectors.boards import on_any, on_device
 from allocations.services import keeping
-from allocations.shapes import Shape
+from allocations.shapes import Shape, Spot
 from cluster.models import Device, Pool
 from cluster.selectors import bookable_devices
+
+S = TypeVar("S", bound=Spot)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a pool asks of every placement."""
+
+    shared: bool
+    turnaround: timedelta
 
 
 class LostRace(Exception):
@@ -22,7 +33,7 @@ class LostRace(Exception):
 
 
 def choose(
-    candidates: Sequence[Device],
+    candidates: Sequence[S],
     count: int,
     shape: Shape,
     *,
@@ -30,14 +41,17 @@ def choose(
     tenant: int,
     window: Window,
     near: Collection[int] = (),
-) -> list[Device] | None:
+    own: Collection[int] | None = None,
+    salt: int = 0,
+) -> list[S] | None:
     """The devices to take of those that are free for an organisation in a window; None: too few in that shape.
 
-    Nodes that the organisation has then, and those in `near` (by key), go first; of MIG instances those on GPUs that
-    are begun.
+    Nodes that the organisation has then (`own`, where the caller knows them), and those in `near` (by key), go first;
+    of MIG instances those on GPUs that are begun.
     """
     begun = boards_in_use(candidates, *window)
-    return shapes.choose(candidates, count, shape, own_nodes(pool, tenant, *window) | set(near), begun)
+    first = own_nodes(pool, tenant, *window) if own is None else set(own)
+    return shapes.choose(candidates, count, shape, first | set(near), begun, salt)
 
 
 def lock(device_ids: Iterable[int]) -> list[Device]:
@@ -66,25 +80,38 @@ def check_free(
     *,
     allocation: Allocation,
     but: Lease | None = None,
-) -> None:
-    """LostRace when somebody else's placement overlaps the window or the cleaning after it, or when another
-    organisation is on one of the nodes then. What the allocation's own envelope keeps is free for it.
+    bookable: bool = True,
+) -> Terms:
+    """LostRace when somebody else's placement overlaps the window or the cleaning after it, when another organisation
+    is on one of the nodes then, or (unless not `bookable`) when a device was drained, quarantined or cut up since the
+    choice. What the allocation's own envelope keeps is free for it. The terms of the pool at this moment.
 
-    Asked after the lock, it sees what the holder wrote.
+    One statement. Asked after the lock, it sees what the holder wrote, and what it sees stays so: operators lock
+    devices before they take them out of service, and whoever changes the terms of a pool locks all of its devices.
     """
-    taken = _taken(devices, starts_at, ends_at + allocation.pool.turnaround, allocation.project.organisation_id)
+    pool, profile = allocation.pool, devices[0].profile if devices else ""
     # A promise is kept with whole GPUs: no part of one is lent out of it.
-    own = None if any(device.profile for device in devices) else allocation.envelope_key
-    taken = taken.filter(not_kept_for(own))
+    kept = not_kept_for(None if profile else allocation.envelope_key)
+    held = Placement.objects.filter(overlapping(starts_at, ends_at + pool.turnaround), kept)
     if but is not None:
-        taken = taken.filter(~Q(lease_id=but.pk))
-    if taken.exists():
+        held = held.filter(~Q(lease_id=but.pk))
+    rows = bookable_devices(pool, profile=profile) if bookable else Device.objects.all()
+    others = held.filter(of_others([allocation.project.organisation_id]), node_id=OuterRef("node_id"))
+    rows = rows.filter(~Exists(held.filter(on_device(profile))), ~Exists(others), pk__in=[row.pk for row in devices])
+    found = list(rows.values_list("node__pool__shared_nodes", "node__pool__turnaround_seconds"))
+    if len(found) < len(devices):
         raise LostRace
+    return Terms(found[0][0], timedelta(seconds=found[0][1])) if found else _terms_of(pool.pk)
 
 
-def check_untouched(devices: Sequence[Device], starts_at: datetime, ends_at: datetime, *, tenant: int) -> None:
-    """LostRace when anything takes these devices in [starts_at, ends_at), or others than `tenant` their nodes."""
-    if _taken(devices, starts_at, ends_at, tenant).exists():
+def check_untouched(
+    devices: Sequence[Device], starts_at: datetime, ends_at: datetime, *, pool: Pool, tenant: int
+) -> None:
+    """LostRace when anything takes these devices in [starts_at, ends_at), or others than `tenant` their nodes, or when
+    one of them cannot be lent any more.
+    """
+    usable = bookable_devices(pool).filter(pk__in=[device.pk for device in devices]).count()
+    if usable < len(devices) or _taken(devices, starts_at, ends_at, tenant).exists():
         raise LostRace
 
 
@@ -93,23 +120,16 @@ def _taken(devices: Sequence[Device], starts_at: datetime, ends_at: datetime, te
     return Placement.objects.filter(overlapping(starts_at, ends_at)).filter(on_any(devices) | others)
 
 
-def check_bookable(pool: Pool, device_ids: Iterable[int], *, profile: str = "") -> None:
-    """LostRace when one of these was drained, quarantined or cut up since the choice.
-
-    Asked after the lock: operators lock a node's devices before they take it out of service, so what is seen stays so.
-    """
-    wanted = set(device_ids)
-    if bookable_devices(pool, profile=profile).filter(pk__in=wanted).count() < len(wanted):
-        raise LostRace
-
-
-def place(lease: Lease, devices: Iterable[Device], starts_at: datetime, ends_at: datetime) -> None:
-    """One placement a device, all its slices, in one statement, under the rules that the pool has at this moment.
+def place(
+    lease: Lease, devices: Iterable[Device], starts_at: datetime, ends_at: datetime, terms: Terms | None = None
+) -> None:
+    """One placement a device, all its slices, in one statement, under the terms that the pool has at this moment (as
+    `check_free` tells them; read here where it was not asked). The caller has locked the devices.
 
     It takes the cleaning after the window, too. What the allocation's own envelope keeps makes way.
     """
     allocation = lease.allocation
-    shared, cleaning = _rules_of(allocation.pool_id)
+    terms = terms or _terms_of(allocation.pool_id)
     devices = list(devices)
     keeping.make_way(allocation, devices)
     Placement.objects.bulk_create(
@@ -118,10 +138,10 @@ def place(lease: Lease, devices: Iterable[Device], starts_at: datetime, ends_at:
             device=device,
             board_id=device.board_id,
             slices=device.slices or NumericRange(0, device.gpu_class.memory_slices),
-            window=DateTimeTZRange(starts_at, ends_at + cleaning),
+            window=DateTimeTZRange(starts_at, ends_at + terms.turnaround),
             node_id=device.node_id,
             organisation_id=allocation.project.organisation_id,
-            shared=shared,
+            shared=terms.shared,
         )
         for device in devices
     )
@@ -133,7 +153,7 @@ def move_end(lease: Lease, ends_at: datetime) -> None:
     device was replaced.
     """
     allocation = lease.allocation
-    _shared, cleaning = _rules_of(allocation.pool_id)
+    cleaning = _terms_of(allocation.pool_id).turnaround
     rows = list(lease.placements.filter(released=False).select_related("device__gpu_class"))
     devices = [row.device for row in rows]
     keeping.make_way(allocation, devices)
@@ -143,11 +163,6 @@ def move_end(lease: Lease, ends_at: datetime) -> None:
     keeping.keep(allocation, devices)
 
 
-def _rules_of(pool_id: int) -> tuple[bool, timedelta]:
-    """Whether nodes are shared, and how long cleaning takes; neither can change before this transaction is over (who
-    changes them would not see what is placed here).
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT shared_nodes, turnaround_seconds FROM cluster_pool WHERE id = %s FOR SHARE", [pool_id])
-        shared, seconds = cursor.fetchone()
-    return bool(shared), timedelta(seconds=seconds)
+def _terms_of(pool_id: int) -> Terms:
+    shared, seconds = Pool.objects.values_list("shared_nodes", "turnaround_seconds").get(pk=pool_id)
+    return Terms(shared, timedelta(seconds=seconds))

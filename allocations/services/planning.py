@@ -184,8 +184,6 @@ def _move(actor: Any, promise: Promise, swap: Swap, reason: str) -> None:
     now = timezone.now()
     lease, (leaving, devices) = promise.lease, swap
     start = max(lease.starts_at, now)
-    ids = [device.pk for device in devices]
-    placing.check_bookable(lease.allocation.pool, ids, profile=lease.profile)
     placing.check_free(devices, start, lease.ends_at, allocation=lease.allocation)
     swaps = {row.device.public_id: device.public_id for row, device in zip(leaving, devices, strict=True)}
     replacing.release(leaving, now)

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from accounts.rules import may_run_nodes, may_run_programme
 from allocations.models import Placement
 from audit import services as audit
-from cluster.models import Pool
+from cluster.models import Device, Pool
 from common.errors import RuleBroken
 from common.permissions import require
 
@@ -35,12 +35,19 @@ def share_nodes(*, actor: Any, pool: Pool, shared: bool, reason: str) -> Pool:
 @transaction.atomic
 def _share_nodes(actor: Any, pool: Pool, shared: bool, reason: str) -> Pool:
     require(actor, may_run_nodes)
-    pool = Pool.objects.select_for_update(no_key=True).get(pk=pool.pk)  # bookings hold it FOR SHARE while they place
+    pool = _lock(pool)
     before, pool.shared_nodes = pool.shared_nodes, shared
     pool.save(update_fields=["shared_nodes"])
     Placement.objects.filter(released=False, node__pool=pool).update(shared=shared)
     changes = {"shared_nodes": [before, shared], "reason": reason}
     audit.record(actor=actor, verb="pool.share_nodes", target=pool, changes=changes)
+    return pool
+
+
+def _lock(pool: Pool) -> Pool:
+    """The pool and all of its devices: whoever places on one holds it, and reads the terms after that."""
+    pool = Pool.objects.select_for_update(no_key=True).get(pk=pool.pk)
+    list(Device.objects.select_for_update(of=("self",), no_key=True).filter(node__pool=pool).order_by("pk"))
     return pool
 
 
@@ -67,7 +74,7 @@ def set_terms(*, actor: Any, pool: Pool, turnaround_seconds: int, overcommit_per
             raise RuleBroken(
                 _("This must be a number from 0 to %(most)s.") % {"most": most}, code="out_of_range", field=field
             )
-    pool = Pool.objects.select_for_update(no_key=True).get(pk=pool.pk)  # bookings hold it FOR SHARE while they place
+    pool = _lock(pool)
     changes = {
         "turnaround_seconds": [pool.turnaround_seconds, turnaround_seconds],
         "overcommit_percent": [pool.overcommit_percent, overcommit_percent],

@@ -74,7 +74,6 @@ def replace(lease: Lease, missing: list[Placement], now: datetime) -> list[Place
     leaving, chosen = found
     locked = placing.lock(device.pk for device in chosen)
     try:
-        placing.check_bookable(pool, (device.pk for device in locked), profile=lease.profile)
         placing.check_free(locked, start, lease.ends_at, allocation=lease.allocation)
     except placing.LostRace:
         return []
