@@ -3,9 +3,11 @@
 from rest_framework.routers import SimpleRouter
 
 from allocations.api import AllocationViewSet, AvailabilityViewSet, CalendarFeedViewSet, LeaseViewSet
+from allocations.waitlist_api import WaitListViewSet
 
 router = SimpleRouter()
 router.register("allocations", AllocationViewSet, basename="allocation")
 router.register("leases", LeaseViewSet, basename="lease")
+router.register("waitlist", WaitListViewSet, basename="wait-entry")
 router.register("availability", AvailabilityViewSet, basename="availability")
 router.register("calendar-feed", CalendarFeedViewSet, basename="calendar-feed")

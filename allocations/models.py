@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from allocations import shapes
 from allocations.lifecycle import ALLOCATION, LEASE
+from allocations.wait_entry import WaitEntry as WaitEntry  # a model needs its app's models to name it
 from cluster.models import Device, Node, Pool
 from common.ids import PublicIdField
 from partners.models import Organisation, organisation_ids_of
@@ -37,6 +38,9 @@ class Allocation(models.Model):
     concurrent_gpus = models.PositiveIntegerField(_("awarded, GPUs at once"))
     valid_from = models.DateTimeField(_("valid from"))
     valid_until = models.DateTimeField(_("valid until"))
+    priority = models.SmallIntegerField(
+        _("priority on the wait-list"), default=0, help_text="set by officers with a reason; higher is served first"
+    )
     warned_percent = models.PositiveSmallIntegerField(default=0, help_text="the highest step of use that was told")
     state = models.CharField(_("state"), max_length=20, choices=ALLOCATION.choices(), default=ALLOCATION.initial)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -75,6 +79,9 @@ class Lease(models.Model):
         RECLAIMED = "reclaimed", _("reclaimed by the agency")
         CANCELLED = "cancelled", _("cancelled before the start")
         FAILED = "failed", _("could not be handed over")
+        DECLINED = "declined", _("offer declined")
+        LAPSED = "lapsed", _("offer not answered in time")
+        WITHDRAWN = "withdrawn", _("offer withdrawn by the agency")
 
     class Shape(models.TextChoices):
         ANY = "any", _("wherever they fit")
@@ -90,6 +97,9 @@ class Lease(models.Model):
     shape_nodes = models.PositiveSmallIntegerField(default=1, help_text="how many nodes, where the shape is `nodes`")
     starts_at = models.DateTimeField(_("from"))
     ends_at = models.DateTimeField(_("until"))
+    offer_until = models.DateTimeField(
+        _("answer until"), null=True, blank=True, help_text="until when an offer of the wait-list can be accepted"
+    )
     pending_ends_at = models.DateTimeField(
         null=True, blank=True, help_text="asked-for new end; counts only when every node has acknowledged it"
     )
@@ -118,6 +128,10 @@ class Lease(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="lease_window_in_order"),
             models.CheckConstraint(condition=Q(device_count__gt=0), name="lease_has_devices"),
+            models.CheckConstraint(
+                condition=Q(state="offered", offer_until__isnull=False) | ~Q(state="offered") & Q(offer_until=None),
+                name="lease_offer_ends",
+            ),
             models.CheckConstraint(
                 condition=Q(shape_nodes__gt=0, shape_nodes__lte=F("device_count")), name="lease_fills_its_nodes"
             ),

@@ -51,6 +51,7 @@ class AllocationSerializer(serializers.ModelSerializer):
             "concurrent_gpus",
             "valid_from",
             "valid_until",
+            "priority",
             "state",
             "created_at",
         )
@@ -120,6 +121,7 @@ class LeaseSerializer(serializers.ModelSerializer):
             "shape_nodes",
             "starts_at",
             "ends_at",
+            "offer_until",
             "pending_ends_at",
             "state",
             "state_reason",

@@ -53,6 +53,9 @@ class Pool(models.Model):
     shared_nodes = models.BooleanField(
         _("organisations may share a node"), default=False, help_text="else a node is lent to one of them at a time"
     )
+    offer_hold_seconds = models.PositiveIntegerField(
+        _("an offer of the wait-list is held for"), default=86_400, help_text="seconds; never past the window's start"
+    )
 
     objects = PoolQuerySet.as_manager()
 

@@ -216,7 +216,7 @@ class PoolSerializer(serializers.ModelSerializer[Pool]):
 
     class Meta:
         model = Pool
-        fields = ("public_id", "name", "gpu_class", "engine", "shared_nodes")
+        fields = ("public_id", "name", "gpu_class", "engine", "shared_nodes", "offer_hold_seconds")
 
 
 class NodeSerializer(serializers.ModelSerializer[Node]):

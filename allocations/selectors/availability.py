@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from allocations.models import Allocation, Placement
-from allocations.shapes import ANY, Shape, by_group
+from allocations.shapes import ANY, Shape, by_group, choose
 from allocations.timeline import FOREVER, Busy, Spans, peak, starts
 from cluster.models import Device, Pool
 from cluster.selectors import bookable_devices, maintenance_between
@@ -184,6 +184,10 @@ class Calendar:
         last = self.before if self.before == FOREVER else self.before - duration
         found = starts(groups, needed, each, duration, self.after)
         return [(first, min(until, last)) for first, until in found if first <= last]
+
+    def could_ever(self, count: int, shape: Shape = ANY) -> bool:
+        """Whether the bookable devices, if nobody had any of them, would do."""
+        return choose(self.spots, count, shape) is not None
 
     def free(self, start: datetime, end: datetime) -> list[FreeSpot]:
         """The devices that are free in the whole of [start, end)."""

@@ -13,7 +13,7 @@ from allocations.models import Allocation, Lease, LedgerEntry, Placement
 from allocations.selectors.balances import charge_of, hold_of
 
 Kind = LedgerEntry.Kind
-_PLACED = ("scheduled", "preparing", "prepare_stuck", "active")
+_PLACED = ("offered", "scheduled", "preparing", "prepare_stuck", "active")
 """States in which the windows of the placements are exactly what is held; later they stay open until all is clean."""
 _A_CHUNK = 2_000
 

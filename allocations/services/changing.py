@@ -12,7 +12,7 @@ from allocations.models import Lease, LedgerEntry
 from allocations.rules import may_end
 from allocations.selectors.availability import free_devices
 from allocations.selectors.balances import hold_of
-from allocations.services import checks, ending, ledger, placing, warning
+from allocations.services import checks, ending, ledger, placing, waking, warning
 from allocations.services.booking import Ask, no_free_devices
 from allocations.services.placing import LostRace
 from allocations.services.steps import lock_lease, open_placements
@@ -109,6 +109,7 @@ def _place_anew(lease: Lease, ask: Ask, now: datetime) -> None:
     placing.check_free(locked, *span, tenant=tenant)
     placing.place(lease, locked, *span)
     ending.reopen_windows({row.node_id for row in old})
+    waking.wake_pools_of({row.node_id for row in old})
 
 
 def _choose(lease: Lease, ask: Ask, among: list[Device]) -> list[Device] | None:

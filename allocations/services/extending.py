@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.rules import may_extend
 from allocations.selectors.balances import hold_of
-from allocations.services import checks, ledger, placing, telling, warning
+from allocations.services import checks, ledger, placing, telling, waking, warning
 from allocations.services.placing import LostRace
 from allocations.services.steps import lock_lease
 from audit import services as audit
@@ -118,6 +118,7 @@ def give_up(lease: Lease, *, actor: Any, reason: str) -> None:
     lease.save(update_fields=["pending_ends_at", "attempts"])
     allocation = Allocation.objects.select_for_update(no_key=True).get(pk=lease.allocation_id)
     placing.move_end(lease, lease.ends_at)
+    waking.wake_pools_of(row.node_id for row in lease.placements.filter(released=False))
     extra = hold_of(lease.device_count, lease.starts_at, asked)
     extra -= hold_of(lease.device_count, lease.starts_at, lease.ends_at)
     ledger.enter(

@@ -10,8 +10,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.rules import may_run_nodes
+from allocations.lifecycle import COMING
 from allocations.promises import RETURNING, RUNNING, Promise, promises_on
-from allocations.services import reclaiming
+from allocations.services import reclaiming, waking
 from allocations.services.planning import Plan, in_one_transaction, keep_promises
 from cluster.lifecycle import DEVICE, NODE
 from cluster.models import Device, MaintenanceWindow, Node
@@ -39,7 +40,7 @@ def drain_node(*, actor: Any, node: Node, reason: str, plan: Mapping[str, str] =
 
     def verb() -> Done:
         _check(actor, reason, NODE, node, "drain")
-        spare = ("scheduled", *RUNNING, *COMING_BACK)
+        spare = (*COMING, *RUNNING, *COMING_BACK)
         ids = _devices_of(node)
         hit = keep_promises(actor=actor, device_ids=ids, reason=reason, plan=plan, force=True, spare=spare)
         return Done(nodes.drain(actor=actor, node=node, reason=reason), hit)
@@ -116,6 +117,7 @@ def announce_maintenance(
 def cancel_maintenance(*, actor: Any, window: MaintenanceWindow, reason: str) -> MaintenanceWindow:
     """The window is free again."""
     _check_reason(reason)
+    waking.wake_pools_of([window.node_id])
     return maintenance.cancel(actor=actor, window=window, reason=reason)
 
 
@@ -154,6 +156,7 @@ def return_device(*, actor: Any, device: Device, reason: str) -> Device:
     """To cleaning; the node's next clean report makes it available."""
     _check(actor, reason, DEVICE, device, "clean")
     (row,) = device_verbs.clean(actor=actor, devices=[device.pk], reason=reason)
+    waking.wake_pools_of([device.node_id])
     return row
 
 

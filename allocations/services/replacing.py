@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from allocations.models import Lease, Placement
 from allocations.selectors.availability import Window, free_devices, of_others
-from allocations.services import ending, placing, telling
+from allocations.services import ending, placing, telling, waking
 from allocations.services.steps import device_ids, open_placements
 from allocations.shapes import ANY
 from audit import services as audit
@@ -136,3 +136,4 @@ def release(placements: list[Placement], now: datetime) -> None:
         row.window = DateTimeTZRange(row.window.lower, max(now, row.window.lower + timedelta(microseconds=1)))
         row.released = True
     Placement.objects.bulk_update(placements, ["window", "released"])
+    waking.wake_pools_of({row.node_id for row in placements})

@@ -13,7 +13,7 @@ from django.views.generic import View
 
 from allocations.filters import AllocationFilter, LedgerFilter
 from allocations.models import Allocation, LedgerEntry
-from allocations.rules import may_book
+from allocations.rules import may_award, may_book
 from allocations.selectors.balances import balance, balance_points, forecast
 from allocations.services.checks import LONGEST, SHORTEST
 from common.permissions import allowed
@@ -110,6 +110,7 @@ class AllocationPage(ObjectPage):
             lines=lines[:LINES_SHOWN],
             more_lines=len(lines) > LINES_SHOWN,
             leases=allocation.leases.select_related("booked_by").order_by("-starts_at")[:LINES_SHOWN],
+            may_award=allowed(self.request.user, may_award),
             may_book=allocation.state in BOOKABLE_STATES and allowed(self.request.user, may_book, allocation),
             **kwargs,
         )

@@ -20,6 +20,7 @@ from allocations.selectors.balances import balance
 from allocations.selectors.offers import shares_of
 from allocations.services.booking import book
 from allocations.shapes import ANY, Shape, choose
+from allocations.views.waitlist import wait_url
 from common.errors import DomainError
 from common.permissions import allowed
 from common.web import ObjectMixin, ObjectServicePage
@@ -68,6 +69,7 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
     if not chosen:
         window = next_free_window(allocation.pool, count, end - start, start, shape=shape, tenants=tenants)
         found["offer"] = offer_of(allocation, count, *window, asked.get("note", ""), shape) if window else None
+        found["wait_url"] = wait_url(allocation, count, start, end, asked.get("note", ""), shape)
     return found
 
 
@@ -81,6 +83,7 @@ class BookPage(ObjectServicePage):
     success_message = _("The GPUs are reserved for you.")
     offer: dict[str, Any] | None = None
     check: dict[str, Any] | None = None
+    wait_url = ""
 
     def get_queryset(self) -> Any:
         return super().get_queryset().select_related("project__organisation", "pool__gpu_class")
@@ -116,6 +119,9 @@ class BookPage(ObjectServicePage):
             )
         except DomainError as error:
             self.offer = _offer_in(self.object, error, asked)
+            if error.code == "no_free_devices":
+                window = (asked["starts_at"], asked["ends_at"])
+                self.wait_url = wait_url(self.object, asked["device_count"], *window, asked["note"], asked["shape"])
             raise
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -126,6 +132,7 @@ class BookPage(ObjectServicePage):
             may_book=allowed(self.request.user, may_book, self.object),
             check=self.check,
             offer=self.offer,
+            wait_url=self.wait_url,
             **kwargs,
         )
 

@@ -17,6 +17,7 @@ PARTNER = (
     ("allocations:allocations", _("Allocations")),
     ("allocations:leases", _("Reservations")),
     ("allocations:calendar", _("Calendar")),
+    ("allocations:waitlist", _("Wait-list")),
     ("partners:organisations", _("Organisation")),
 )
 STAFF = (
@@ -28,6 +29,7 @@ STAFF = (
     ("allocations:allocations", _("Allocations")),
     ("allocations:leases", _("Reservations")),
     ("allocations:calendar", _("Calendar")),
+    ("allocations:staff-waitlist", _("Wait-list")),
     ("reports:nodes", _("Nodes")),
     ("reports:health", _("Health")),
 )

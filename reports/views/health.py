@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView
 
 from accounts.rules import may_run_nodes
+from allocations.rules import may_award
 from allocations.services.pools import share_nodes
 from cluster.models import Pool, XidPolicy
 from cluster.services import policies
@@ -98,7 +99,9 @@ class PoolsPage(StaffMixin, TemplateView):
     template_name = "reports/pools.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(rows=pools(), may_change=allowed(self.request.user, may_run_nodes), **kwargs)
+        user = self.request.user
+        may = {"may_change": allowed(user, may_run_nodes), "may_award": allowed(user, may_award)}
+        return super().get_context_data(rows=pools(), **may, **kwargs)
 
 
 class SharePool(StaffMixin, ObjectServicePage):
