@@ -150,8 +150,8 @@ def nearest_window(entry: WaitEntry, now: datetime) -> Span | None:
     None: the pool has not so many in that shape even when nobody else has any, so that nothing need be kept for it.
     """
     first, last = span_of(entry, now)
-    tenants = [entry.allocation.project.organisation_id]
-    calendar = calendar_of(entry.allocation.pool, first, last, tenants=tenants)
+    allocation, tenants = entry.allocation, [entry.allocation.project.organisation_id]
+    calendar = calendar_of(allocation.pool, first, last, tenants=tenants, envelope=allocation.envelope_key)
     if not calendar.could_ever(entry.smallest, entry.layout):
         return None
     sizes = [count for count in range(1, entry.smallest + 1) if entry.layout.fits(count)]

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from allocations.models import Lease, Placement
 from allocations.rules import may_end, may_reclaim
 from allocations.selectors.availability import of_others
-from allocations.services import entries, ledger, telling, waking
+from allocations.services import entries, keeping, ledger, telling, waking
 from allocations.services.steps import lock_lease, move, open_placements
 from common.errors import InvalidTransition, RuleBroken
 from common.nudge import nudge
@@ -90,11 +90,12 @@ def _give_up(lease: Lease, event: str, actor: Any, end_reason: str) -> None:
     lease.end_reason = end_reason
     fields = ("ended_at", "end_reason", "offer_until")
     move(lease, event, actor=actor, fields=fields, reason=lease.state_reason)
-    nodes = set(lease.placements.filter(released=False).values_list("node", flat=True))
+    placements = open_placements(lease)
     lease.placements.filter(released=False).update(released=True)
-    reopen_windows(nodes)
+    keeping.keep(lease.allocation, [row.device for row in placements])
+    reopen_windows({row.node_id for row in placements})
     ledger.settle(lease, actor=actor, reason=str(end_reason))
-    waking.wake_pools_of(nodes)
+    waking.wake_pools_of(row.node_id for row in placements)
 
 
 def start_draining(lease: Lease, event: str, *, actor: Any, end_reason: str, now: datetime) -> Lease:

@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 from accounts.rules import may_run_nodes
 from allocations.lifecycle import COMING
 from allocations.promises import RETURNING, RUNNING, Promise, promises_on
-from allocations.services import reclaiming, waking
+from allocations.services import maintenance, reclaiming, waking
 from allocations.services.planning import Plan, in_one_transaction, keep_promises
 from cluster.lifecycle import DEVICE, NODE
 from cluster.models import Device, MaintenanceWindow, Node
 from cluster.services import devices as device_verbs
-from cluster.services import maintenance, nodes
+from cluster.services import nodes
 from common.errors import InvalidTransition, RuleBroken
 from common.lifecycle import Lifecycle
 from common.permissions import require
@@ -108,7 +108,9 @@ def announce_maintenance(
             until=ends_at,
             spare=COMING_BACK,
         )
-        window = maintenance.announce(actor=actor, node=node, starts_at=starts_at, ends_at=ends_at, reason=reason)
+        window = maintenance.announce(
+            actor=actor, node=node, starts_at=starts_at, ends_at=ends_at, reason=reason, force=force
+        )
         return Done(window, hit)
 
     return in_one_transaction(verb)
@@ -116,9 +118,11 @@ def announce_maintenance(
 
 def cancel_maintenance(*, actor: Any, window: MaintenanceWindow, reason: str) -> MaintenanceWindow:
     """The window is free again."""
+    require(actor, may_run_nodes)
     _check_reason(reason)
+    cancelled = maintenance.cancel(actor=actor, window=window, reason=reason)
     waking.wake_pools_of([window.node_id])
-    return maintenance.cancel(actor=actor, window=window, reason=reason)
+    return cancelled
 
 
 def retire_node(*, actor: Any, node: Node, reason: str, plan: Mapping[str, str] = NO_PLAN, force: bool = False) -> Done:

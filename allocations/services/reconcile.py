@@ -14,7 +14,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from allocations.models import Lease, Placement
 from allocations.selectors.availability import LEAD
-from allocations.services import access, awards, incidents, reclaiming, serving, starting
+from allocations.services import access, awards, envelopes, incidents, maintenance, reclaiming, serving, starting
 from allocations.services.steps import lock_lease
 from cluster.models import Grant
 
@@ -50,7 +50,7 @@ def tick(now: datetime | None = None) -> int:
             return 0
         moment = now or database_now()
         steps = awards.keep_dates(moment)
-        for chore in (incidents.tell_incidents, access.withdraw):
+        for chore in (incidents.tell_incidents, access.withdraw, maintenance.cover_newcomers, envelopes.mend):
             _do(chore, moment)
         for ref in list(due(moment).values_list("public_id", flat=True)):
             try:
