@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from allocations.models import WaitEntry
@@ -61,7 +62,8 @@ class WaitEntrySerializer(serializers.ModelSerializer):
         )
         read_only_fields = fields
 
-    def get_place(self, entry: WaitEntry) -> PlaceSerializer(allow_null=True):  # type: ignore[valid-type]
+    @extend_schema_field(PlaceSerializer(allow_null=True))
+    def get_place(self, entry: WaitEntry) -> Any:
         """Out of the places of all pools that are shown."""
         place = self.context["places"].get(entry.pk)
         return PlaceSerializer(place).data if place else None

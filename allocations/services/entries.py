@@ -74,11 +74,13 @@ def offer_is_over(lease: Lease, event: str, *, actor: Any, reason: str = "") -> 
 
 
 def tell(entry: WaitEntry, event: str, **context: Any) -> None:
-    """Tell whoever asked and the leads of the project: one query."""
-    leads = Q(project_memberships__project_id=entry.allocation.project_id, project_memberships__is_lead=True)
+    """Tell the leads of the project and whoever asked, while still in the organisation: one query."""
+    project = entry.allocation.project
+    leads = Q(project_memberships__project=project, project_memberships__is_lead=True)
+    asker = Q(pk=entry.asked_by_id, memberships__organisation=project.organisation_id)
     values = {
         "entry": entry.public_id,
-        "project": entry.allocation.project.title,
+        "project": project.title,
         "pool": entry.allocation.pool.name,
         "asked": entry.device_count,
         "earliest": local(entry.earliest_at),
@@ -93,7 +95,7 @@ def tell(entry: WaitEntry, event: str, **context: Any) -> None:
             "starts_at": local(entry.lease.starts_at),
             "ends_at": local(entry.lease.ends_at),
         }
-    people = User.objects.filter(leads | Q(pk=entry.asked_by_id)).distinct()
+    people = User.objects.filter(leads | asker).distinct()
     url = entry.lease.get_absolute_url() if entry.state == "offered" and entry.lease else entry.get_absolute_url()
     notify(recipients=people, event=event, context=values | context, url=url)
 

@@ -21,6 +21,10 @@ from common.templatetags.bitgoeul import duration, moment
 from common.web import ListPage, staff_only
 
 
+def _removal(entry: WaitEntry) -> str:
+    return reverse("allocations:waitlist-remove", args=[entry.public_id])
+
+
 class StaffMixin:
     """404 for everybody but the agency."""
 
@@ -44,8 +48,8 @@ class StaffWaitList(StaffMixin, ListPage):
     template_name = "allocations/staff_waitlist.html"
     default_order = "place"
     columns = (
-        Column("id", _("Number"), lambda row: row.public_id, sort="public_id"),
         Column("place", _("Place"), lambda row: row.place, sort="place", numeric=True),
+        Column("id", _("Number"), lambda row: row.public_id, sort="public_id"),
         Column("organisation", _("Organisation"), lambda row: row.allocation.project.organisation.name),
         Column(
             "project",
@@ -63,13 +67,6 @@ class StaffWaitList(StaffMixin, ListPage):
             lambda row: row.duration_seconds,
             cell=lambda row: duration(row.duration),
             sort="duration_seconds",
-        ),
-        Column(
-            "earliest",
-            _("Not before"),
-            lambda row: row.earliest_at.isoformat(),
-            cell=lambda row: moment(row.earliest_at),
-            sort="earliest_at",
         ),
         Column(
             "latest",
@@ -93,7 +90,6 @@ class StaffWaitList(StaffMixin, ListPage):
             cell=lambda row: moment(row.last_served_at),
         ),
         Column("missed", _("Offers not taken"), lambda row: row.missed, sort="missed", numeric=True),
-        Column("passed", _("Passed over"), lambda row: row.passed_over, sort="passed_over", numeric=True),
         Column(
             "joined",
             _("On the list since"),
@@ -112,9 +108,7 @@ class StaffWaitList(StaffMixin, ListPage):
             "",
             lambda row: "",
             cell=lambda row: _("Remove") if row.over_at is None else "",
-            link=lambda row: (
-                reverse("allocations:waitlist-remove", args=[row.public_id]) if row.over_at is None else None
-            ),
+            link=lambda row: _removal(row) if row.over_at is None else None,
         ),
     )
 
