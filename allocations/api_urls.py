@@ -3,6 +3,7 @@
 from rest_framework.routers import SimpleRouter
 
 from allocations.api import AllocationViewSet, AvailabilityViewSet, CalendarFeedViewSet, LeaseViewSet
+from allocations.books_api import AdjustmentViewSet, PoolWeightViewSet
 from allocations.waitlist_api import WaitListViewSet
 
 router = SimpleRouter()
@@ -11,3 +12,5 @@ router.register("leases", LeaseViewSet, basename="lease")
 router.register("waitlist", WaitListViewSet, basename="wait-entry")
 router.register("availability", AvailabilityViewSet, basename="availability")
 router.register("calendar-feed", CalendarFeedViewSet, basename="calendar-feed")
+router.register("adjustments", AdjustmentViewSet, basename="adjustment")
+router.register("pool-weights", PoolWeightViewSet, basename="weight")

@@ -1,4 +1,4 @@
-"""The tables of allocation, lease and wait-list entry."""
+"""The tables of allocation, lease, adjustment and wait-list entry."""
 
 from common.lifecycle import Lifecycle
 
@@ -49,6 +49,16 @@ LEASE = Lifecycle(
         ("reclaim_stuck", "revoked"): "reclaiming",
         ("reclaim_stuck", "cleaned"): "ended",
         ("reclaiming", "cleaned"): "ended",
+    },
+)
+
+ADJUSTMENT = Lifecycle(
+    noun="adjustment",
+    initial="proposed",
+    table={
+        ("proposed", "confirm"): "confirmed",
+        ("proposed", "reject"): "rejected",
+        ("proposed", "withdraw"): "withdrawn",
     },
 )
 

@@ -1,5 +1,6 @@
 """The award as something one can spend, and the bookings made of it."""
 
+from fractions import Fraction
 from typing import Any, ClassVar, cast
 
 from django.conf import settings
@@ -11,7 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from allocations import shapes
+from allocations import charging, shapes
+from allocations.books import Adjustment as Adjustment
+from allocations.books import PoolWeight as PoolWeight
 from allocations.lifecycle import ALLOCATION, LEASE
 from allocations.wait_entry import WaitEntry as WaitEntry  # a model needs its app's models to name it
 from cluster.models import Device, MaintenanceWindow, Node, Pool
@@ -46,6 +49,7 @@ class Allocation(models.Model):
     priority = models.SmallIntegerField(
         _("priority on the wait-list"), default=0, help_text="set by officers with a reason; higher is served first"
     )
+    adjusted_gpu_seconds = models.BigIntegerField(default=0, help_text="the sum of its confirmed adjustments")
     warned_percent = models.PositiveSmallIntegerField(default=0, help_text="the highest step of use that was told")
     state = models.CharField(_("state"), max_length=20, choices=ALLOCATION.choices(), default=ALLOCATION.initial)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -74,6 +78,11 @@ class Allocation(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("allocations:allocation", args=[self.public_id])
+
+    @property
+    def granted_gpu_seconds(self) -> int:
+        """The award with what two officers added to it or took from it since."""
+        return self.awarded_gpu_seconds + self.adjusted_gpu_seconds
 
 
 class LeaseQuerySet(models.QuerySet["Lease"]):
@@ -106,6 +115,11 @@ class Lease(models.Model):
     allocation = models.ForeignKey(Allocation, on_delete=models.PROTECT, related_name="leases")
     booked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     device_count = models.PositiveIntegerField(_("GPUs"))
+    profile = models.CharField(
+        _("MIG profile"), max_length=40, blank=True, help_text="of each of its devices; empty: whole GPUs"
+    )
+    slices = models.PositiveSmallIntegerField(default=1, help_text="memory slices that each of its devices takes")
+    slices_of = models.PositiveSmallIntegerField(default=1, help_text="of so many that the GPU has; 1 of 1: whole")
     shape = models.CharField(_("how they lie together"), max_length=10, choices=Shape, default=Shape.ANY)
     shape_nodes = models.PositiveSmallIntegerField(default=1, help_text="how many nodes, where the shape is `nodes`")
     starts_at = models.DateTimeField(_("from"))
@@ -113,6 +127,7 @@ class Lease(models.Model):
     offer_until = models.DateTimeField(
         _("answer until"), null=True, blank=True, help_text="until when an offer of the wait-list can be accepted"
     )
+    weights = models.JSONField(default=list, help_text="[from, per mille] as known when it was booked; empty: 1000")
     pending_ends_at = models.DateTimeField(
         null=True, blank=True, help_text="asked-for new end; counts only when every node has acknowledged it"
     )
@@ -141,6 +156,7 @@ class Lease(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="lease_window_in_order"),
             models.CheckConstraint(condition=Q(device_count__gt=0), name="lease_has_devices"),
+            models.CheckConstraint(condition=Q(slices__gt=0, slices__lte=F("slices_of")), name="lease_share_of_a_gpu"),
             models.CheckConstraint(
                 condition=Q(state="offered", offer_until__isnull=False) | ~Q(state="offered") & Q(offer_until=None),
                 name="lease_offer_ends",
@@ -161,6 +177,21 @@ class Lease(models.Model):
     def layout(self) -> shapes.Shape:
         """The shape that was asked for and that every other choice of devices keeps."""
         return shapes.Shape(cast(shapes.Kind, self.shape), self.shape_nodes)
+
+    @property
+    def prices(self) -> charging.Weights:
+        """The weights that it was booked under, which a later announcement leaves alone."""
+        return charging.thawed(self.weights)
+
+    @property
+    def envelope_key(self) -> int | None:
+        """The allocation's, for whole GPUs: a promise is kept with those, and no part of one is lent out of it."""
+        return None if self.profile else self.allocation.envelope_key
+
+    @property
+    def share(self) -> Fraction:
+        """The part of a GPU that each of its devices is, by slices of memory: what is charged for it."""
+        return Fraction(self.slices, self.slices_of)
 
 
 class Envelope(models.Model):
@@ -224,7 +255,10 @@ class Placement(models.Model):
     )
     envelope = models.ForeignKey(Envelope, on_delete=models.PROTECT, related_name="placements", null=True, blank=True)
     device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="placements")
-    slices = IntegerRangeField(help_text="[0, memory slices of the device) for a whole GPU")
+    board = models.ForeignKey(
+        Device, on_delete=models.PROTECT, related_name="+", help_text="the whole GPU: the device, or its parent"
+    )
+    slices = IntegerRangeField(help_text="of the board's memory; [0, all of them) for a whole GPU")
     window = DateTimeRangeField()
     released = models.BooleanField(default=False)
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="+", help_text="the device's")
@@ -243,7 +277,7 @@ class Placement(models.Model):
             ExclusionConstraint(
                 name="no_device_slice_promised_twice",
                 expressions=[
-                    ("device", RangeOperators.EQUAL),
+                    ("board", RangeOperators.EQUAL),
                     ("slices", RangeOperators.OVERLAPS),
                     ("window", RangeOperators.OVERLAPS),
                 ],
@@ -298,6 +332,12 @@ class LedgerEntry(models.Model):
     lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="ledger", null=True, blank=True)
     kind = models.CharField(max_length=12, choices=Kind.choices)
     device_seconds = models.BigIntegerField()
+    weight = models.PositiveIntegerField(
+        null=True, help_text="per mille, of what is held and charged; empty where none applies"
+    )
+    segment = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="of the lease's window, cut where the weight changes"
+    )
     reason = models.CharField(max_length=200, blank=True)
     actor_label = models.CharField(max_length=254)
     at = models.DateTimeField(auto_now_add=True)
@@ -306,11 +346,12 @@ class LedgerEntry(models.Model):
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["lease", "kind"],
+                fields=["lease", "segment"],
                 condition=Q(kind="settle"),
                 name="lease_settles_once",
             )
         ]
+        indexes = [models.Index(fields=["allocation", "at"])]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.device_seconds}"

@@ -66,6 +66,7 @@ class BalanceSerializer(serializers.Serializer):
     charged = serializers.IntegerField()
     returned = serializers.IntegerField()
     credited = serializers.IntegerField()
+    adjusted = serializers.IntegerField()
     expired = serializers.IntegerField()
     left = serializers.IntegerField()
     left_gpu_hours = HoursField(source="left")
@@ -95,7 +96,7 @@ class LedgerEntrySerializer(serializers.ModelSerializer):
 
     class Meta:
         model = LedgerEntry
-        fields = ("at", "kind", "device_seconds", "lease", "reason", "actor_label")
+        fields = ("at", "kind", "device_seconds", "weight", "lease", "reason", "actor_label")
         read_only_fields = fields
 
 

@@ -58,7 +58,7 @@ def pins_in_trouble(now: datetime) -> list[Pin]:
 
     A node that was silent for a moment is none.
     """
-    device = Q(device__state__in=GONE) | ~Q(device__health__in=WELL)
+    device = Q(device__state__in=GONE) | ~Q(device__health__in=WELL) | Q(device__set_aside=True)
     node = Q(device__node__state__in=("draining", "maintenance", "unreachable", "fenced", "retired"))
     rows = Pin.objects.filter(device | node, until__gt=now, envelope__let_go_at=None).select_related("envelope")
     return list(rows.order_by("envelope_id", "device_id")[:50])

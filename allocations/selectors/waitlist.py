@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, Sum, When, Window
 from django.db.models.functions import Greatest, RowNumber
 
+from allocations.charging import affordable
 from allocations.lifecycle import COMING, LEASE_OVER, OVER
 from allocations.models import Allocation, Lease, LedgerEntry, WaitEntry
 from allocations.rules import may_book
@@ -16,6 +17,7 @@ from allocations.selectors.availability import calendar_of, whole_minute
 from allocations.selectors.balances import balance
 from allocations.selectors.leases import BACKING, held_leases
 from allocations.selectors.offers import Slot, Wish, find_slots
+from allocations.selectors.weights import weights_of
 from allocations.shapes import ANY
 from allocations.timeline import FOREVER, Busy, Spans, starts_below
 from cluster.models import Pool
@@ -97,7 +99,6 @@ def obstacle(entry: WaitEntry, now: datetime) -> Obstacle | None:
     """What stands in its own way, whatever is free: at most five queries."""
     allocation, agreement = entry.allocation, entry.allocation.project.agreement
     first, last = span_of(entry, now)
-    needed = entry.smallest * entry.duration_seconds
     if allocation.state in OVER:
         return Obstacle("allocation_over", final=True)
     if agreement.state in ("lapsed", "terminated"):
@@ -113,9 +114,17 @@ def obstacle(entry: WaitEntry, now: datetime) -> Obstacle | None:
     if agreement.state != "active":
         return Obstacle("agreement_not_active")
     left = balance(allocation).left
-    if needed > left:
-        return Obstacle("balance", final=needed > left + _may_come_back(entry))
+    if not can_pay(entry, entry.smallest, left, (first, last)):
+        return Obstacle(
+            "balance", final=not can_pay(entry, entry.smallest, left + _may_come_back(entry), (first, last))
+        )
     return _own_reservations(entry, first, last)
+
+
+def can_pay(entry: WaitEntry, count: int, left: int, span: Span) -> bool:
+    """Whether so many device-seconds bear so many GPUs somewhere in the span, as its weights are announced: one query."""
+    starts = (span[0], span[1] - entry.duration)
+    return bool(affordable(left, count, entry.duration, starts, weights_of(entry.allocation)))
 
 
 def best_slot(entry: WaitEntry, shut: Collection[Span], now: datetime) -> Slot | None:

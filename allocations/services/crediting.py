@@ -1,10 +1,11 @@
 """Device-seconds that were charged and not to be had: what the provider owes back."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Q
 
 from allocations.models import Lease, LedgerEntry
+from allocations.selectors.balances import hold_of
 from allocations.selectors.leases import placements_of
 from allocations.services.ledger import enter
 from cluster.models import DeviceEvent
@@ -35,15 +36,18 @@ def _late(lease: Lease) -> int:
     if lease.active_at is None or lease.drained_at is None:
         return 0
     begun = max(lease.starts_at, lease.created_at)
-    late = seconds_between(begun, min(lease.active_at, lease.drained_at))
-    return lease.device_count * late if late > PUNCTUAL_SECONDS else 0
+    ready = min(lease.active_at, lease.drained_at)
+    if seconds_between(begun, ready) <= PUNCTUAL_SECONDS:
+        return 0
+    return _price(lease, lease.device_count, begun, ready)
 
 
 def _lost(lease: Lease) -> int:
     """From the moment that a device was lost to the end of use."""
     if lease.active_at is None or lease.drained_at is None:
         return 0
-    held = {row.device_id for row in placements_of(lease)}
+    rows = placements_of(lease)
+    held = {row.device_id for row in rows} | {row.board_id for row in rows}
     fatal = [rule.xid for rule in rules() if rule.level == "fail"]
     events = DeviceEvent.objects.filter(
         Q(kind__in=LOSSES) | Q(kind="xid", detail__xid__in=fatal),
@@ -54,4 +58,12 @@ def _lost(lease: Lease) -> int:
     first: dict[int, datetime] = {}
     for device_id, at in events.order_by("at").values_list("device", "at"):
         first.setdefault(device_id, at)
-    return sum(seconds_between(at, lease.drained_at) for at in first.values())
+    # What befalls a GPU befalls every MIG instance of it.
+    lost = [min(filter(None, (first.get(row.device_id), first.get(row.board_id))), default=None) for row in rows]
+    return sum(_price(lease, 1, at, lease.drained_at) for at in lost if at)
+
+
+def _price(lease: Lease, device_count: int, start: datetime, end: datetime) -> int:
+    """What whole seconds of so many of its devices cost, under the weights of its booking."""
+    end = start + timedelta(seconds=max(0, seconds_between(start, end)))
+    return hold_of(device_count, start, end, lease.prices, lease.share)

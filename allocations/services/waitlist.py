@@ -10,8 +10,10 @@ from django.utils.translation import gettext as _
 from allocations.models import Allocation, WaitEntry
 from allocations.rules import may_award, may_book, may_leave
 from allocations.selectors.availability import calendar_of, whole_minute
+from allocations.selectors.balances import balance
 from allocations.selectors.offers import LONGEST_SPAN, Wish, find_slots
-from allocations.selectors.waitlist import span_of
+from allocations.selectors.waitlist import can_pay, span_of
+from allocations.selectors.weights import weights_of
 from allocations.services import checks, ending, entries, waking
 from allocations.services.steps import lock_lease
 from allocations.services.telling import local
@@ -179,7 +181,8 @@ def _check_award(entry: WaitEntry, now: datetime) -> None:
         )
     window = (first, first + entry.duration)
     check_booking(agreement, gpus=entry.device_count, gpus_running_then=0, starts_at=window[0], ends_at=window[1])
-    checks.balance_suffices(allocation, entry.device_count, *window)
+    if not can_pay(entry, entry.device_count, balance(allocation).left, (first, last)):
+        checks.balance_suffices(allocation, entry.device_count, *window, weights=weights_of(allocation))
 
 
 def _check_pool(entry: WaitEntry, wish: Wish, now: datetime) -> None:

@@ -16,8 +16,9 @@ from allocations.forms import NO_LENGTH, BookForm
 from allocations.models import Allocation, Lease
 from allocations.rules import may_book
 from allocations.selectors.availability import capacity, free_devices, next_free_window, own_nodes
-from allocations.selectors.balances import balance
+from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.offers import shares_of
+from allocations.selectors.weights import weights_of
 from allocations.services.booking import book
 from allocations.shapes import ANY, Shape, choose
 from allocations.views.waitlist import wait_url
@@ -63,7 +64,7 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
         "free": len(free),
         "shape": Lease.Shape(shape.kind).label if shape != ANY else "",
         "shares": shares_of(chosen, free) if chosen else (),
-        "hold_seconds": count * int((end - start).total_seconds()),
+        "hold_seconds": hold_of(count, start, end, weights_of(allocation)),
         "left_seconds": balance(allocation).left,
     }
     if not chosen:

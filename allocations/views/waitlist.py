@@ -16,7 +16,7 @@ from allocations.models import Allocation, Lease, WaitEntry
 from allocations.rules import may_book, may_leave
 from allocations.selectors import waitlist as order
 from allocations.selectors.availability import whole_minute
-from allocations.selectors.balances import balance
+from allocations.selectors.balances import balance, hold_left
 from allocations.services.entries import MOST_MISSED
 from allocations.services.offering import accept, decline
 from allocations.services.waitlist import join, leave
@@ -151,9 +151,8 @@ class _OfferPage(ObjectServicePage):
         return super().get_queryset().select_related("allocation__project__organisation", "allocation__pool")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        lease = self.object
-        seconds = int((lease.ends_at - lease.starts_at).total_seconds()) * lease.device_count
-        return super().get_context_data(hold_seconds=seconds, most_missed=MOST_MISSED, **kwargs)
+        held = hold_left(self.object, self.object.starts_at)
+        return super().get_context_data(hold_seconds=held, most_missed=MOST_MISSED, **kwargs)
 
 
 class AcceptPage(_OfferPage):

@@ -16,6 +16,7 @@ MEMBER = """
 accounts:key-remove accounts:keys accounts:profile accounts:token-revoke accounts:tokens agreement-list
 allocation-list allocations:allocations allocations:calendar allocations:feed allocations:feed-revoke
 allocations:find allocations:leases availability-list
+adjustment-list allocations:weights weight-detail weight-list
 availability-calendar availability-slots calendar-feed-list
 calendar-feed-revoke call-detail call-list demo-workload
 device-list home lease-list maintenance-window-list me node-list
@@ -55,6 +56,10 @@ agreement-suspend agreement-terminate allocation-prioritise lease-reclaim wait-e
 STAFF = """
 allocations:allocation-priority allocations:pool-offers allocations:staff-waitlist allocations:waitlist-remove
 pool-hold-offers
+adjustment-confirm adjustment-detail adjustment-reject adjustment-withdraw allocations:adjustment
+allocations:adjustment-confirm allocations:adjustment-new allocations:adjustment-reject
+allocations:adjustment-withdraw allocations:adjustments allocations:weight-new allocations:weight-withdraw
+weight-withdraw
 offenders refused-calls pool-share-nodes xid-policies xid-policy device-inspections
 reports:health reports:pool-share reports:pools reports:xid-change reports:xid-forget reports:xids
 agreement-activate agreement-resume device-clean device-detail device-quarantine device-retire device-send-back fleet

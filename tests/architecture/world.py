@@ -4,7 +4,7 @@ from typing import Any
 
 from django.urls import reverse
 
-from allocations.models import WaitEntry
+from allocations.models import PoolWeight, WaitEntry
 from cluster.models import MaintenanceWindow
 from partners.models import Invitation
 from proposals.services import drafting
@@ -48,6 +48,12 @@ def make_world() -> dict[str, Any]:
         "window": MaintenanceWindow.objects.create(
             node=node, starts_at="2098-01-01T00:00:00Z", ends_at="2099-01-01T00:00:00Z", reason="fans"
         ).public_id,
+        "weight": PoolWeight.objects.create(
+            pool=stage.pool, weight=1500, valid_from="2098-01-01T00:00:00Z", reason="x", set_by=cast.officer
+        ).public_id,
+        "adjustment": allocation.adjustments.create(
+            device_seconds=3600, reason="x", proposed_by=cast.officer
+        ).public_id,
         "device": node.devices.first().public_id,
         "pool": stage.pool.public_id,
         "person": cast.officer.public_id,
@@ -71,7 +77,7 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
         return str(world["window"])
     if name in ("partners:agreement-new",):
         return str(world["organisation"])
-    if name in ("allocations:book", "allocations:book-check", "allocations:ledger"):
+    if name in ("allocations:adjustment-new", "allocations:book", "allocations:book-check", "allocations:ledger"):
         return str(world["allocation"])
     if name == "allocations:wait":
         return str(world["allocation"])
@@ -79,6 +85,8 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
         "wait",
         "agreement",
         "allocation",
+        "adjustment",
+        "weight",
         "lease",
         "organisation",
         "project",
