@@ -122,7 +122,7 @@ def obstacle(entry: WaitEntry, now: datetime) -> Obstacle | None:
 
 
 def can_pay(entry: WaitEntry, count: int, left: int, span: Span) -> bool:
-    """Whether so many device-seconds bear so many GPUs somewhere in the span, as its weights are announced: one query."""
+    """Whether so many device-seconds bear so many GPUs somewhere in the span, at the weights announced."""
     starts = (span[0], span[1] - entry.duration)
     return bool(affordable(left, count, entry.duration, starts, weights_of(entry.allocation)))
 
