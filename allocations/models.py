@@ -299,6 +299,8 @@ class Placement(models.Model):
                 name="placement_has_one_holder",
             ),
         ]
+        # Those that were let go of are few: what the board counts of the past must not look for them among all.
+        indexes = [models.Index(fields=["lease"], condition=Q(released=True), name="placement_let_go")]
 
     def __str__(self) -> str:
         return f"{self.lease_id or self.maintenance_id or self.envelope_id} on {self.device_id}"

@@ -49,6 +49,7 @@ class AllocationSerializer(serializers.ModelSerializer):
             "asked_concurrent_gpus",
             "awarded_gpu_hours",
             "concurrent_gpus",
+            "guaranteed_gpus",
             "valid_from",
             "valid_until",
             "priority",

@@ -220,7 +220,16 @@ class PoolSerializer(serializers.ModelSerializer[Pool]):
 
     class Meta:
         model = Pool
-        fields = ("public_id", "name", "gpu_class", "engine", "shared_nodes", "offer_hold_seconds")
+        fields = (
+            "public_id",
+            "name",
+            "gpu_class",
+            "engine",
+            "shared_nodes",
+            "turnaround_seconds",
+            "overcommit_percent",
+            "offer_hold_seconds",
+        )
 
 
 class NodeSerializer(serializers.ModelSerializer[Node]):

@@ -148,7 +148,13 @@ class _Search:
 
     def _load(self) -> None:
         project = self.allocation.project
-        self.calendar = calendar_of(self.allocation.pool, self.after, self.before, tenants=[project.organisation_id])
+        self.calendar = calendar_of(
+            self.allocation.pool,
+            self.after,
+            self.before,
+            tenants=[project.organisation_id],
+            envelope=self.allocation.envelope_key,
+        )
         rows = held_leases(self.after, self.before).filter(allocation__project__agreement_id=project.agreement_id)
         for pk, start, end, count, state in rows.values_list(
             "allocation_id", "starts_at", "ends_at", "device_count", "state"
@@ -220,4 +226,6 @@ def _whole_minutes(length: timedelta) -> timedelta:
 def bookable_allocations(user: Any) -> Any:
     """Active allocations that somebody may see, with what an answer needs of them."""
     rows = Allocation.objects.visible_to(user).filter(Q(state="active"))
-    return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class").order_by("pk")
+    return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class", "envelope").order_by(
+        "pk"
+    )

@@ -54,7 +54,8 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
     """What is free in the asked window, what it would hold, and where the next free window lies if it is not."""
     count, start, end = asked["device_count"], asked["starts_at"], asked["ends_at"]
     tenants, shape = [allocation.project.organisation_id], asked["shape"]
-    free = list(free_devices(allocation.pool, start, end, tenants=tenants))
+    kept = allocation.envelope_key
+    free = list(free_devices(allocation.pool, start, end, tenants=tenants, envelope=kept))
     own = own_nodes(allocation.pool, tenants[0], start, end)
     chosen = choose(free, count, shape, own) if shape.fits(count) else None
     found: dict[str, Any] = {
@@ -68,7 +69,8 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
         "left_seconds": balance(allocation).left,
     }
     if not chosen:
-        window = next_free_window(allocation.pool, count, end - start, start, shape=shape, tenants=tenants)
+        length, pool = end - start, allocation.pool
+        window = next_free_window(pool, count, length, start, shape=shape, tenants=tenants, envelope=kept)
         found["offer"] = offer_of(allocation, count, *window, asked.get("note", ""), shape) if window else None
         found["wait_url"] = wait_url(allocation, count, start, end, asked.get("note", ""), shape)
     return found
@@ -87,7 +89,7 @@ class BookPage(ObjectServicePage):
     wait_url = ""
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("project__organisation", "pool__gpu_class")
+        return super().get_queryset().select_related("project__organisation", "pool__gpu_class", "envelope")
 
     def get_initial(self) -> dict[str, Any]:
         typed = {key: self.request.GET[key] for key in PREFILLED if key in self.request.GET}
@@ -129,7 +131,9 @@ class BookPage(ObjectServicePage):
         now, tenants = timezone.now(), [self.object.project.organisation_id]
         return super().get_context_data(
             balance=balance(self.object),
-            free_now=capacity(self.object.pool, now, now + timedelta(hours=1), tenants=tenants),
+            free_now=capacity(
+                self.object.pool, now, now + timedelta(hours=1), tenants=tenants, envelope=self.object.envelope_key
+            ),
             may_book=allowed(self.request.user, may_book, self.object),
             check=self.check,
             offer=self.offer,
@@ -146,7 +150,7 @@ class BookCheck(ObjectMixin, TemplateView):
     template_name = "allocations/_book_check.html"
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("pool")
+        return super().get_queryset().select_related("pool", "envelope")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         form = BookForm(self.request.GET)

@@ -23,6 +23,7 @@ PARTNER = (
 STAFF = (
     ("home", _("Home")),
     ("reports:fleet", _("Fleet")),
+    ("reports:capacity", _("Capacity")),
     ("proposals:queue", _("Proposal queue")),
     ("partners:organisations", _("Organisations")),
     ("partners:agreements", _("Agreements")),

@@ -56,6 +56,9 @@ agreement-suspend agreement-terminate allocation-prioritise lease-reclaim wait-e
 STAFF = """
 allocations:allocation-priority allocations:pool-offers allocations:staff-waitlist allocations:waitlist-remove
 pool-hold-offers
+capacity capacity-details reports:capacity reports:capacity-details
+offenders refused-calls pool-share-nodes pool-terms xid-policies xid-policy device-inspections
+reports:health reports:pool-share reports:pool-terms reports:pools reports:xid-change reports:xid-forget reports:xids
 adjustment-confirm adjustment-detail adjustment-reject adjustment-withdraw allocations:adjustment
 allocations:adjustment-confirm allocations:adjustment-new allocations:adjustment-reject
 allocations:adjustment-withdraw allocations:adjustments allocations:weight-new allocations:weight-withdraw
