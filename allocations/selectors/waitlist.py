@@ -11,12 +11,14 @@ from django.db.models.functions import Greatest, RowNumber
 from allocations.charging import affordable
 from allocations.lifecycle import COMING, LEASE_OVER, OVER
 from allocations.models import Allocation, Lease, LedgerEntry, WaitEntry
+from allocations.rulebook import Rulebook
 from allocations.rules import may_book
 from allocations.selectors.availability import Window as Span
 from allocations.selectors.availability import calendar_of, whole_minute
 from allocations.selectors.balances import balance
 from allocations.selectors.leases import BACKING, held_leases
 from allocations.selectors.offers import Slot, Wish, find_slots
+from allocations.selectors.rulebooks import passing_starts, rulebook_of
 from allocations.selectors.weights import weights_of
 from allocations.shapes import ANY
 from allocations.timeline import FOREVER, Busy, Spans, starts_below
@@ -96,7 +98,7 @@ def span_of(entry: WaitEntry, now: datetime) -> Span:
 
 
 def obstacle(entry: WaitEntry, now: datetime) -> Obstacle | None:
-    """What stands in its own way, whatever is free: at most five queries."""
+    """What stands in its own way, whatever is free: at most seven queries."""
     allocation, agreement = entry.allocation, entry.allocation.project.agreement
     first, last = span_of(entry, now)
     if allocation.state in OVER:
@@ -107,7 +109,8 @@ def obstacle(entry: WaitEntry, now: datetime) -> Obstacle | None:
         return Obstacle("too_late", final=True)
     if not allowed(entry.asked_by, may_book, allocation):
         return Obstacle("asker_gone", final=True)
-    if entry.smallest > min(allocation.concurrent_gpus, agreement.ceiling_concurrent_gpus):
+    book = rulebook_of(allocation)
+    if entry.smallest > min(at_once(allocation, book), agreement.ceiling_concurrent_gpus):
         return Obstacle("ceiling", final=True)
     if allocation.state != "active":
         return Obstacle("allocation_not_active")
@@ -118,7 +121,10 @@ def obstacle(entry: WaitEntry, now: datetime) -> Obstacle | None:
         return Obstacle(
             "balance", final=not can_pay(entry, entry.smallest, left + _may_come_back(entry), (first, last))
         )
-    return _own_reservations(entry, first, last)
+    passing = passing_starts(allocation, book, entry.duration, first, now)
+    if not passing or passing[0][0] + entry.duration > last:
+        return Obstacle("rules")
+    return _own_reservations(entry, book, (first, last))
 
 
 def can_pay(entry: WaitEntry, count: int, left: int, span: Span) -> bool:
@@ -195,9 +201,16 @@ def _may_come_back(entry: WaitEntry) -> int:
     return -(held.aggregate(total=Sum("device_seconds"))["total"] or 0)
 
 
-def _own_reservations(entry: WaitEntry, first: datetime, last: datetime) -> Obstacle | None:
+def at_once(allocation: Allocation, book: Rulebook) -> int:
+    """How many GPUs an award and the rules allow at one time."""
+    ceiling = book.concurrent_gpus.value
+    return allocation.concurrent_gpus if ceiling is None else min(ceiling, allocation.concurrent_gpus)
+
+
+def _own_reservations(entry: WaitEntry, book: Rulebook, span: Span) -> Obstacle | None:
     """The award's ceiling and the agreement's, with what is reserved under them already: one query."""
     allocation, agreement = entry.allocation, entry.allocation.project.agreement
+    (first, last), most = span, at_once(allocation, book)
     rows: Any = held_leases(first, last).filter(allocation__project__agreement=agreement)
     own, booked, every = [], [], []
     for pk, start, end, count, state in rows.values_list(
@@ -214,8 +227,8 @@ def _own_reservations(entry: WaitEntry, first: datetime, last: datetime) -> Obst
         spans = starts_below(taken, ceiling - entry.smallest, entry.duration, first)
         return bool(spans) and spans[0][0] + entry.duration <= last
 
-    if not fits(own, allocation.concurrent_gpus):
-        return Obstacle("own_reservations", final=not fits(booked, allocation.concurrent_gpus))
+    if not fits(own, most):
+        return Obstacle("own_reservations", final=not fits(booked, most))
     return None if fits(every, agreement.ceiling_concurrent_gpus) else Obstacle("agreement_ceiling")
 
 

@@ -13,7 +13,8 @@ from allocations.models import Lease, Placement
 from allocations.rules import may_end, may_reclaim
 from allocations.selectors.availability import of_others
 from allocations.selectors.boards import overlap
-from allocations.services import entries, keeping, ledger, telling, waking
+from allocations.selectors.rulebooks import bill_of
+from allocations.services import entries, extending, keeping, ledger, telling, waking
 from allocations.services.steps import lock_lease, move, open_placements
 from common.errors import InvalidTransition, RuleBroken
 from common.nudge import nudge
@@ -33,20 +34,28 @@ OFFER_ENDS = {
 
 @transaction.atomic
 def cancel(*, actor: Any, lease: Lease) -> Lease:
-    """Give a scheduled lease up: devices free, hold given back, nothing charged."""
+    """Give a scheduled lease up: devices free, hold given back; charged is only what lies within the notice."""
     lease = lock_lease(lease.pk)
     require(actor, may_end, lease)
+    _freeze_charge(lease, timezone.now())
     return _cancel(lease, actor, Lease.EndReason.CANCELLED)
 
 
 @transaction.atomic
 def release(*, actor: Any, lease: Lease) -> Lease:
-    """Give a running lease back early; what was not used comes back to the allocation when the node has let go."""
+    """Give a running lease back early; what was not used comes back to the allocation when the node has let go.
+
+    The notice is charged and the part of the rest that comes back is settled by the rules of this moment.
+    """
     lease = lock_lease(lease.pk)
     require(actor, may_end, lease)
     if lease.state == "scheduled":
         raise InvalidTransition("reservation", lease.state, "release", ("cancel",))
-    return start_draining(lease, "release", actor=actor, end_reason=Lease.EndReason.RELEASED, now=timezone.now())
+    now = timezone.now()
+    if lease.pending_ends_at:
+        extending.give_up(lease, actor=actor, reason="released before it was confirmed")
+    _freeze_charge(lease, now)
+    return start_draining(lease, "release", actor=actor, end_reason=Lease.EndReason.RELEASED, now=now)
 
 
 @transaction.atomic
@@ -79,14 +88,21 @@ def take_offer_back(lease: Lease, event: str, *, actor: Any, reason: str = "") -
     return lease
 
 
+def _freeze_charge(lease: Lease, now: datetime) -> None:
+    """What a partner's own end costs is decided once: rules that change later change nothing of it."""
+    closing = bill_of(lease, now).closing
+    lease.charged_until, lease.returned_percent = closing.charged_until, closing.returned_percent
+    lease.save(update_fields=["charged_until", "returned_percent"])
+
+
 def _cancel(lease: Lease, actor: Any, end_reason: str) -> Lease:
-    _give_up(lease, "cancel", actor, end_reason)
-    telling.tell_partner(lease, "lease_ended", charged=0)
+    charged = _give_up(lease, "cancel", actor, end_reason)
+    telling.tell_partner(lease, "lease_ended", charged=charged)
     return lease
 
 
-def _give_up(lease: Lease, event: str, actor: Any, end_reason: str) -> None:
-    """What has not begun is cancelled: nothing is charged."""
+def _give_up(lease: Lease, event: str, actor: Any, end_reason: str) -> int:
+    """What has not begun is over; the device-seconds that are charged for it all the same."""
     lease.ended_at = timezone.now()
     lease.end_reason = end_reason
     fields = ("ended_at", "end_reason", "offer_until")
@@ -95,8 +111,9 @@ def _give_up(lease: Lease, event: str, actor: Any, end_reason: str) -> None:
     lease.placements.filter(released=False).update(released=True)
     keeping.keep(lease.allocation, [row.device for row in placements])
     reopen_windows({row.node_id for row in placements})
-    ledger.settle(lease, actor=actor, reason=str(end_reason))
+    charged = ledger.settle(lease, actor=actor, reason=str(end_reason))
     waking.wake_pools_of(row.node_id for row in placements)
+    return charged
 
 
 def start_draining(lease: Lease, event: str, *, actor: Any, end_reason: str, now: datetime) -> Lease:

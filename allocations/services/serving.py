@@ -13,6 +13,8 @@ from allocations.models import Allocation, WaitEntry
 from allocations.selectors import waitlist
 from allocations.selectors.availability import Window
 from allocations.selectors.offers import Slot
+from allocations.selectors.rulebooks import with_rules
+from allocations.selectors.weights import with_weights
 from allocations.services import booking, entries, offering, telling, waking
 from common.actors import RECONCILER
 from common.errors import DomainError
@@ -94,8 +96,9 @@ def _tried(key: int, walk: _Pass) -> str:
 @transaction.atomic
 def _try(key: int, shut: Iterable[Window], now: datetime) -> str:
     """One entry, one transaction: offered, over, waiting, or the code of what stands in its own way."""
-    mine = Allocation.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
-    allocation = mine.filter(wait_entries=key).select_related("project__organisation", "project__agreement").first()
+    mine = Allocation.objects.select_for_update(of=("self",), no_key=True, skip_locked=True).filter(wait_entries=key)
+    mine = mine.select_related("project__organisation", "project__agreement", "pool__gpu_class", "envelope")
+    allocation = with_rules(with_weights(mine)).first()
     rows = WaitEntry.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
     if allocation is None or not rows.filter(pk=key, state="waiting").exists():
         return "waiting"  # somebody is at it: the next tick sees what became of it

@@ -12,9 +12,10 @@ from allocations.rules import may_award, may_book, may_leave
 from allocations.selectors.availability import calendar_of, whole_minute
 from allocations.selectors.balances import balance
 from allocations.selectors.offers import LONGEST_SPAN, Wish, find_slots
-from allocations.selectors.waitlist import can_pay, span_of
+from allocations.selectors.rulebooks import rulebook_of
+from allocations.selectors.waitlist import at_once, can_pay, span_of
 from allocations.selectors.weights import weights_of
-from allocations.services import checks, ending, entries, waking
+from allocations.services import checks, ending, entries, rule_checks, waking
 from allocations.services.steps import lock_lease
 from allocations.services.telling import local
 from audit import services as audit
@@ -153,7 +154,6 @@ def _check_ask(wish: Wish, now: datetime) -> None:
             remedy=_("Choose a later end."),
             field="length",
         )
-    checks.length(now, now + wish.duration)
     if wish.latest - whole_minute(max(wish.earliest, now)) < wish.duration or wish.latest > now + LONGEST_SPAN:
         raise RuleBroken(
             _("The times leave less than you ask for, or lie more than 400 days ahead."),
@@ -171,15 +171,17 @@ def _check_award(entry: WaitEntry, now: datetime) -> None:
     if last - first < entry.duration:
         check_booking(agreement, gpus=0, gpus_running_then=0, starts_at=first, ends_at=first + entry.duration)
         checks.allocation_covers(allocation, first, first + entry.duration)
-    if entry.device_count > allocation.concurrent_gpus:
+    book, window = rulebook_of(allocation), (first, first + entry.duration)
+    rule_checks.check_length(book, allocation, *window)
+    ceiling = at_once(allocation, book)
+    if entry.device_count > ceiling:
         raise RuleBroken(
-            _("The award allows %(ceiling)s GPUs at once.") % {"ceiling": allocation.concurrent_gpus},
+            _("The award allows %(ceiling)s GPUs at once.") % {"ceiling": ceiling},
             code="concurrent_gpus",
             remedy=_("Ask for no more than that."),
             field="device_count",
-            facts={"ceiling": allocation.concurrent_gpus, "asked": entry.device_count},
+            facts={"ceiling": ceiling, "asked": entry.device_count},
         )
-    window = (first, first + entry.duration)
     check_booking(agreement, gpus=entry.device_count, gpus_running_then=0, starts_at=window[0], ends_at=window[1])
     if not can_pay(entry, entry.device_count, balance(allocation).left, (first, last)):
         checks.balance_suffices(allocation, entry.device_count, *window, weights=weights_of(allocation))

@@ -32,6 +32,7 @@ OVER_SHOWN = 10
 OBSTACLES = {
     "allocation_not_active": _("The allocation is not active now."),
     "agreement_not_active": _("The agreement is not in force now."),
+    "rules": _("The rules for booking allow no window between these times as things stand."),
     "agreement_ceiling": _("Other reservations under your agreement take up the GPUs that it allows at once."),
     "own_reservations": _("Your own reservations take up the GPUs that the award allows at once."),
     "balance": _("The hours that are left do not suffice until running reservations give some back."),

@@ -31,6 +31,7 @@ STAFF = (
     ("allocations:leases", _("Reservations")),
     ("allocations:calendar", _("Calendar")),
     ("allocations:staff-waitlist", _("Wait-list")),
+    ("allocations:rules", _("Rules")),
     ("reports:nodes", _("Nodes")),
     ("reports:health", _("Health")),
 )
