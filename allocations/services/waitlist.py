@@ -38,7 +38,7 @@ def join(*, actor: Any, allocation: Allocation, wish: Wish, note: str = "") -> W
     allocation = checks.lock_allocation(allocation.pk)
     require(actor, may_book, allocation)
     _check_alone(allocation)
-    _check_ask(wish, now)
+    _check_ask(allocation, wish, now)
     entry = WaitEntry(
         allocation=allocation,
         asked_by=actor,
@@ -137,7 +137,7 @@ def _check_alone(allocation: Allocation) -> None:
         )
 
 
-def _check_ask(wish: Wish, now: datetime) -> None:
+def _check_ask(allocation: Allocation, wish: Wish, now: datetime) -> None:
     checks.shape(wish.shape, wish.count)
     if not 1 <= wish.smallest <= wish.count or not wish.shape.fits(wish.smallest):
         raise RuleBroken(
@@ -154,6 +154,7 @@ def _check_ask(wish: Wish, now: datetime) -> None:
             remedy=_("Choose a later end."),
             field="length",
         )
+    rule_checks.check_length(rulebook_of(allocation), allocation, now, now + wish.duration)
     if wish.latest - whole_minute(max(wish.earliest, now)) < wish.duration or wish.latest > now + LONGEST_SPAN:
         raise RuleBroken(
             _("The times leave less than you ask for, or lie more than 400 days ahead."),
@@ -171,9 +172,7 @@ def _check_award(entry: WaitEntry, now: datetime) -> None:
     if last - first < entry.duration:
         check_booking(agreement, gpus=0, gpus_running_then=0, starts_at=first, ends_at=first + entry.duration)
         checks.allocation_covers(allocation, first, first + entry.duration)
-    book, window = rulebook_of(allocation), (first, first + entry.duration)
-    rule_checks.check_length(book, allocation, *window)
-    ceiling = at_once(allocation, book)
+    ceiling, window = at_once(allocation, rulebook_of(allocation)), (first, first + entry.duration)
     if entry.device_count > ceiling:
         raise RuleBroken(
             _("The award allows %(ceiling)s GPUs at once.") % {"ceiling": ceiling},
