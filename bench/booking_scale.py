@@ -1,12 +1,15 @@
-"""Booking and its questions on fleets of 80, 800 and 2,500 devices, each with 20 standing placements.
+"""Booking and its questions on fleets of 80 to 25,000 devices, each with 20 standing placements.
 
 `python -m bench.booking_scale [--devices N …]` builds each fleet in a database of its own and prints one JSON object a
-line: name, value, unit, detail. Bookings are whole ones: rights, rules, ledger, audit, mail, one durable commit each.
-They lie in the gaps between the standing placements, at the grain of one GPU (`shared_nodes`).
+line: name, value, unit, detail. Bookings are whole ones, through the service and through the API with its token:
+rights, rules, ledger, audit, mail, one durable commit each. They lie in the gaps between the standing placements, at
+the grain of one GPU (`shared_nodes`). Questions are asked as pages and services ask them; for each the rows and the
+pages of the database that its statements touch are read off EXPLAIN, so that growth is visible where seconds are noisy.
 """
 
 import argparse
 import itertools
+import json
 import multiprocessing
 import secrets
 import statistics
@@ -21,9 +24,12 @@ from bench.partner import make_allocation, make_partner
 from bench.results_writer import percentile, report
 from bench.servers import django_on_servers
 
-SIZES = (80, 800, 2_500)
+SIZES = (80, 800, 2_500, 25_000)
+STANDING_AT = {2_500: (0, 4, 20)}
+"""Standing placements a device; at 2,500 devices none, 10,000 and 50,000 in all."""
 A_NODE = 8
 STANDING = 20
+PAGE_BYTES = 8_192
 WEEK, DAY, HOUR = timedelta(days=7), timedelta(days=1), timedelta(hours=1)
 BOOKINGS, CLIENTS = 80, 8
 
@@ -125,39 +131,103 @@ def _book(user: Any, allocation: Any, asks: Iterator[tuple[datetime, int]], devi
     )
 
 
-def _client(user: Any, allocation: Any, start: datetime, results: Any) -> None:
+def _asker(user: Any, allocation: Any) -> Callable[[datetime, int], None]:
+    """Book over HTTP's own way in: token, throttles, serializer, service, answer."""
+    from rest_framework.test import APIClient
+
+    from accounts.services import create_api_token
+
+    _row, secret = create_api_token(actor=user, name="bench", days=1)
+    client = APIClient(HTTP_AUTHORIZATION=f"Token {secret}")
+
+    def ask(begin: datetime, count: int) -> None:
+        body = {
+            "allocation": allocation.public_id,
+            "device_count": count,
+            "starts_at": begin.isoformat(),
+            "ends_at": (begin + 6 * HOUR).isoformat(),
+        }
+        answer = client.post("/api/v1/leases/", body, format="json")
+        assert answer.status_code == 201, answer.content
+
+    return ask
+
+
+def _client(user: Any, allocation: Any, start: datetime, api: bool, results: Any) -> None:
     from django.db import connections
 
     connections.close_all()  # the parent's, shared by the fork
     asks = _asks(start)
-    results.put(_timed(lambda: _book(user, allocation, asks), BOOKINGS // 2))
+    if api:
+        ask = _asker(user, allocation)
+        results.put(_timed(lambda: ask(*next(asks)), BOOKINGS // 2))
+    else:
+        results.put(_timed(lambda: _book(user, allocation, asks), BOOKINGS // 2))
+    connections.close_all()
 
 
-def _eight(user: Any, allocations: list[Any], start: datetime) -> tuple[list[float], float]:
+def _eight(user: Any, allocations: list[Any], start: datetime, *, api: bool = False) -> tuple[list[float], float]:
     from django.db import connections
 
     connections.close_all()
     context = multiprocessing.get_context("fork")
     results = context.Queue()
     workers = [
-        context.Process(target=_client, args=(user, allocations[client], start, results)) for client in range(CLIENTS)
+        context.Process(target=_client, args=(user, allocations[client], start, api, results))
+        for client in range(CLIENTS)
     ]
     begun = time.perf_counter()
     for worker in workers:
         worker.start()
     took = [each for _worker in workers for each in results.get(timeout=300)]
+    rate = len(took) / (time.perf_counter() - begun)
     for worker in workers:
         worker.join(60)
-    return took, len(took) / (time.perf_counter() - begun)
+    return took, rate
 
 
 def _statements(call: Callable[[], Any]) -> int:
+    return len(_captured(call))
+
+
+def _captured(call: Callable[[], Any]) -> list[str]:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
     with CaptureQueriesContext(connection) as captured:
         call()
-    return sum("SAVEPOINT" not in query["sql"] for query in captured)
+    quiet = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "ROLLBACK")
+    return [query["sql"] for query in captured if not query["sql"].startswith(quiet)]
+
+
+def _touched(call: Callable[[], Any]) -> tuple[int, int, int]:
+    """(statements, rows that their scans read, bytes of database pages that they touched), off EXPLAIN ANALYZE."""
+    from django.db import connection
+
+    statements = _captured(call)
+    rows = pages = 0
+    for statement in statements:
+        if not statement.lstrip("( ").startswith(("SELECT", "WITH")):
+            continue
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}".replace("%", "%%"), [])
+            found = cursor.fetchone()[0]
+        plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+        pages += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+        rows += _scanned(plan)
+    return len(statements), rows, pages * PAGE_BYTES
+
+
+def _scanned(plan: dict[str, Any]) -> int:
+    own = plan["Actual Rows"] * plan["Actual Loops"] if "Scan" in plan["Node Type"] else 0
+    return round(own) + sum(_scanned(child) for child in plan.get("Plans", ()))
+
+
+def _say(name: str, took: list[float], rate: float | None = None, **detail: Any) -> None:
+    report(f"booking_scale.{name}.p50", round(statistics.median(took), 2), "ms", **detail)
+    report(f"booking_scale.{name}.p95", round(percentile(took, 0.95), 2), "ms", **detail)
+    each_second = rate or 1000 * len(took) / sum(took)
+    report(f"booking_scale.{name}.rate", round(each_second, 1), "1/s", **detail)
 
 
 def _bookings(pool: Any, start: datetime, size: int, standing: int) -> None:
@@ -170,19 +240,24 @@ def _bookings(pool: Any, start: datetime, size: int, standing: int) -> None:
     beside = _asks_beside(start + 8 * WEEK, named[0].node_id)
     for name, devices, asks in (("chosen", None, _asks(start)), ("named", named, beside)):
         _book(user, allocations[0], asks, devices)  # the first one loads code
-        took = _timed(lambda asks=asks, devices=devices: _book(user, allocations[0], asks, devices), BOOKINGS)
-        report(f"booking_scale.{name}.p50", round(statistics.median(took), 2), "ms", **detail)
-        report(f"booking_scale.{name}.p95", round(percentile(took, 0.95), 2), "ms", **detail)
-        report(f"booking_scale.{name}.rate", round(1000 * len(took) / sum(took), 1), "1/s", **detail)
+        _say(
+            name,
+            _timed(lambda asks=asks, devices=devices: _book(user, allocations[0], asks, devices), BOOKINGS),
+            **detail,
+        )
+    ask, asks = _asker(user, allocations[0]), _asks(start + 24 * WEEK)
+    ask(*next(asks))
+    _say("api", _timed(lambda: ask(*next(asks)), BOOKINGS), **detail)
     asks = _asks(start + 16 * WEEK)
     report("booking_scale.statements", _statements(lambda: _book(user, allocations[0], asks)), "statements", **detail)
     took, rate = _eight(user, allocations, start + 5 * WEEK)
-    report(
-        "booking_scale.eight_clients.rate", round(rate, 1), "1/s", p50_ms=round(statistics.median(took), 1), **detail
-    )
+    _say("eight_clients", took, rate, **detail)
+    took, rate = _eight(user, allocations, start + 28 * WEEK, api=True)
+    _say("eight_clients_api", took, rate, **detail)
 
 
 def _questions(pool: Any, start: datetime, size: int) -> None:
+    from django.test import Client
     from django.utils import timezone
 
     from accounts.models import User
@@ -192,6 +267,8 @@ def _questions(pool: Any, start: datetime, size: int) -> None:
     from cluster.models import Node, Pool
 
     reader = User.objects.filter(memberships__isnull=False).first()
+    web = Client()
+    web.force_login(reader)
     nodes = list(Node.objects.filter(pool=pool).order_by("name").values_list("pk", flat=True)[:200])
 
     def calendar() -> None:
@@ -206,18 +283,34 @@ def _questions(pool: Any, start: datetime, size: int) -> None:
         scope = capacity_of_the_fleet.scope_of(pools, today, today + timedelta(days=365), step="day")
         capacity_of_the_fleet.board(scope, timezone.now())
 
+    def calendar_page() -> None:
+        query = {"pool": pool.public_id, "view": "quarter", "rows": "nodes", "day": start.date().isoformat()}
+        assert web.get("/calendar/", query).status_code == 200
+
     questions = {
         "capacity_of_a_month": lambda: capacity(pool, start, start + 30 * DAY),
         "first_14_days_of_8_by_8": lambda: calendar_of(pool, start, start + 400 * DAY).starts(
             64, 14 * DAY, Shape("nodes", 8)
         ),
         "calendar_of_200_nodes_for_3_months": calendar,
+        "calendar_page_of_200_nodes_for_3_months": calendar_page,
         "board_of_a_year_by_day": capacity_board,
     }
     for name, question in questions.items():
-        took = _timed(question, 5)
-        detail = {"devices": size, "statements": _statements(question)}
-        report(f"booking_scale.{name}", round(statistics.median(took), 1), "ms", **detail)
+        question()
+        took = _timed(question, 7)
+        statements, rows, touched = _touched(question)
+        detail = {"devices": size, "statements": statements, "rows": rows, "bytes": touched}
+        report(f"booking_scale.{name}.p50", round(statistics.median(took), 1), "ms", **detail)
+        report(f"booking_scale.{name}.p95", round(percentile(took, 0.95), 1), "ms", **detail)
+
+
+def _analyze() -> None:
+    """What autovacuum would have done by itself a minute later."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
 
 
 def main() -> int:
@@ -232,10 +325,11 @@ def main() -> int:
         from django.utils import timezone
 
         start = timezone.now().replace(minute=0, second=0, microsecond=0) + DAY
-        for standing in (0, STANDING):
+        for standing in STANDING_AT.get(sizes[0], (0, STANDING)):
             pool = _fleet(sizes[0])
             if standing:
                 _stand(pool, standing, start)
+            _analyze()
             _bookings(pool, start, sizes[0], standing)
         _questions(pool, start, sizes[0])
     return 0
