@@ -3,14 +3,14 @@
 from django.urls import path
 
 from allocations.views import adjustments as adjusting
-from allocations.views import allocations, booking, calendar, feeds, finding, leases, verbs, weights
+from allocations.views import allocations, booking, calendar, feeds, finding, leases, statement, verbs, weights
 
 app_name = "allocations"
 urlpatterns = [
     path("allocations/", allocations.AllocationList.as_view(), name="allocations"),
     path("allocations/<slug:public_id>/", allocations.AllocationPage.as_view(), name="allocation"),
     path("allocations/<slug:public_id>/series.json", allocations.AllocationSeries.as_view(), name="allocation-series"),
-    path("allocations/<slug:public_id>/ledger/", allocations.LedgerList.as_view(), name="ledger"),
+    path("allocations/<slug:public_id>/ledger/", statement.StatementPage.as_view(), name="ledger"),
     path("allocations/<slug:public_id>/adjust/", adjusting.AdjustmentNew.as_view(), name="adjustment-new"),
     path("allocations/<slug:public_id>/book/", booking.BookPage.as_view(), name="book"),
     path("allocations/<slug:public_id>/book/check/", booking.BookCheck.as_view(), name="book-check"),

@@ -28,6 +28,7 @@ STAFF = (
     ("allocations:allocations", _("Allocations")),
     ("allocations:leases", _("Reservations")),
     ("allocations:calendar", _("Calendar")),
+    ("allocations:adjustments", _("Adjustments")),
     ("reports:nodes", _("Nodes")),
     ("reports:health", _("Health")),
 )

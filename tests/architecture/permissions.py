@@ -31,7 +31,8 @@ audit-event-detail audit-event-list person-grant-role person-list
 """
 """Everybody reads themselves and what they did; tests/audit and tests/accounts look closer."""
 OBJECT = """
-agreement-detail allocation-balance allocation-detail allocation-forecast allocation-ledger allocations:allocation
+agreement-detail allocation-balance allocation-detail allocation-forecast allocation-ledger allocation-statement
+allocations:allocation
 allocations:allocation-series
 allocations:book allocations:book-check allocations:lease allocations:lease-cancel allocations:lease-certificate
 allocations:lease-change allocations:lease-extend allocations:lease-handover allocations:lease-handover-file
