@@ -220,7 +220,15 @@ class PoolSerializer(serializers.ModelSerializer[Pool]):
 
     class Meta:
         model = Pool
-        fields = ("public_id", "name", "gpu_class", "engine", "shared_nodes")
+        fields = (
+            "public_id",
+            "name",
+            "gpu_class",
+            "engine",
+            "shared_nodes",
+            "turnaround_seconds",
+            "overcommit_percent",
+        )
 
 
 class NodeSerializer(serializers.ModelSerializer[Node]):

@@ -53,11 +53,12 @@ class _Line:
         return value
 
 
-def csv_lines(queryset: QuerySet[Any], columns: Iterable[Column]) -> Iterator[str]:
+def csv_lines(rows: QuerySet[Any] | Iterable[Any], columns: Iterable[Column]) -> Iterator[str]:
     """The rows as CSV text with a byte-order mark, so that a spreadsheet reads the Korean."""
     columns = tuple(columns)
-    rows = ([column.value(obj) for column in columns] for obj in queryset.iterator(chunk_size=500))
-    return csv_rows([column.label for column in columns], rows)
+    found = rows.iterator(chunk_size=500) if isinstance(rows, QuerySet) else rows
+    values = ([column.value(obj) for column in columns] for obj in found)
+    return csv_rows([column.label for column in columns], values)
 
 
 def csv_rows(header: Iterable[Text], rows: Iterable[Iterable[Any]]) -> Iterator[str]:

@@ -2,19 +2,22 @@
 
 from django.urls import path
 
-from reports.views import enrolling, health, machines, operating
+from reports.views import board, enrolling, health, machines, operating
 
 app_name = "reports"
 urlpatterns = [
     path("staff/", machines.FleetPage.as_view(), name="fleet"),
     path("staff/live/", machines.FleetLive.as_view(), name="fleet-live"),
     path("staff/series.json", machines.FleetSeries.as_view(), name="fleet-series"),
+    path("staff/capacity/", board.BoardPage.as_view(), name="capacity"),
+    path("staff/capacity/details/", board.DetailsPage.as_view(), name="capacity-details"),
     path("staff/health/", health.HealthPage.as_view(), name="health"),
     path("staff/health/xids/", health.XidRules.as_view(), name="xids"),
     path("staff/health/xids/<int:xid>/", health.ChangeXid.as_view(), name="xid-change"),
     path("staff/health/xids/<int:xid>/forget/", health.ForgetXid.as_view(), name="xid-forget"),
     path("staff/pools/", health.PoolsPage.as_view(), name="pools"),
     path("staff/pools/<slug:public_id>/share/", health.SharePool.as_view(), name="pool-share"),
+    path("staff/pools/<slug:public_id>/terms/", health.PoolTerms.as_view(), name="pool-terms"),
     path("staff/nodes/", machines.NodeList.as_view(), name="nodes"),
     path("staff/nodes/new/", enrolling.NewNode.as_view(), name="node-new"),
     path("staff/nodes/<slug:public_id>/", machines.NodePage.as_view(), name="node"),

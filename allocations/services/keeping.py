@@ -36,7 +36,7 @@ def keep_all(envelope: Envelope, devices: Iterable[Device]) -> None:
     known = {device.pk: device for device in devices}
     pins = list(Pin.objects.filter(envelope=envelope, device__in=known)) if envelope.let_go_at is None else []
     now = timezone.now()
-    rows = Placement.objects.filter(board__in={pin.device_id for pin in pins}, released=False)
+    rows = Placement.objects.filter(board__in=known, released=False)
     rows.filter(envelope=envelope).delete()
     taken: dict[int, list[Busy]] = defaultdict(list)
     for pk, start, end in rows.values_list("board_id", "window__startswith", "window__endswith"):

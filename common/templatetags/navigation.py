@@ -22,6 +22,7 @@ PARTNER = (
 STAFF = (
     ("home", _("Home")),
     ("reports:fleet", _("Fleet")),
+    ("reports:capacity", _("Capacity")),
     ("proposals:queue", _("Proposal queue")),
     ("partners:organisations", _("Organisations")),
     ("partners:agreements", _("Agreements")),
@@ -29,6 +30,7 @@ STAFF = (
     ("allocations:leases", _("Reservations")),
     ("allocations:calendar", _("Calendar")),
     ("allocations:adjustments", _("Adjustments")),
+    ("allocations:rules", _("Rules")),
     ("reports:nodes", _("Nodes")),
     ("reports:health", _("Health")),
 )
