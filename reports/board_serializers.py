@@ -17,6 +17,9 @@ class FiguresSerializer(serializers.Serializer[Any]):
     booked_mean = serializers.FloatField()
     room = serializers.IntegerField(help_text="bookable less promised; negative: over-committed")
     over = serializers.IntegerField()
+    guaranteed = serializers.IntegerField(help_text="of the promised, kept at every moment")
+    bound = serializers.IntegerField(help_text="the most that awards may promise at once")
+    past_bound = serializers.IntegerField(help_text="promised beyond the bound")
     used_mean = serializers.FloatField(allow_null=True, help_text="null: nothing was measured")
 
 
@@ -94,6 +97,7 @@ class ClaimSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
     until = serializers.DateTimeField()
     waiting = serializers.BooleanField()
+    guaranteed = serializers.IntegerField(help_text="of these, kept at every moment")
 
 
 class ClashSerializer(serializers.Serializer[Any]):

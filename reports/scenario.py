@@ -92,7 +92,8 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Claim:
-    """Somebody who was promised GPUs of a pool; `waiting`: the partner has not answered yet."""
+    """Somebody who was promised GPUs of a pool; `waiting`: the partner has not answered yet;
+    `guaranteed`: so many of them are kept at every moment."""
 
     ref: str
     label: str
@@ -103,6 +104,7 @@ class Claim:
     since: datetime
     until: datetime
     waiting: bool = False
+    guaranteed: int = 0
 
 
 @dataclass(frozen=True)

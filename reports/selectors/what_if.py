@@ -94,6 +94,7 @@ def _claim_of(row: Allocation) -> Claim:
         gpus=row.concurrent_gpus,
         since=row.valid_from,
         until=row.valid_until,
+        guaranteed=row.guaranteed_gpus,
     )
 
 
@@ -109,6 +110,7 @@ def _offer_of(line: AwardLine) -> Claim:
         since=line.window_from,
         until=line.window_until,
         waiting=True,
+        guaranteed=line.guaranteed_gpus,
     )
 
 
