@@ -138,6 +138,16 @@ class Lease(models.Model):
     end_reason = models.CharField(max_length=12, choices=EndReason.choices, blank=True)
     used_seconds = models.BigIntegerField(null=True, blank=True, help_text="measured device-seconds, sealed at the end")
     replacements = models.PositiveSmallIntegerField(default=0, help_text="how often devices failed before the handover")
+    extensions = models.PositiveSmallIntegerField(default=0, help_text="how often it was extended once it had begun")
+    charged_until = models.DateTimeField(
+        null=True, blank=True, help_text="given back by the partner: until when is charged, use or not (the notice)"
+    )
+    returned_percent = models.PositiveSmallIntegerField(
+        default=100, help_text="of what is left of the window then: how much comes back"
+    )
+    use_noticed_at = models.DateTimeField(null=True, blank=True, help_text="when it was first seen to be used")
+    no_show_told_at = models.DateTimeField(null=True, blank=True, help_text="notice that it will be taken back unused")
+    no_show_due_at = models.DateTimeField(null=True, blank=True, help_text="when it is taken back unless it is used")
 
     objects = LeaseQuerySet.as_manager()
 
@@ -306,6 +316,7 @@ class LedgerEntry(models.Model):
 
     WHY: ClassVar[dict[str, Any]] = {
         **{choice.value: choice.label for choice in Lease.EndReason},
+        "early return": _("given back early"),
         "extension": _("extended"),
         "changed": _("changed before the start"),
         "extension not acknowledged": _("a node did not confirm the extension"),
@@ -368,3 +379,16 @@ class CalendarFeed(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("allocations:feed")
+
+
+from allocations.rule_models import Blackout, BookingRules  # noqa: E402  (they refer to Allocation)
+
+__all__ = [
+    "Allocation",
+    "Blackout",
+    "BookingRules",
+    "CalendarFeed",
+    "Lease",
+    "LedgerEntry",
+    "Placement",
+]

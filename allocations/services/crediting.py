@@ -43,9 +43,10 @@ def _late(lease: Lease) -> int:
 
 
 def _lost(lease: Lease) -> int:
-    """From the moment that a device was lost to the end of use."""
+    """From the moment that a device was lost to the end of use, or of the notice that was charged beyond it."""
     if lease.active_at is None or lease.drained_at is None:
         return 0
+    until = max(lease.drained_at, lease.charged_until or lease.drained_at)
     rows = placements_of(lease)
     held = {row.device_id for row in rows} | {row.board_id for row in rows}
     fatal = [rule.xid for rule in rules() if rule.level == "fail"]
@@ -60,7 +61,7 @@ def _lost(lease: Lease) -> int:
         first.setdefault(device_id, at)
     # What befalls a GPU befalls every MIG instance of it.
     lost = [min(filter(None, (first.get(row.device_id), first.get(row.board_id))), default=None) for row in rows]
-    return sum(_price(lease, 1, at, lease.drained_at) for at in lost if at)
+    return sum(_price(lease, 1, at, until) for at in lost if at)
 
 
 def _price(lease: Lease, device_count: int, start: datetime, end: datetime) -> int:

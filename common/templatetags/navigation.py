@@ -29,6 +29,7 @@ STAFF = (
     ("allocations:allocations", _("Allocations")),
     ("allocations:leases", _("Reservations")),
     ("allocations:calendar", _("Calendar")),
+    ("allocations:rules", _("Rules")),
     ("reports:nodes", _("Nodes")),
     ("reports:health", _("Health")),
 )
