@@ -71,6 +71,15 @@ class LoserSerializer(LeaseNameSerializer):
     begun = serializers.BooleanField()
 
 
+class PinnedSerializer(serializers.Serializer[Any]):
+    """A guarantee that GPUs of these nodes keep: others would have to keep it."""
+
+    award = serializers.CharField(help_text="id of the proposal that was awarded")
+    organisation = serializers.CharField()
+    gpus = serializers.IntegerField()
+    until = serializers.DateTimeField()
+
+
 class MovedSerializer(serializers.Serializer[Any]):
     """A window at its new time."""
 
@@ -118,6 +127,7 @@ class WhatIfSerializer(serializers.Serializer[Any]):
     promises = VerdictSerializer(many=True)
     without_place = LoserSerializer(many=True)
     found_others = LeaseNameSerializer(many=True)
+    pinned = PinnedSerializer(many=True)
     moved = MovedSerializer(many=True)
     clashes = ClashSerializer(many=True)
 

@@ -43,7 +43,14 @@ def scenario(changes: Changes, now: datetime) -> Scenario:
     draft.asks += _asks(changes.approve)
     verdicts = judge(draft.asks, _rooms(draft)) if draft.asks else []
     draft.steps += [step for verdict in verdicts for step in _promised(verdict)]
-    return Scenario(tuple(draft.steps), tuple(verdicts), tuple(draft.losers), tuple(draft.kept), tuple(draft.moved))
+    return Scenario(
+        tuple(draft.steps),
+        tuple(verdicts),
+        tuple(draft.losers),
+        tuple(draft.kept),
+        tuple(draft.moved),
+        tuple(draft.pinned),
+    )
 
 
 def clashes(groups: Iterable[Group]) -> list[Clash]:
