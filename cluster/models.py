@@ -168,6 +168,7 @@ class NodeCommand(models.Model):
         EXTEND = "extend", _("move the end")
         REVOKE = "revoke", _("take access away")
         RECLAIM = "reclaim", _("clean and check")
+        RESHAPE = "reshape", _("change the devices")
 
     public_id = PublicIdField(prefix="cmd")
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="commands")
