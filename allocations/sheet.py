@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from allocations.comparison import Figure, compare, harm
 from allocations.models import Lease
-from allocations.selectors.leases import measured_window, placements_of
+from allocations.selectors.leases import measured_groups, placements_of
 from cluster.models import Device, Grant, Handover
 from cluster.selectors import grants_of, handovers_of
 from cluster.services.evidence import canonical, entry_of, sign
@@ -197,8 +197,9 @@ def team_of(lease: Lease) -> list[Any]:
 
 def series(lease: Lease, now: datetime) -> dict[str, Any]:
     """Utilisation of each GPU while the reservation had it: the last 24 hours of that."""
-    begin, end = measured_window(lease, now) or (now, now)
-    begin = max(begin, end - timedelta(hours=24))
-    return charts.devices_series(
-        [(device.pk, device.node.name, device.index) for device in devices_of(lease)], begin, end
-    )
+    groups = measured_groups(lease, now) or {(now, now): placements_of(lease)}
+    drawn: dict[str, Any] = {"unit": "%", "series": []}
+    for (begin, end), rows in groups.items():
+        named = [(row.device_id, row.device.node.name, row.device.index) for row in rows]
+        drawn["series"] += charts.devices_series(named, max(begin, end - timedelta(hours=24)), end)["series"]
+    return drawn

@@ -9,7 +9,8 @@ from django.db.models.functions import TruncDay, TruncHour
 
 from allocations.lifecycle import OVER
 from allocations.models import Allocation, Lease, LedgerEntry
-from common.quantities import seconds_between, whole_seconds
+from allocations.selectors.windows import charged_seconds
+from common.quantities import whole_seconds
 from partners.policy import Committed
 
 
@@ -59,7 +60,7 @@ def charge_of(lease: Lease, held: int) -> int:
     """Device-seconds to charge: from the start to the end of use, at most what was held; 0 if never handed over."""
     if lease.active_at is None or lease.drained_at is None:
         return 0
-    return max(0, min(held, lease.device_count * seconds_between(lease.starts_at, lease.drained_at)))
+    return max(0, min(held, charged_seconds(lease, lease.drained_at)))
 
 
 def hold_of(device_count: int, starts_at: datetime, ends_at: datetime) -> int:

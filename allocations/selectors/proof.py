@@ -9,8 +9,9 @@ from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce
 
 from allocations.lifecycle import LEASE_OVER, OVER
-from allocations.models import Allocation, Lease, LedgerEntry, Placement
+from allocations.models import Allocation, Lease, LedgerEntry, Placement, Reshape
 from allocations.selectors.balances import charge_of, hold_of
+from allocations.selectors.windows import held_seconds, served
 
 Kind = LedgerEntry.Kind
 _PLACED = ("scheduled", "preparing", "prepare_stuck", "active")
@@ -49,7 +50,8 @@ def _faults_of_leases(leases: list[Lease]) -> Iterator[Fault]:
     rows = LedgerEntry.objects.filter(lease__in=keys).order_by().values_list("lease_id", "kind")
     for pk, kind, total in rows.annotate(total=Sum("device_seconds")):
         said[pk][kind] = total
-    placed = _placed_seconds([lease.pk for lease in leases if lease.state in _PLACED])
+    changed = set(Reshape.objects.filter(lease__in=keys).values_list("lease_id", flat=True))
+    placed = _placed_seconds([lease.pk for lease in leases if lease.state in _PLACED and lease.pk not in changed])
     for lease in leases:
         yield from _faults_of(lease, said[lease.pk], placed.get(lease.pk))
 
@@ -67,6 +69,11 @@ def _faults_of(lease: Lease, said: dict[str, int], placed: int | None) -> Iterat
             yield Fault(lease.public_id, "no more is credited than was charged", credited, settled)
         return
     promised = hold_of(lease.device_count, lease.starts_at, lease.pending_ends_at or lease.ends_at)
+    if lease.reshaped:
+        promised = held_seconds(lease)
+        own = sum(row.used_until is None for row in served(lease))
+        if lease.state in _PLACED and own != lease.device_count:
+            yield Fault(lease.public_id, "as many GPUs are placed as are counted", own, lease.device_count)
     if settled:
         yield Fault(lease.public_id, "an open reservation is not charged yet", settled, 0)
     if lease.state in _PLACED and held != promised:

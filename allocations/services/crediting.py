@@ -1,11 +1,9 @@
 """Device-seconds that were charged and not to be had: what the provider owes back."""
 
-from datetime import datetime
-
 from django.db.models import Q
 
 from allocations.models import Lease, LedgerEntry
-from allocations.selectors.leases import placements_of
+from allocations.selectors.windows import device_windows, served
 from allocations.services.ledger import enter
 from cluster.models import DeviceEvent
 from cluster.services.policies import rules
@@ -36,22 +34,29 @@ def _late(lease: Lease) -> int:
         return 0
     begun = max(lease.starts_at, lease.created_at)
     late = seconds_between(begun, min(lease.active_at, lease.drained_at))
-    return lease.device_count * late if late > PUNCTUAL_SECONDS else 0
+    return _from_the_start(lease) * late if late > PUNCTUAL_SECONDS else 0
+
+
+def _from_the_start(lease: Lease) -> int:
+    return sum(row.used_from is None for row in served(lease)) if lease.reshaped else lease.device_count
 
 
 def _lost(lease: Lease) -> int:
-    """From the moment that a device was lost to the end of use."""
+    """From the moment that a device was lost to the end of its use."""
     if lease.active_at is None or lease.drained_at is None:
         return 0
-    held = {row.device_id for row in placements_of(lease)}
+    windows = device_windows(lease, lease.drained_at)
     fatal = [rule.xid for rule in rules() if rule.level == "fail"]
     events = DeviceEvent.objects.filter(
         Q(kind__in=LOSSES) | Q(kind="xid", detail__xid__in=fatal),
-        device__in=held,
+        device__in={window.device_id for window in windows},
         at__gt=lease.active_at,
         at__lt=lease.drained_at,
     )
-    first: dict[int, datetime] = {}
-    for device_id, at in events.order_by("at").values_list("device", "at"):
-        first.setdefault(device_id, at)
-    return sum(seconds_between(at, lease.drained_at) for at in first.values())
+    troubles = list(events.order_by("at").values_list("device", "at"))
+    total = 0
+    for window in windows:
+        during = (at for device_id, at in troubles if device_id == window.device_id and window.start < at < window.end)
+        first = next(during, None)
+        total += seconds_between(first, window.end) if first else 0
+    return total

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.rules import may_extend
 from allocations.selectors.balances import hold_of
-from allocations.services import checks, ledger, placing, telling, warning
+from allocations.services import checks, ledger, placing, reshaping, telling, warning
 from allocations.services.placing import LostRace
 from allocations.services.steps import lock_lease
 from audit import services as audit
@@ -54,6 +54,7 @@ def _extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
             code="extension_pending",
             remedy=_("Please try again in a minute."),
         )
+    reshaping.refuse_while_reshaping(lease)
     if ends_at <= lease.ends_at:
         raise RuleBroken(
             _("The new end must come after the present one."),

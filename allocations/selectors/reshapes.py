@@ -1,0 +1,65 @@
+"""What changes in the GPUs of a running lease, and which of them are idle enough to be given back. Reads only."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from allocations.models import Lease, Placement, Reshape
+from allocations.selectors.windows import standing
+from cluster.models import Device
+from telemetry.selectors import series
+
+LOOK_BACK = timedelta(hours=1)
+_ILL = ("drain", "fail")
+_GONE = ("offline", "quarantined", "rma", "retired")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A device that could be given back; `percent` of the last hour, None: nothing was measured."""
+
+    device: Device
+    percent: float | None
+
+    @property
+    def ill(self) -> bool:
+        """Whether it should be replaced or given back in any case."""
+        return self.device.health in _ILL or self.device.state in _GONE
+
+
+def candidates(lease: Lease, now: datetime) -> list[Candidate]:
+    """The devices of a running lease, those first that one would miss least: two queries."""
+    rows = standing(lease)
+    order, used = losing_order(lease, rows, now), recent_use(lease, rows, now)
+    return [
+        Candidate(row.device, used.get(row.device_id)) for row in sorted(rows, key=lambda row: order[row.device_id])
+    ]
+
+
+def recent_use(lease: Lease, rows: list[Placement], now: datetime) -> dict[int, float | None]:
+    """Mean utilisation in percent of the last hour, or since the lease has the device, by device."""
+    begins = max([now - LOOK_BACK, *([lease.active_at] if lease.active_at else [])])
+    old = [row.device_id for row in rows if row.used_from is None or row.used_from <= begins]
+    whole = max(60, int(LOOK_BACK.total_seconds()))
+    points = series(old, begins, now, whole) if old and begins < now else []
+    return {point.device_id: point.utilisation_percent for point in points}
+
+
+def losing_order(lease: Lease, rows: list[Placement], now: datetime) -> dict[int, Any]:
+    """By device, what sorts it: ill ones first, then the least used of the last hour, then by node and index."""
+    used = recent_use(lease, rows, now)
+    return {
+        row.device_id: (
+            not Candidate(row.device, None).ill,
+            used.get(row.device_id) is None,
+            used.get(row.device_id),
+            row.node_id,
+            row.device.index,
+        )
+        for row in rows
+    }
+
+
+def under_way(lease: Lease) -> Reshape | None:
+    """The change that waits for the nodes, with the people and devices that its words name."""
+    return lease.reshapes.under_way().select_related("asked_by").first()
