@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from allocations import shapes
 from allocations.lifecycle import ALLOCATION, LEASE, RESHAPE, RESHAPING
-from cluster.models import Device, Node, Pool
+from cluster.models import Device, MaintenanceWindow, Node, Pool
 from common.ids import PublicIdField
 from partners.models import Organisation, organisation_ids_of
 from projects.models import Project
@@ -35,6 +35,11 @@ class Allocation(models.Model):
     asked_concurrent_gpus = models.PositiveIntegerField(_("asked, GPUs at once"))
     awarded_gpu_seconds = models.BigIntegerField(_("awarded, GPU-hours"))
     concurrent_gpus = models.PositiveIntegerField(_("awarded, GPUs at once"))
+    guaranteed_gpus = models.PositiveIntegerField(
+        _("of these guaranteed"),
+        default=0,
+        help_text="kept for this award by its envelope; the others when they are free",
+    )
     valid_from = models.DateTimeField(_("valid from"))
     valid_until = models.DateTimeField(_("valid until"))
     warned_percent = models.PositiveSmallIntegerField(default=0, help_text="the highest step of use that was told")
@@ -50,10 +55,18 @@ class Allocation(models.Model):
             models.CheckConstraint(
                 condition=Q(awarded_gpu_seconds__gt=0) & Q(concurrent_gpus__gt=0), name="allocation_positive"
             ),
+            models.CheckConstraint(
+                condition=Q(guaranteed_gpus__lte=F("concurrent_gpus")), name="allocation_guarantees_no_more_than_it_has"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.project.title} · {self.pool.name}"
+
+    @property
+    def envelope_key(self) -> int | None:
+        """Key of the promise that is kept for it alone; None where nothing is guaranteed."""
+        return self.envelope.pk if self.guaranteed_gpus else None
 
     def get_absolute_url(self) -> str:
         return reverse("allocations:allocation", args=[self.public_id])
@@ -139,23 +152,82 @@ class Lease(models.Model):
         return shapes.Shape(cast(shapes.Kind, self.shape), self.shape_nodes)
 
 
-class Placement(models.Model):
-    """Lease x device x memory slices x window: the row that the database forbids to overlap.
+class Envelope(models.Model):
+    """What an award was promised of a pool before devices are named: so many GPUs at every moment of its window.
 
-    The window's end is open (infinity) from the moment the lease starts to be taken back until the devices are
-    confirmed clean. `released` rows no longer count. Where the devices are changed while the lease runs, `came_by` and
-    `left_by` say with which change a device came and goes, `used_from` and `used_until` when it did: empty, its use
-    begins with the lease (for one that came: it was not handed over) and ends with it.
+    The promise is kept with devices: each has a pin, and a placement wherever nothing of the award itself lies there,
+    so that the database keeps everybody else off. `allocation` is empty until the award is accepted.
     """
 
-    lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="placements")
+    public_id = PublicIdField(prefix="env")
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="envelopes")
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
+    allocation = models.OneToOneField(
+        Allocation, on_delete=models.PROTECT, related_name="envelope", null=True, blank=True
+    )
+    award_ref = models.CharField(max_length=40, help_text="public id of the proposal that was awarded")
+    gpus = models.PositiveIntegerField(_("GPUs guaranteed"))
+    starts_at = models.DateTimeField(_("from"))
+    ends_at = models.DateTimeField(_("until"))
+    let_go_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["starts_at"]
+        constraints = [
+            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="envelope_window_in_order"),
+            models.CheckConstraint(condition=Q(gpus__gt=0), name="envelope_holds_something"),
+        ]
+        indexes = [models.Index(fields=["ends_at"], condition=Q(let_go_at=None), name="envelope_open")]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+
+class Pin(models.Model):
+    """A device that keeps an envelope's promise in [since, until)."""
+
+    envelope = models.ForeignKey(Envelope, on_delete=models.CASCADE, related_name="pins")
+    device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="+")
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(until__gt=F("since")), name="pin_window_in_order")]
+
+    def __str__(self) -> str:
+        return f"{self.envelope_id} on {self.device_id}"
+
+
+class Placement(models.Model):
+    """Holder x device x memory slices x window: the row that the database forbids to overlap.
+
+    The holder is a lease, announced maintenance, or an envelope. The window of a lease's row is the lease's and the
+    pool's time for cleaning after it; its end is open (infinity) from the moment the lease starts to be taken back
+    until the devices are confirmed clean. `released` rows no longer count.
+
+    Where a lease's devices are changed while it runs, `came_by` and `left_by` say with which change a device came and
+    goes, `used_from` and `used_until` when it did: empty, its use begins with the lease (for one that came: it was not
+    handed over) and ends with it.
+    """
+
+    lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="placements", null=True, blank=True)
+    maintenance = models.ForeignKey(
+        MaintenanceWindow, on_delete=models.PROTECT, related_name="placements", null=True, blank=True
+    )
+    envelope = models.ForeignKey(Envelope, on_delete=models.PROTECT, related_name="placements", null=True, blank=True)
     device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="placements")
     slices = IntegerRangeField(help_text="[0, memory slices of the device) for a whole GPU")
     window = DateTimeRangeField()
     released = models.BooleanField(default=False)
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="+", help_text="the device's")
     organisation = models.ForeignKey(
-        Organisation, on_delete=models.PROTECT, related_name="+", help_text="the lease's: who is on the node"
+        Organisation,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        help_text="the lease's or the envelope's: who is on the node; empty for maintenance",
     )
     shared = models.BooleanField(default=False, help_text="the pool's rule: may others be on the node meanwhile")
     came_by = models.ForeignKey("Reshape", on_delete=models.PROTECT, related_name="coming", null=True, blank=True)
@@ -183,10 +255,16 @@ class Placement(models.Model):
                 ],
                 condition=Q(released=False, shared=False),
             ),
+            models.CheckConstraint(
+                condition=Q(lease__isnull=False, maintenance=None, envelope=None, organisation__isnull=False)
+                | Q(lease=None, maintenance__isnull=False, envelope=None, organisation=None)
+                | Q(lease=None, maintenance=None, envelope__isnull=False, organisation__isnull=False),
+                name="placement_has_one_holder",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.lease_id} on {self.device_id}"
+        return f"{self.lease_id or self.maintenance_id or self.envelope_id} on {self.device_id}"
 
 
 class ReshapeQuerySet(models.QuerySet["Reshape"]):

@@ -45,7 +45,8 @@ class Promise:
 
 def devices_in_work(device_ids: Iterable[int]) -> set[int]:
     """Those that a begun lease has not given back: it decides when they are clean, no report of the node's does."""
-    rows = Placement.objects.filter(device_id__in=list(device_ids), released=False).exclude(lease__state="scheduled")
+    held = Placement.objects.filter(device_id__in=list(device_ids), released=False, lease__isnull=False)
+    rows = held.exclude(lease__state="scheduled")
     return set(rows.values_list("device_id", flat=True))
 
 
@@ -58,11 +59,12 @@ def promises_on(
     """
     narrowed = Q(window__overlap=(since, until)) if since or until else Q()
     rows = (
-        Placement.objects.filter(narrowed, device_id__in=list(device_ids), released=False)
+        Placement.objects.filter(narrowed, device_id__in=list(device_ids), released=False, lease__isnull=False)
         .select_related("device__node", "lease__allocation__project__organisation", "lease__allocation__pool")
         .order_by("lease__starts_at", "lease_id", "device_id")
     )
     found: dict[int, Promise] = {}
     for row in rows:
-        found.setdefault(row.lease_id, Promise(row.lease, [])).placements.append(row)
+        assert row.lease is not None
+        found.setdefault(row.lease.pk, Promise(row.lease, [])).placements.append(row)
     return list(found.values())

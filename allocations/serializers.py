@@ -288,7 +288,7 @@ class AskCalendarSerializer(serializers.Serializer):
 class StretchSerializer(serializers.Serializer):
     """Part of a row that is taken. `lease` and `organisation` are empty where they are not the reader's business."""
 
-    kind = serializers.ChoiceField(choices=["own", "taken", "maintenance", "out"])
+    kind = serializers.ChoiceField(choices=["own", "taken", "cleaning", "kept", "promised", "maintenance", "out"])
     start = serializers.DateTimeField()
     end = serializers.DateTimeField()
     taken = serializers.IntegerField(help_text="devices of the row")

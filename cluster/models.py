@@ -1,5 +1,6 @@
 """The machines, and what was said to them and by them."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.db import models
@@ -53,6 +54,16 @@ class Pool(models.Model):
     shared_nodes = models.BooleanField(
         _("organisations may share a node"), default=False, help_text="else a node is lent to one of them at a time"
     )
+    turnaround_seconds = models.PositiveIntegerField(
+        _("cleaning between reservations, seconds"),
+        default=600,
+        help_text="kept free after every reservation, so that the next one finds its GPUs clean",
+    )
+    overcommit_percent = models.PositiveSmallIntegerField(
+        _("over-commitment, per cent"),
+        default=100,
+        help_text="by how much the GPUs at once of all awards may exceed what the pool has",
+    )
 
     objects = PoolQuerySet.as_manager()
 
@@ -61,6 +72,11 @@ class Pool(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def turnaround(self) -> timedelta:
+        """How long a device is cleaned and checked after a reservation."""
+        return timedelta(seconds=self.turnaround_seconds)
 
 
 class Node(models.Model):

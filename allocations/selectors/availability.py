@@ -13,7 +13,7 @@ from allocations.models import Allocation, Placement
 from allocations.shapes import ANY, Shape, by_group
 from allocations.timeline import FOREVER, Busy, Spans, peak, starts
 from cluster.models import Device, Pool
-from cluster.selectors import bookable_devices, maintenance_between
+from cluster.selectors import bookable_devices
 
 LEAD = timedelta(minutes=10)
 """How long before its start a lease is prepared: a device that is not ready now is offered from then on."""
@@ -41,6 +41,11 @@ def overlapping(starts_at: datetime, ends_at: datetime) -> Q:
     return Q(released=False, window__overlap=(starts_at, ends_at))
 
 
+def not_kept_for(envelope: int | None) -> Q:
+    """All placements but those that keep this promise."""
+    return Q() if envelope is None else ~Q(envelope_id=envelope)
+
+
 def of_others(tenants: Collection[int]) -> Q:
     """Placements that keep everybody but these organisations (by key) off the whole node."""
     return Q(shared=False) & ~Q(organisation_id__in=list(tenants))
@@ -52,15 +57,16 @@ def free_devices(
     ends_at: datetime,
     *,
     tenants: Collection[int] | None = None,
+    envelope: int | None = None,
     now: datetime | None = None,
 ) -> QuerySet[Device]:
-    """Bookable devices that nobody holds and nobody mends in the window; within the lead only those ready now.
+    """Bookable devices that nobody holds in the window and the cleaning after it; within the lead only those ready now.
 
     With `tenants`, what these organisations could have: not the free devices of nodes that are lent to others then.
+    With `envelope` (its key), what that promise keeps counts as free.
     """
-    held = Placement.objects.filter(overlapping(starts_at, ends_at))
-    closed = maintenance_between(starts_at, ends_at).filter(node_id=OuterRef("node_id"))
-    devices = bookable_devices(pool).filter(~Exists(held.filter(device_id=OuterRef("pk"))), ~Exists(closed))
+    held = Placement.objects.filter(overlapping(starts_at, ends_at + pool.turnaround), not_kept_for(envelope))
+    devices = bookable_devices(pool).filter(~Exists(held.filter(device_id=OuterRef("pk"))))
     if tenants is not None and not pool.shared_nodes:
         devices = devices.filter(~Exists(held.filter(of_others(tenants), node_id=OuterRef("node_id"))))
     if starts_at < (now or timezone.now()) + LEAD:
@@ -72,7 +78,8 @@ def free_devices(
 
 
 def _still_there(tenants: Collection[int], moment: datetime) -> QuerySet[Placement]:
-    return Placement.objects.filter(of_others(tenants), released=False, window__startswith__lt=moment)
+    there = Placement.objects.filter(of_others(tenants), released=False, lease__isnull=False)
+    return there.filter(window__startswith__lt=moment)
 
 
 def own_nodes(pool: Pool, tenant: int, starts_at: datetime, ends_at: datetime) -> set[int]:
@@ -89,30 +96,46 @@ def whole_minute(moment: datetime) -> datetime:
     return moment if floor == moment or moment == FOREVER else floor + timedelta(minutes=1)
 
 
-def capacity(pool: Pool, starts_at: datetime, ends_at: datetime, *, tenants: Collection[int] | None = None) -> Capacity:
-    """The pool in one window: five queries whatever its size."""
-    return capacities([pool], [(starts_at, ends_at)], tenants=tenants)[pool.pk, (starts_at, ends_at)]
+def capacity(
+    pool: Pool,
+    starts_at: datetime,
+    ends_at: datetime,
+    *,
+    tenants: Collection[int] | None = None,
+    envelope: int | None = None,
+) -> Capacity:
+    """The pool in one window: a fixed number of queries whatever its size."""
+    span = (starts_at, ends_at)
+    return capacities([pool], [span], tenants=tenants, envelope=envelope)[pool.pk, span]
 
 
 def capacities(
-    pools: list[Pool], windows: list[Window], *, tenants: Collection[int] | None = None
+    pools: list[Pool],
+    windows: list[Window],
+    *,
+    tenants: Collection[int] | None = None,
+    envelope: int | None = None,
 ) -> dict[tuple[int, Window], Capacity]:
-    """Each pool in each window, by (pool's key, window): five queries however many of each.
+    """Each pool in each window, by (pool's key, window): five queries at most, however many of each.
 
-    With `tenants`, `free` is what these organisations could have; see free_devices.
+    With `tenants` and `envelope`, `free` is what these organisations could have; see free_devices.
     """
     if not pools or not windows:
         return {}
+    cleaning = max(pool.turnaround for pool in pools)
     first, last = min(start for start, _end in windows), max(end for _start, end in windows)
     known = Counter(Device.objects.filter(node__pool__in=pools).exclude(state="retired").values_list("node__pool_id"))
     bookable = list(bookable_devices(*pools).values_list("node__pool_id", "pk", "state", "node_id"))
-    mended = list(maintenance_between(first, last).values_list("node_id", "starts_at", "ends_at"))
-    taken = Placement.objects.filter(overlapping(first, last), device__node__pool__in=pools)
+    overlaps = overlapping(first, last + cleaning)
+    taken = Placement.objects.filter(overlaps, not_kept_for(envelope), node__pool__in=pools)
     busy: dict[int, list[tuple[int, Busy]]] = {pool.pk: [] for pool in pools}
+    booked: dict[int, list[Busy]] = {pool.pk: [] for pool in pools}
     shut: list[tuple[int, Busy]] = []
-    columns = ("device__node__pool_id", "device_id", "window", "node_id", "organisation_id", "shared")
-    for pool_id, device_id, window, node_id, organisation_id, shared in taken.values_list(*columns):
+    columns = ("node__pool_id", "device_id", "window", "node_id", "organisation_id", "shared", "lease_id")
+    for pool_id, device_id, window, node_id, organisation_id, shared, lease_id in taken.values_list(*columns):
         busy[pool_id].append((device_id, _as_busy(window)))
+        if lease_id is not None:
+            booked[pool_id].append(busy[pool_id][-1][1])
         if tenants is not None and not shared and organisation_id not in tenants:
             shut.append((node_id, _as_busy(window)))
     soon = timezone.now() + LEAD
@@ -130,15 +153,15 @@ def capacities(
     for pool in pools:
         devices = [(pk, state, node_id) for pool_id, pk, state, node_id in bookable if pool_id == pool.pk]
         for start, end in windows:
-            closed = {node_id for node_id, since, until in mended if since < end and until > start}
-            held = {pk for pk, item in busy[pool.pk] if item.start < end and item.end > start}
-            away = {pk for pk, item in shut if item.start < end and item.end > start}
+            clean = end + pool.turnaround
+            held = {pk for pk, item in busy[pool.pk] if item.start < clean and item.end > start}
+            away = {pk for pk, item in shut if item.start < clean and item.end > start}
             found[pool.pk, (start, end)] = Capacity(
                 devices=known[(pool.pk,)],
                 bookable=len(devices),
-                booked_peak=peak((item for _pk, item in busy[pool.pk]), start, end),
+                booked_peak=peak(booked[pool.pk], start, end),
                 free=sum(
-                    pk not in held and node_id not in closed | away and (start >= soon or state == "available")
+                    pk not in held and node_id not in away and (start >= soon or state == "available")
                     for pk, state, node_id in devices
                 ),
                 promised=sum(
@@ -168,12 +191,15 @@ class FreeSpot:
 
 @dataclass(frozen=True)
 class Calendar:
-    """The bookable devices of a pool and when each of them is taken, from `after` to `before`."""
+    """The bookable devices of a pool and when each of them is taken, from `after` to `before`; what is booked must be
+    free for the `turnaround` after it, too.
+    """
 
     spots: list[FreeSpot]
     busy: dict[int, list[Busy]]
     after: datetime
     before: datetime
+    turnaround: timedelta = timedelta()
 
     def starts(self, count: int, duration: timedelta, shape: Shape = ANY) -> Spans:
         """When so many devices, laid out like this, are free for so long, up to the calendar's end."""
@@ -182,20 +208,29 @@ class Calendar:
         needed, each = shape.groups_of(count)
         groups = [[self.busy[spot.pk] for spot in group] for group in by_group(self.spots, shape).values()]
         last = self.before if self.before == FOREVER else self.before - duration
-        found = starts(groups, needed, each, duration, self.after)
+        found = starts(groups, needed, each, duration + self.turnaround, self.after)
         return [(first, min(until, last)) for first, until in found if first <= last]
 
     def free(self, start: datetime, end: datetime) -> list[FreeSpot]:
         """The devices that are free in the whole of [start, end)."""
+        clean = end + self.turnaround
         return [
-            spot for spot in self.spots if not any(item.start < end and item.end > start for item in self.busy[spot.pk])
+            spot
+            for spot in self.spots
+            if not any(item.start < clean and item.end > start for item in self.busy[spot.pk])
         ]
 
 
 def calendar_of(
-    pool: Pool, after: datetime, before: datetime = FOREVER, *, tenants: Collection[int] | None = None
+    pool: Pool,
+    after: datetime,
+    before: datetime = FOREVER,
+    *,
+    tenants: Collection[int] | None = None,
+    envelope: int | None = None,
 ) -> Calendar:
-    """What is free in a pool between two moments: three queries. With `tenants`, for these; see free_devices.
+    """What is free in a pool between two moments: two queries. With `tenants` and `envelope`, for these; see
+    free_devices.
 
     Offers begin on whole minutes, because forms hold no seconds: what is taken ends at the next one.
     """
@@ -208,25 +243,30 @@ def calendar_of(
         by_node[spot.node_id].append(spot.pk)
         if spot.state != "available":
             busy[spot.pk].append(Busy(_EARLY, soon))
-    for node_id, since, until in maintenance_between(after, before).values_list("node_id", "starts_at", "ends_at"):
-        for each in by_node.get(node_id, ()):
-            busy[each].append(Busy(since, whole_minute(until)))
-    rows = Placement.objects.filter(node_id__in=list(by_node), released=False)
-    if before != FOREVER:
-        # One that is over may still keep others off its node: it is there until it is given back.
-        rows = rows.filter(Q(window__overlap=(after, before)) | Q(window__startswith__lt=soon))
-    taken_columns = ("device_id", "window__startswith", "window__endswith", "node_id", "organisation_id", "shared")
-    for device_id, lower, upper, node_id, organisation_id, shared in rows.values_list(*taken_columns):
+    rows = Placement.objects.filter(not_kept_for(envelope), node__pool=pool, released=False)
+    # One that is over may still keep others off its node: it is there until it is given back.
+    there = Q(window__startswith__lt=soon, lease__isnull=False)
+    rows = rows.filter(there | Q(window__overlap=(after, None if before == FOREVER else before + pool.turnaround)))
+    taken_columns = (
+        "device_id",
+        "window__startswith",
+        "window__endswith",
+        "node_id",
+        "organisation_id",
+        "shared",
+        "lease",
+    )
+    for device_id, lower, upper, node_id, organisation_id, shared, lease in rows.values_list(*taken_columns):
         start, end = lower or _EARLY, upper or FOREVER
         away = tenants is not None and not shared and organisation_id not in tenants
         # Whoever is on the node now may give it back late: it is offered to others from the lead on at the earliest.
-        if away and start < soon:
+        if away and lease is not None and start < soon:
             end = max(end, soon)
         taken = Busy(start, whole_minute(end))
-        for each in by_node[node_id] if away else [device_id]:
+        for each in by_node.get(node_id, ()) if away else [device_id]:
             if each in busy:
                 busy[each].append(taken)
-    return Calendar(spots, busy, whole_minute(after), before)
+    return Calendar(spots, busy, whole_minute(after), before, pool.turnaround)
 
 
 def next_free_window(
@@ -237,14 +277,15 @@ def next_free_window(
     *,
     shape: Shape = ANY,
     tenants: Collection[int] | None = None,
+    envelope: int | None = None,
     only: Collection[int] | None = None,
 ) -> tuple[datetime, datetime] | None:
     """The first window of `duration` from `after` on in which so many devices, laid out like this, are free.
 
-    None: never as things stand. With `tenants`, free for these organisations; see free_devices. With `only`, of these
-    devices (by key). Three queries.
+    None: never as things stand. With `tenants` and `envelope`, free for these; see free_devices. With `only`, of these
+    devices (by key). Two queries.
     """
-    calendar = calendar_of(pool, after, tenants=tenants)
+    calendar = calendar_of(pool, after, tenants=tenants, envelope=envelope)
     if only is not None:
         calendar = replace(calendar, spots=[spot for spot in calendar.spots if spot.pk in only])
     found = calendar.starts(device_count, duration, shape)

@@ -1,8 +1,8 @@
-"""Who has which device when: what the calendar draws and lists. Reads only; seven queries whatever is booked."""
+"""Who has which device when: what the calendar draws and lists. Reads only; five queries whatever is booked."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -10,10 +10,11 @@ from allocations.models import Placement
 from allocations.selectors.availability import overlapping
 from allocations.timeline import Busy, gaps
 from cluster.models import Device, Pool
-from cluster.selectors import bookable_devices, maintenance_between
+from cluster.selectors import bookable_devices
 from partners.models import Organisation, organisation_ids_of
 
-Kind = Literal["own", "taken", "maintenance", "out"]
+Kind = Literal["own", "taken", "cleaning", "kept", "promised", "maintenance", "out"]
+"""`kept`: guaranteed to the reader's own award and free for it; `promised`: to somebody's, as the agency sees it."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,6 @@ def occupancy(
         devices = devices.filter(node__in=nodes)
     rows = list(devices.order_by("node__name", "index", "pk"))
     found = _placed(rows, start, end, user)
-    for node_id, since, until in maintenance_between(start, end).values_list("node_id", "starts_at", "ends_at"):
-        for device in rows:
-            if device.node_id == node_id:
-                found[device.pk].append(Stretch("maintenance", max(since, start), min(until, end)))
     usable = set(bookable_devices(pool).values_list("pk", flat=True))
     for device in rows:
         if device.pk not in usable:
@@ -83,29 +80,44 @@ def by_node(rows: Iterable[Row], start: datetime, end: datetime) -> list[Row]:
 
 def _placed(rows: list[Device], start: datetime, end: datetime, user: Any) -> dict[int, list[Stretch]]:
     mine = set(organisation_ids_of(user).values_list("organisation_id", flat=True))
-    columns = ("device_id", "window__startswith", "window__endswith", "organisation_id", "lease__public_id")
+    columns = (
+        *("device_id", "window__startswith", "window__endswith", "organisation_id", "maintenance_id", "envelope_id"),
+        *("lease__public_id", "lease__ends_at", "lease__pending_ends_at"),
+    )
     found: dict[int, list[Stretch]] = defaultdict(list)
     placed = Placement.objects.filter(overlapping(start, end), device__in=[device.pk for device in rows])
     taken = list(placed.values_list(*columns))
     names = {row.pk: row.name for row in Organisation.objects.filter(pk__in={each[3] for each in taken})}
-    for device_id, lower, upper, organisation_id, lease in taken:
+    for device_id, lower, upper, organisation_id, work, envelope, lease, *ends in taken:
         own, told = organisation_id in mine, user.is_agency or organisation_id in mine
-        found[device_id].append(
-            Stretch(
-                kind="own" if own else "taken",
-                start=max(lower or start, start),
-                end=min(upper or end, end),
-                lease=lease if told else "",
-                organisation=names[organisation_id] if told else "",
-                open=upper is None,
-            )
+        kind: Kind = "own" if own else "taken"
+        if work is not None:
+            kind, told = "maintenance", False
+        elif envelope is not None:
+            kind = "kept" if own else "promised" if told else "taken"
+        whole = Stretch(
+            kind=kind,
+            start=max(lower or start, start),
+            end=min(upper or end, end),
+            lease=(lease or "") if told else "",
+            organisation=names[organisation_id] if told else "",
+            open=upper is None,
         )
+        found[device_id] += _with_cleaning(whole, max(filter(None, ends), default=None))
     return found
+
+
+def _with_cleaning(stretch: Stretch, ends_at: datetime | None) -> list[Stretch]:
+    """What lies after the end of a reservation is the cleaning of its devices."""
+    if ends_at is None or stretch.open or ends_at >= stretch.end:
+        return [stretch]
+    cleaning = replace(stretch, kind="cleaning", start=max(ends_at, stretch.start), lease="", organisation="")
+    return [replace(stretch, end=ends_at), cleaning] if ends_at > stretch.start else [cleaning]
 
 
 def _row(node: str, index: int | None, devices: int, stretches: list[Stretch], start: datetime, end: datetime) -> Row:
     stretches.sort(key=lambda stretch: (stretch.start, stretch.kind))
-    busy = [Busy(stretch.start, stretch.end) for stretch in stretches]
+    busy = [Busy(stretch.start, stretch.end) for stretch in stretches if stretch.kind != "kept"]
     free = tuple((opens, min(closes, end)) for opens, closes in gaps(busy, start) if opens < end)
     return Row(node, index, devices, tuple(stretches), free)
 

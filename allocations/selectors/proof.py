@@ -87,10 +87,17 @@ def _placed_seconds(keys: list[int]) -> dict[int, int]:
     """Device-seconds of the windows of these leases' placements, those included that were replaced on the way."""
     totals: dict[int, timedelta] = {}
     rows = Placement.objects.filter(lease__in=keys).values_list(
-        "lease_id", "window__startswith", "window__endswith", "released", "lease__starts_at"
+        "lease_id",
+        "window__startswith",
+        "window__endswith",
+        "released",
+        "lease__starts_at",
+        Coalesce("lease__pending_ends_at", "lease__ends_at"),
     )
-    for pk, start, end, released, begins in rows:
-        totals[pk] = totals.get(pk, timedelta()) + (end - start if not released else _used(start, end, begins))
+    for pk, start, end, released, begins, ends in rows:
+        # The cleaning after the window is nobody's cost.
+        length = _used(start, end, begins) if released else max(timedelta(), min(end, ends) - start)
+        totals[pk] = totals.get(pk, timedelta()) + length
     return {pk: int(total.total_seconds()) for pk, total in totals.items()}
 
 

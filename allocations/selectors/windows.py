@@ -71,5 +71,5 @@ def held_seconds(lease: Lease) -> int:
 
 def standing(lease: Lease) -> list[Placement]:
     """Placements that the lease has to work with now: handed over, and not on their way out, in device order."""
-    rows = lease.placements.filter(released=False, left_by=None).select_related("device__node")
+    rows = lease.placements.filter(released=False, left_by=None).select_related("device__node", "device__gpu_class")
     return [row for row in rows.order_by("device_id") if row.came_by_id is None or row.used_from is not None]

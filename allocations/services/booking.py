@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import DatabaseError, transaction
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.rules import may_book
 from allocations.selectors.availability import free_devices, next_free_window
-from allocations.services import checks, ledger, placing, telling, warning
+from allocations.services import checks, ledger, placing, repacking, telling, warning
 from allocations.services.placing import LostRace
 from allocations.shapes import ANY, Shape
 from audit import services as audit
@@ -117,17 +118,31 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
 def _take(allocation: Allocation, ask: Ask, now: datetime) -> list[Device]:
     pool, tenant = allocation.pool, allocation.project.organisation_id
     span = (ask.starts_at, ask.ends_at)
-    free = free_devices(pool, *span, tenants=[tenant], now=now)
+    free = free_devices(pool, *span, tenants=[tenant], envelope=allocation.envelope_key, now=now)
     if ask.devices is not None:
         checks.named_devices(ask.devices, ask.count)
         free = free.filter(pk__in=[device.pk for device in ask.devices])
-    chosen = placing.choose(list(free), ask.count, ask.shape, pool=pool, tenant=tenant, window=span)
+    among = list(free)
+    choose = partial(placing.choose, count=ask.count, shape=ask.shape, pool=pool, tenant=tenant, window=span)
+    own = repacking.pinned(allocation, span)
+    # What is guaranteed goes first: what nobody guaranteed is left to others.
+    chosen = (choose([device for device in among if device.pk in own]) if own else None) or choose(among)
     if chosen is None:
-        raise no_free_devices(allocation, ask)
+        return _within_envelope(allocation, ask)
     locked = placing.lock(device.pk for device in chosen)
-    placing.check_bookable(pool, (device.pk for device in locked), *span)
-    placing.check_free(locked, *span, tenant=tenant)
+    placing.check_bookable(pool, (device.pk for device in locked))
+    placing.check_free(locked, *span, allocation=allocation)
     return locked
+
+
+def _within_envelope(allocation: Allocation, ask: Ask) -> list[Device]:
+    """So many are guaranteed at every moment: then the allocation's own bookings move until they fit."""
+    made = None
+    if allocation.envelope_key is not None and ask.devices is None and ask.shape == ANY:
+        made = repacking.make_room(allocation, ask.count, (ask.starts_at, ask.ends_at))
+    if made is None:
+        raise no_free_devices(allocation, ask)
+    return made
 
 
 def no_free_devices(allocation: Allocation, ask: Ask) -> RuleBroken:
@@ -136,7 +151,8 @@ def no_free_devices(allocation: Allocation, ask: Ask) -> RuleBroken:
     after = max(ask.starts_at, timezone.now())
     length = max(ask.ends_at - ask.starts_at, timedelta(minutes=1))
     named = None if ask.devices is None else {device.pk for device in ask.devices}
-    offer = next_free_window(pool, ask.count, length, after, shape=ask.shape, tenants=tenants, only=named)
+    own = allocation.envelope_key
+    offer = next_free_window(pool, ask.count, length, after, shape=ask.shape, tenants=tenants, envelope=own, only=named)
     remedy = _("The pool %(pool)s never has that many GPUs free together. Ask for fewer.") % {"pool": pool.name}
     if named is not None:
         remedy = _("Name others, or none: then the portal chooses.")
@@ -151,7 +167,7 @@ def no_free_devices(allocation: Allocation, ask: Ask) -> RuleBroken:
     message = _("In this window %(count)s GPUs are not free: somebody else has reserved them.") % {"count": ask.count}
     if named is not None:
         message = _("The GPUs that were named are not all free in this window.")
-    elif ask.shape != ANY and free_devices(pool, *span, tenants=tenants).count() >= ask.count:
+    elif ask.shape != ANY and free_devices(pool, *span, tenants=tenants, envelope=own).count() >= ask.count:
         message = _("In this window %(count)s GPUs are free, but not laid out as you ask: %(shape)s.") % {
             "count": ask.count,
             "shape": Lease.Shape(ask.shape.kind).label,

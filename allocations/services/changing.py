@@ -12,7 +12,7 @@ from allocations.models import Lease, LedgerEntry
 from allocations.rules import may_end
 from allocations.selectors.availability import free_devices
 from allocations.selectors.balances import hold_of
-from allocations.services import checks, ending, ledger, placing, warning
+from allocations.services import checks, ending, keeping, ledger, placing, warning
 from allocations.services.booking import Ask, no_free_devices
 from allocations.services.placing import LostRace
 from allocations.services.steps import lock_lease, open_placements
@@ -99,15 +99,16 @@ def _place_anew(lease: Lease, ask: Ask, now: datetime) -> None:
     lease.placements.filter(released=False).delete()
     pool, tenant = lease.allocation.pool, lease.allocation.project.organisation_id
     span = (ask.starts_at, ask.ends_at)
-    free = list(free_devices(pool, *span, tenants=[tenant], now=now))
+    free = list(free_devices(pool, *span, tenants=[tenant], envelope=lease.allocation.envelope_key, now=now))
     mine = {row.device_id for row in old}
     chosen = _choose(lease, ask, [device for device in free if device.pk in mine]) or _choose(lease, ask, free)
     if chosen is None:
         raise no_free_devices(lease.allocation, ask)
     locked = placing.lock(device.pk for device in chosen)
-    placing.check_bookable(pool, (device.pk for device in locked), *span)
-    placing.check_free(locked, *span, tenant=tenant)
+    placing.check_bookable(pool, (device.pk for device in locked))
+    placing.check_free(locked, *span, allocation=lease.allocation)
     placing.place(lease, locked, *span)
+    keeping.keep(lease.allocation, [row.device for row in old])
     ending.reopen_windows({row.node_id for row in old})
 
 

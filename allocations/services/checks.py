@@ -28,7 +28,7 @@ def lock_allocation(pk: int) -> Allocation:
     """The allocation and its agreement, both locked: balance and ceilings are decided on them. One statement."""
     return (
         Allocation.objects.select_for_update(of=("self", "project__agreement"), no_key=True)
-        .select_related("project__agreement", "project__organisation", "pool__gpu_class")
+        .select_related("project__agreement", "project__organisation", "pool__gpu_class", "envelope")
         .get(pk=pk)
     )
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from allocations.models import Lease, Placement
 from allocations.rules import may_end, may_reclaim
 from allocations.selectors.availability import of_others
-from allocations.services import ledger, overtaking, telling
+from allocations.services import keeping, ledger, overtaking, telling
 from allocations.services.steps import lock_lease, move, open_placements
 from common.errors import InvalidTransition, RuleBroken
 from common.nudge import nudge
@@ -59,9 +59,10 @@ def _cancel(lease: Lease, actor: Any, end_reason: str) -> Lease:
     lease.ended_at = timezone.now()
     lease.end_reason = end_reason
     move(lease, "cancel", actor=actor, fields=("ended_at", "end_reason"), reason=lease.state_reason)
-    nodes = set(lease.placements.filter(released=False).values_list("node", flat=True))
+    placements = open_placements(lease)
     lease.placements.filter(released=False).update(released=True)
-    reopen_windows(nodes)
+    keeping.keep(lease.allocation, [row.device for row in placements])
+    reopen_windows({row.node_id for row in placements})
     ledger.settle(lease, actor=actor, reason=str(end_reason))
     telling.tell_partner(lease, "lease_ended", charged=0)
     return lease

@@ -85,9 +85,7 @@ def _check(allocation: Allocation, lease: Lease, ends_at: datetime) -> None:
 def _move_windows(lease: Lease, ends_at: datetime) -> None:
     ids = list(lease.placements.filter(released=False).values_list("device_id", flat=True))
     devices = placing.lock(ids)
-    tenant = lease.allocation.project.organisation_id
-    placing.check_free(devices, lease.ends_at, ends_at, tenant=tenant, but=lease)
-    placing.check_open(ids, lease.ends_at, ends_at)
+    placing.check_free(devices, lease.ends_at, ends_at, allocation=lease.allocation, but=lease)
     placing.move_end(lease, ends_at)
 
 

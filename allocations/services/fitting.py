@@ -7,6 +7,7 @@ until it does, or until the lease ends and everything is taken back.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Sum
 from django.utils.translation import gettext_noop
@@ -56,11 +57,16 @@ def step(lease: Lease, now: datetime) -> bool:
 
 
 def _coming(reshape: Reshape) -> list[Placement]:
-    return list(reshape.coming.filter(released=False).select_related("device__node").order_by("device_id"))
+    return _open(reshape.coming)
 
 
 def _leaving(reshape: Reshape) -> list[Placement]:
-    return list(reshape.leaving.filter(released=False).select_related("device__node").order_by("device_id"))
+    return _open(reshape.leaving)
+
+
+def _open(rows: Any) -> list[Placement]:
+    around = ("device__node", "device__gpu_class", "lease__allocation__envelope")
+    return list(rows.filter(released=False).select_related(*around).order_by("device_id"))
 
 
 def _check(lease: Lease, reshape: Reshape, now: datetime) -> bool:

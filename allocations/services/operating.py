@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 
 from accounts.rules import may_run_nodes
 from allocations.promises import RETURNING, RUNNING, Promise, promises_on
-from allocations.services import reclaiming
+from allocations.services import maintenance, reclaiming
 from allocations.services.planning import Plan, in_one_transaction, keep_promises
 from cluster.lifecycle import DEVICE, NODE
 from cluster.models import Device, MaintenanceWindow, Node
 from cluster.services import devices as device_verbs
-from cluster.services import maintenance, nodes
+from cluster.services import nodes
 from common.errors import InvalidTransition, RuleBroken
 from common.lifecycle import Lifecycle
 from common.permissions import require
@@ -107,7 +107,9 @@ def announce_maintenance(
             until=ends_at,
             spare=COMING_BACK,
         )
-        window = maintenance.announce(actor=actor, node=node, starts_at=starts_at, ends_at=ends_at, reason=reason)
+        window = maintenance.announce(
+            actor=actor, node=node, starts_at=starts_at, ends_at=ends_at, reason=reason, force=force
+        )
         return Done(window, hit)
 
     return in_one_transaction(verb)
@@ -115,6 +117,7 @@ def announce_maintenance(
 
 def cancel_maintenance(*, actor: Any, window: MaintenanceWindow, reason: str) -> MaintenanceWindow:
     """The window is free again."""
+    require(actor, may_run_nodes)
     _check_reason(reason)
     return maintenance.cancel(actor=actor, window=window, reason=reason)
 

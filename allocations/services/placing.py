@@ -1,18 +1,19 @@
 """Which devices a booking gets, and the rows that forbid them to anybody else."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q, QuerySet
 
 from allocations import shapes
-from allocations.models import Lease, Placement
-from allocations.selectors.availability import Window, of_others, overlapping, own_nodes
+from allocations.models import Allocation, Lease, Placement
+from allocations.selectors.availability import Window, not_kept_for, of_others, overlapping, own_nodes
+from allocations.services import keeping
 from allocations.shapes import Shape
 from cluster.models import Device, Pool
-from cluster.selectors import bookable_devices, maintenance_between
+from cluster.selectors import bookable_devices
 
 
 class LostRace(Exception):
@@ -53,65 +54,92 @@ def lock(device_ids: Iterable[int]) -> list[Device]:
 
 
 def check_free(
-    devices: Sequence[Device], starts_at: datetime, ends_at: datetime, *, tenant: int, but: Lease | None = None
+    devices: Sequence[Device],
+    starts_at: datetime,
+    ends_at: datetime,
+    *,
+    allocation: Allocation,
+    but: Lease | None = None,
 ) -> None:
-    """LostRace when another lease's placement overlaps, or another organisation is on one of the nodes then.
+    """LostRace when somebody else's placement overlaps the window or the cleaning after it, or when another
+    organisation is on one of the nodes then. What the allocation's own envelope keeps is free for it.
 
     Asked after the lock, it sees what the holder wrote.
     """
-    same = Q(device__in=[device.pk for device in devices])
-    others = of_others([tenant]) & Q(node__in={device.node_id for device in devices})
-    taken = Placement.objects.filter(overlapping(starts_at, ends_at)).filter(same | others)
+    taken = _taken(devices, starts_at, ends_at + allocation.pool.turnaround, allocation.project.organisation_id)
+    taken = taken.filter(not_kept_for(allocation.envelope_key))
     if but is not None:
-        taken = taken.exclude(lease=but)
+        taken = taken.filter(~Q(lease_id=but.pk))
     if taken.exists():
         raise LostRace
 
 
-def check_bookable(pool: Pool, device_ids: Iterable[int], starts_at: datetime, ends_at: datetime) -> None:
-    """LostRace when one of these was drained, quarantined or announced for work since the choice.
+def check_untouched(devices: Sequence[Device], starts_at: datetime, ends_at: datetime, *, tenant: int) -> None:
+    """LostRace when anything takes these devices in [starts_at, ends_at), or others than `tenant` their nodes."""
+    if _taken(devices, starts_at, ends_at, tenant).exists():
+        raise LostRace
+
+
+def _taken(devices: Sequence[Device], starts_at: datetime, ends_at: datetime, tenant: int) -> QuerySet[Placement]:
+    same = Q(device__in=[device.pk for device in devices])
+    others = of_others([tenant]) & Q(node__in={device.node_id for device in devices})
+    return Placement.objects.filter(overlapping(starts_at, ends_at)).filter(same | others)
+
+
+def check_bookable(pool: Pool, device_ids: Iterable[int]) -> None:
+    """LostRace when one of these was drained or quarantined since the choice.
 
     Asked after the lock: operators lock a node's devices before they take it out of service, so what is seen stays so.
     """
     wanted = set(device_ids)
-    closed = maintenance_between(starts_at, ends_at).filter(node_id=OuterRef("node_id"))
-    if bookable_devices(pool).filter(~Exists(closed), pk__in=wanted).count() < len(wanted):
-        raise LostRace
-
-
-def check_open(device_ids: Iterable[int], starts_at: datetime, ends_at: datetime) -> None:
-    """LostRace when work is announced then on a node of these devices; asked after the lock."""
-    if maintenance_between(starts_at, ends_at).filter(node__devices__in=list(device_ids)).exists():
+    if bookable_devices(pool).filter(pk__in=wanted).count() < len(wanted):
         raise LostRace
 
 
 def place(lease: Lease, devices: Iterable[Device], starts_at: datetime, ends_at: datetime) -> None:
-    """One placement a device, all its slices, in one statement, under the rule that the pool has at this moment."""
-    shared = _shares_nodes(lease.allocation.pool_id)
+    """One placement a device, all its slices, in one statement, under the rules that the pool has at this moment.
+
+    It takes the cleaning after the window, too. What the allocation's own envelope keeps makes way.
+    """
+    allocation = lease.allocation
+    shared, cleaning = _rules_of(allocation.pool_id)
+    devices = list(devices)
+    keeping.make_way(allocation, devices)
     Placement.objects.bulk_create(
         Placement(
             lease=lease,
             device=device,
             slices=NumericRange(0, device.gpu_class.memory_slices),
-            window=DateTimeTZRange(starts_at, ends_at),
+            window=DateTimeTZRange(starts_at, ends_at + cleaning),
             node_id=device.node_id,
-            organisation_id=lease.allocation.project.organisation_id,
+            organisation_id=allocation.project.organisation_id,
             shared=shared,
         )
         for device in devices
     )
+    keeping.keep(allocation, devices)
 
 
 def move_end(lease: Lease, ends_at: datetime) -> None:
-    """The open placements end then; each keeps its own beginning, which is later where a device was replaced."""
-    rows = list(lease.placements.filter(released=False))
+    """The open placements end then, and the cleaning after it; each keeps its own beginning, which is later where a
+    device was replaced.
+    """
+    allocation = lease.allocation
+    _shared, cleaning = _rules_of(allocation.pool_id)
+    rows = list(lease.placements.filter(released=False).select_related("device__gpu_class"))
+    devices = [row.device for row in rows]
+    keeping.make_way(allocation, devices)
     for row in rows:
-        row.window = DateTimeTZRange(row.window.lower, ends_at)
+        row.window = DateTimeTZRange(row.window.lower, ends_at + cleaning)
     Placement.objects.bulk_update(rows, ["window"])
+    keeping.keep(allocation, devices)
 
 
-def _shares_nodes(pool_id: int) -> bool:
-    """The pool's rule, which cannot change before this transaction is over (it would not see what is placed here)."""
+def _rules_of(pool_id: int) -> tuple[bool, timedelta]:
+    """Whether nodes are shared, and how long cleaning takes; neither can change before this transaction is over (who
+    changes them would not see what is placed here).
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT shared_nodes FROM cluster_pool WHERE id = %s FOR SHARE", [pool_id])
-        return bool(cursor.fetchone()[0])
+        cursor.execute("SELECT shared_nodes, turnaround_seconds FROM cluster_pool WHERE id = %s FOR SHARE", [pool_id])
+        shared, seconds = cursor.fetchone()
+    return bool(shared), timedelta(seconds=seconds)

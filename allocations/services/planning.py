@@ -157,7 +157,8 @@ def _targets(moving: list[Promise], leaving: set[int]) -> dict[int, Swap]:
             if other.starts_at < lease.ends_at and other.ends_at > start:
                 blocked |= taken
         pool, tenant = lease.allocation.pool, lease.allocation.project.organisation_id
-        free = free_devices(pool, start, lease.ends_at, tenants=[tenant], now=now).exclude(pk__in=blocked)
+        own = lease.allocation.envelope_key
+        free = free_devices(pool, start, lease.ends_at, tenants=[tenant], envelope=own, now=now).exclude(pk__in=blocked)
         found = replacing.substitutes(lease, promise.placements, list(free), (start, lease.ends_at))
         if found is None:
             raise RuleBroken(
@@ -183,8 +184,8 @@ def _move(actor: Any, promise: Promise, swap: Swap, reason: str) -> None:
     lease, (leaving, devices) = promise.lease, swap
     start = max(lease.starts_at, now)
     ids = [device.pk for device in devices]
-    placing.check_bookable(lease.allocation.pool, ids, start, lease.ends_at)
-    placing.check_free(devices, start, lease.ends_at, tenant=lease.allocation.project.organisation_id)
+    placing.check_bookable(lease.allocation.pool, ids)
+    placing.check_free(devices, start, lease.ends_at, allocation=lease.allocation)
     swaps = {row.device.public_id: device.public_id for row, device in zip(leaving, devices, strict=True)}
     replacing.release(leaving, now)
     placing.place(lease, devices, start, lease.ends_at)

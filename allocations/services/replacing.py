@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from allocations.models import Lease, Placement
 from allocations.selectors.availability import Window, free_devices, of_others
-from allocations.services import ending, placing, telling
+from allocations.services import ending, keeping, placing, telling
 from allocations.services.steps import device_ids, open_placements
 from allocations.shapes import ANY
 from audit import services as audit
@@ -46,7 +46,9 @@ def promised_before(lease: Lease, placements: list[Placement]) -> set[int]:
     a node is lent whole, another organisation that is still on it keeps all of its devices from us.
     """
     tenant = lease.allocation.project.organisation_id
-    earlier = Placement.objects.filter(released=False, window__startswith__lt=lease.starts_at).exclude(lease=lease)
+    earlier = Placement.objects.filter(
+        released=False, window__startswith__lt=lease.starts_at, lease__isnull=False
+    ).exclude(lease=lease)
     there = Q(device__in=[row.device_id for row in placements])
     around = of_others([tenant]) & Q(node__in={row.node_id for row in placements})
     taken, shut = set(), set()
@@ -63,15 +65,16 @@ def replace(lease: Lease, missing: list[Placement], now: datetime) -> list[Place
     if not missing:
         return []
     start, pool, tenant = max(lease.starts_at, now), lease.allocation.pool, lease.allocation.project.organisation_id
-    free = list(free_devices(pool, start, lease.ends_at, tenants=[tenant], now=now))
+    own = lease.allocation.envelope_key
+    free = list(free_devices(pool, start, lease.ends_at, tenants=[tenant], envelope=own, now=now))
     found = substitutes(lease, missing, free, (start, lease.ends_at))
     if found is None:
         return []
     leaving, chosen = found
     locked = placing.lock(device.pk for device in chosen)
     try:
-        placing.check_bookable(pool, (device.pk for device in locked), start, lease.ends_at)
-        placing.check_free(locked, start, lease.ends_at, tenant=tenant)
+        placing.check_bookable(pool, (device.pk for device in locked))
+        placing.check_free(locked, start, lease.ends_at, allocation=lease.allocation)
     except placing.LostRace:
         return []
     swaps = {row.device.public_id: device.public_id for row, device in zip(leaving, locked, strict=True)}
@@ -131,8 +134,10 @@ def replace_failed(lease: Lease, bad: list[str], reason: str, now: datetime) -> 
 
 
 def release(placements: list[Placement], now: datetime) -> None:
-    """These placements no longer hold their device; their window ends now."""
+    """These placements of one lease no longer hold their device: their window ends now; its envelope has it again."""
     for row in placements:
         row.window = DateTimeTZRange(row.window.lower, max(now, row.window.lower + timedelta(microseconds=1)))
         row.released = True
     Placement.objects.bulk_update(placements, ["window", "released"])
+    if placements and placements[0].lease:
+        keeping.keep(placements[0].lease.allocation, [row.device for row in placements])

@@ -16,7 +16,9 @@ def lock_lease(pk: int) -> Lease:
     """The lease's row, locked, with what every verb needs of its surroundings."""
     return (
         Lease.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("allocation__project__organisation", "allocation__pool__gpu_class", "booked_by")
+        .select_related(
+            "allocation__project__organisation", "allocation__pool__gpu_class", "allocation__envelope", "booked_by"
+        )
         .get(pk=pk)
     )
 
@@ -28,7 +30,11 @@ def login_of(lease: Lease) -> str:
 
 def open_placements(lease: Lease) -> list[Placement]:
     """Placements that still hold their device, with device and node, in device order."""
-    rows = lease.placements.filter(released=False).select_related("device__node").order_by("device_id")
+    rows = (
+        lease.placements.filter(released=False)
+        .select_related("device__node", "device__gpu_class")
+        .order_by("device_id")
+    )
     return list(rows)
 
 

@@ -141,7 +141,7 @@ def holders(devices: list[Device]) -> dict[int, Lease]:
         .filter(lease__state__in=[state for state in HELD if state != "scheduled"])
         .select_related("lease__allocation__project__organisation", "lease__allocation__pool")
     )
-    return {placement.device_id: placement.lease for placement in placements}
+    return {placement.device_id: placement.lease for placement in placements if placement.lease}
 
 
 def fleet(now: datetime) -> Fleet:

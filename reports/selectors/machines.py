@@ -120,7 +120,7 @@ def device_sheet(device: Device, now: datetime) -> DeviceSheet:
     """What it does now, who holds and held it, its evidence and its events."""
     sample = latest_fresh([device], now).get(device.pk)
     placements = (
-        Placement.objects.filter(device=device)
+        Placement.objects.filter(device=device, lease__isnull=False)
         .select_related("lease__allocation__project__organisation")
         .order_by("-lease__starts_at")[:ROWS_SHOWN]
     )
@@ -131,7 +131,7 @@ def device_sheet(device: Device, now: datetime) -> DeviceSheet:
             holders([device]).get(device.pk),
             level_of(sample.utilisation_percent if sample else None),
         ),
-        history=[placement.lease for placement in placements],
+        history=[placement.lease for placement in placements if placement.lease],
         handovers=list(device.handovers.order_by("-taken_at")[:ROWS_SHOWN]),
         inspections=list(device.inspections.order_by("-at")[:ROWS_SHOWN]),
         events=list(with_meaning(device.events.all())[:ROWS_SHOWN]),

@@ -44,7 +44,7 @@
 
   svg.addEventListener("pointerdown", (event) => {
     const at = place(event);
-    if (event.button || at.y < head || at.x <= label || !event.target.classList.contains("calendar-track")) return;
+    if (event.button || at.y < head || at.x <= label || !event.target.matches(".calendar-track, .calendar-kept")) return;
     const box = document.createElementNS("http://www.w3.org/2000/svg", "rect");
     box.setAttribute("class", "calendar-drag");
     svg.append(box);

@@ -40,6 +40,8 @@ from tests.factories import (
 NODES = ((2, 3), (2, 2, 3))
 """The devices of each node of each pool."""
 SHARED = (True, False)
+CLEANING = (1, 0)
+"""The slots for which each pool's devices are cleaned after a lease."""
 DAWN = 6
 """The hour of the agency's day at which slot 0 begins, so that a term can end in the midst of the slots."""
 PARTIES = (Party(ceiling=6, term_end=10 * 24 - DAWN), Party(ceiling=512, term_end=24 - DAWN))
@@ -98,7 +100,8 @@ class World:
 
     def oracle(self) -> Oracle:
         """One that knows this world and nothing booked."""
-        return Oracle([Unit(*place) for place in self.units], list(SHARED), list(PARTIES), list(AWARDS))
+        units = [Unit(*place) for place in self.units]
+        return Oracle(units, list(SHARED), list(CLEANING), list(PARTIES), list(AWARDS))
 
 
 def make_world() -> World:
@@ -106,7 +109,8 @@ def make_world() -> World:
     today = timezone.localtime().replace(hour=DAWN, minute=0, second=0, microsecond=0)
     world = World(today + timedelta(days=2), grant_role(UserFactory(), "operator"))
     for pool_number, sizes in enumerate(NODES):
-        pool = PoolFactory(shared_nodes=SHARED[pool_number])
+        seconds = CLEANING[pool_number] * SLOT_SECONDS
+        pool = PoolFactory(shared_nodes=SHARED[pool_number], turnaround_seconds=seconds)
         world.pools.append(pool)
         for size in sizes:
             world.nodes.append(make_node(pool, size))
@@ -257,7 +261,9 @@ class BookingModel(RuleBasedStateMachine):
         hit = self.oracle.hits(devices, start, end)
         plan, force = self._plan(kind, hit)
         done = self._call(
-            self.oracle.to_clear(devices, hit, plan, force) if length else Refusal("window"),
+            self.oracle.to_clear(devices, hit, plan, force) or self.oracle.to_announce(node, start, end)
+            if length
+            else Refusal("window"),
             operating.announce_maintenance,
             actor=self.world.operator,
             node=self.world.nodes[node],
@@ -364,10 +370,11 @@ class BookingModel(RuleBasedStateMachine):
     def rows_are_as_the_oracle_has_them(self) -> None:
         self.step += 1
         self.world.steps += self.step > 0
-        columns = ("lease_id", "device_id", "window", "node_id", "organisation_id", "shared")
+        columns = ("lease_id", "device_id", "window", "node_id", "organisation_id", "shared", "maintenance_id")
         rows = list(Placement.objects.filter(released=False).values_list(*columns))
         self._check_overlaps(rows)
-        self._check_promises(rows)
+        self._check_promises([row for row in rows if row[0] is not None])
+        self._check_work([row for row in rows if row[0] is None])
         self._check_money()
 
     def _check_overlaps(self, rows: list[tuple[Any, ...]]) -> None:
@@ -379,13 +386,23 @@ class BookingModel(RuleBasedStateMachine):
     def _check_promises(self, rows: list[tuple[Any, ...]]) -> None:
         world, expected = self.world, set()
         for lease, row in zip(self.oracle.leases, self.booked, strict=True):
-            window = (world.at(lease.start), world.at(lease.end))
+            window = (world.at(lease.start), world.at(self.oracle.back(lease)))
             for number in lease.devices if lease.open else ():
                 device, organisation = world.devices[number], world.organisations[self.oracle.party_of(lease)]
                 shared = self.oracle.shared[AWARDS[lease.award].pool]
                 expected.add((row.pk, device.pk, *window, device.node_id, organisation.pk, shared))
-        found = [(row[0], row[1], row[2].lower, row[2].upper, *row[3:]) for row in rows]
+        found = [(row[0], row[1], row[2].lower, row[2].upper, *row[3:6]) for row in rows]
         assert set(found) == expected and len(found) == len(expected), "the placements are not the oracle's"
+
+    def _check_work(self, rows: list[tuple[Any, ...]]) -> None:
+        """Announced work has every device of its node, as a lease would."""
+        expected = {
+            (row.pk, self.world.devices[number].pk, row.starts_at, row.ends_at)
+            for work, row in zip(self.oracle.works, self.announced, strict=True)
+            for number in (() if work.cancelled else self.oracle.on_node(work.node))
+        }
+        found = [(row[6], row[1], row[2].lower, row[2].upper) for row in rows]
+        assert set(found) == expected and len(found) == len(expected), "the work has other devices than its node's"
 
     def _check_money(self) -> None:
         """By lease the hold, by allocation what is left; the balance of one allocation, in turn, is asked for too."""

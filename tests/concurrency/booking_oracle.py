@@ -89,8 +89,11 @@ class Work:
 class Oracle:
     """The world as it ought to be. Questions change nothing; what was done is told it by the machine."""
 
-    def __init__(self, units: list[Unit], shared: list[bool], parties: list[Party], awards: list[Award]) -> None:
-        self.units, self.shared, self.parties, self.awards = units, shared, parties, awards
+    def __init__(
+        self, units: list[Unit], shared: list[bool], cleaning: list[int], parties: list[Party], awards: list[Award]
+    ) -> None:
+        """`shared` and `cleaning` (in slots) are rules of each pool."""
+        self.units, self.shared, self.cleaning, self.parties, self.awards = units, shared, cleaning, parties, awards
         self.leases: list[Booking] = []
         self.works: list[Work] = []
 
@@ -118,6 +121,14 @@ class Oracle:
         """Device-seconds that may still be booked."""
         return self.awards[award].gpu_slots * SLOT_SECONDS - self.spent(award)
 
+    def back(self, lease: Booking) -> int:
+        """The first slot in which its devices are clean again."""
+        return lease.end + self.cleaning[self.awards[lease.award].pool]
+
+    def keeps(self, lease: Booking, slot: int) -> bool:
+        """Whether its devices are its own in this hour, in use or being cleaned."""
+        return lease.open and lease.start <= slot < self.back(lease)
+
     # What is free
 
     def blocked(self, device: int, slot: int, party: int | None, gone: Collection[int] = NOBODY) -> bool:
@@ -129,7 +140,7 @@ class Oracle:
         if not unit.bookable or any(work.node == unit.node and work.covers(slot) for work in self.works):
             return True
         for number, lease in enumerate(self.leases):
-            if number in gone or not lease.covers(slot):
+            if number in gone or not self.keeps(lease, slot):
                 continue
             if device in lease.devices:
                 return True
@@ -139,8 +150,9 @@ class Oracle:
         return False
 
     def free(self, device: int, start: int, end: int, party: int | None, gone: Collection[int] = NOBODY) -> bool:
-        """Whether the party could have the device in every hour of the window."""
-        return not any(self.blocked(device, slot, party, gone) for slot in range(start, end))
+        """Whether the party could have the device in every hour of the window and of the cleaning after it."""
+        clean = end + self.cleaning[self.units[device].pool]
+        return not any(self.blocked(device, slot, party, gone) for slot in range(start, clean))
 
     def possible(
         self,
@@ -159,7 +171,7 @@ class Oracle:
         self, devices: Collection[int], count: int, length: int, after: int, party: int | None
     ) -> int | None:
         """The first slot from which so many devices are free for so long; past the last end nothing changes."""
-        last = max([after, *(lease.end for lease in self.leases), *(work.end for work in self.works)])
+        last = max([after, *map(self.back, self.leases), *(work.end for work in self.works)])
         starts = range(after, last + 1)
         return next((slot for slot in starts if self.possible(list(devices), count, slot, slot + length, party)), None)
 
@@ -167,7 +179,7 @@ class Oracle:
         """The figures of a pool in a window, by the names of selectors.Capacity."""
         devices = self.in_pool(pool)
         booked = [
-            sum(device in lease.devices for lease in self.leases if lease.covers(slot) for device in devices)
+            sum(device in lease.devices for lease in self.leases if self.keeps(lease, slot) for device in devices)
             for slot in range(start, end)
         ]
         return {
@@ -192,7 +204,7 @@ class Oracle:
         tenants: dict[tuple[int, int], int] = {}
         for lease in self.leases:
             for device in lease.devices if lease.open and self.awards[lease.award].pool == pool else ():
-                for slot in range(lease.start, lease.end):
+                for slot in range(lease.start, self.back(lease)):
                     party = self.party_of(lease)
                     if tenants.setdefault((self.units[device].node, slot), party) != party:
                         return True
@@ -275,7 +287,7 @@ class Oracle:
             for number, lease in enumerate(self.leases)
             if lease.open
             and lease.devices & devices
-            and (start is None or end is None or any(lease.covers(slot) for slot in range(start, end)))
+            and (start is None or end is None or any(self.keeps(lease, slot) for slot in range(start, end)))
         ]
 
     def to_clear(self, devices: set[int], hit: list[int], plan: Mapping[int, str], force: bool) -> Refusal | None:
@@ -292,6 +304,12 @@ class Oracle:
             if not self.possible(others, count, lease.start, lease.end, self.party_of(lease), ended):
                 return Refusal("cannot_move")
         return None
+
+    def to_announce(self, node: int, start: int, end: int) -> Refusal | None:
+        """Work is announced once for one time."""
+        there = [work for work in self.works if work.node == node]
+        twice = any(work.covers(slot) for work in there for slot in range(start, end))
+        return Refusal("announced_already") if twice else None
 
     def end(self, number: int) -> None:
         """The hold is given back and nothing is charged: two entries."""

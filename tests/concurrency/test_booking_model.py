@@ -31,7 +31,7 @@ MUST_SEE = {
     *(("book", code) for code in ("done", "no_free_devices", "balance", "concurrent_gpus", "ceiling_concurrent_gpus")),
     *(("book", code) for code in ("outside_allocation", "outside_term", "end_before_start", "devices_named")),
     *(("extend", code) for code in ("done", "no_free_devices", "balance")),
-    *(("announce_maintenance", code) for code in ("done", "promises")),
+    *(("announce_maintenance", code) for code in ("done", "promises", "announced_already")),
     *(("quarantine_device", code) for code in ("done", "promises")),
     *(("share_nodes", "done"), ("cancel", "done"), ("cancel_maintenance", "done"), ("return_device", "done")),
     *(("capacity", "asked"), ("next_free_window", "asked")),

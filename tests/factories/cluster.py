@@ -26,6 +26,7 @@ class PoolFactory(factory.django.DjangoModelFactory):
 
     name = factory.Sequence(lambda n: f"h100-{n}")
     gpu_class = factory.SubFactory(GpuClassFactory)
+    turnaround_seconds = 0
 
 
 class NodeFactory(factory.django.DjangoModelFactory):

@@ -1,0 +1,71 @@
+"""What is promised of a pool, and whether it can be kept. Reads only."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from allocations.models import Allocation, Envelope, Pin
+from allocations.timeline import Busy, peak
+from cluster.models import Pool
+from cluster.selectors import GONE, bookable_devices
+
+OPEN_ALLOCATIONS = ("pending", "active", "suspended", "exhausted")
+"""States of an allocation whose GPUs at once are still promised."""
+WELL = ("ok", "warn")
+"""Health of a device that can be lent."""
+
+
+@dataclass(frozen=True)
+class Commitment:
+    """A pool in a window: devices that can be lent, the most GPUs at once that all its awards promise at one moment
+    (`promised`), and by how much that may exceed the devices at most (`ceiling`).
+    """
+
+    usable: int
+    promised: int
+    ceiling: int
+
+    @property
+    def over(self) -> int:
+        """GPUs promised that are not there."""
+        return max(0, self.promised - self.usable)
+
+
+def ceiling_of(pool: Pool, usable: int) -> int:
+    """The most GPUs at once that all awards on a pool together may promise."""
+    return usable * (100 + pool.overcommit_percent) // 100
+
+
+def commitment(pool: Pool, start: datetime, end: datetime, waiting: Iterable[Busy] = ()) -> Commitment:
+    """What awards promise of a pool in [start, end): two queries. `waiting`: awards that wait for an answer."""
+    rows = Allocation.objects.filter(
+        pool=pool, state__in=OPEN_ALLOCATIONS, valid_from__lt=end, valid_until__gt=start
+    ).values_list("valid_from", "valid_until", "concurrent_gpus")
+    promised = peak([*(Busy(*row) for row in rows), *waiting], start, end)
+    usable = bookable_devices(pool).count()
+    return Commitment(usable=usable, promised=promised, ceiling=ceiling_of(pool, usable))
+
+
+def open_envelopes(*pools: Pool) -> QuerySet[Envelope]:
+    """Promises of these pools that were not let go."""
+    return Envelope.objects.filter(pool__in=pools, let_go_at=None)
+
+
+def pins_in_trouble(now: datetime) -> list[Pin]:
+    """Pins, not over, whose device is out of service or on a node that is: one query, fifty at most.
+
+    A node that was silent for a moment is none.
+    """
+    device = Q(device__state__in=GONE) | ~Q(device__health__in=WELL)
+    node = Q(device__node__state__in=("draining", "maintenance", "unreachable", "fenced", "retired"))
+    rows = Pin.objects.filter(device | node, until__gt=now, envelope__let_go_at=None).select_related("envelope")
+    return list(rows.order_by("envelope_id", "device_id")[:50])
+
+
+def shortfall(envelope: Envelope, now: datetime) -> int:
+    """By how many GPUs a promise could not be kept at this moment: one query."""
+    fine = bookable_devices(envelope.pool).filter(pk=OuterRef("device_id"))
+    kept = Pin.objects.filter(Exists(fine), envelope=envelope, since__lte=now, until__gt=now).count()
+    return max(0, envelope.gpus - kept) if envelope.starts_at <= now < envelope.ends_at else 0
