@@ -18,6 +18,7 @@ from accounts.models import SshKey
 from allocations import serializers, sheet
 from allocations.filters import AllocationFilter, LeaseFilter
 from allocations.models import Allocation, Lease, LedgerEntry
+from allocations.reshape_api import ReshapeActions
 from allocations.selectors import availability, balances, leases, occupancy, offers
 from allocations.services import access, booking, changing, ending, extending, feeds, reclaiming
 from cluster.models import Pool
@@ -68,7 +69,7 @@ class AllocationViewSet(ReadViewSet):
     cancel=extend_schema(request=None, responses=serializers.LeaseSerializer),
     retry=extend_schema(request=None, responses=serializers.LeaseSerializer),
 )
-class LeaseViewSet(ReadViewSet):
+class LeaseViewSet(ReshapeActions, ReadViewSet):
     """Reservations and their verbs."""
 
     queryset = Lease.objects.select_related("allocation__project__organisation", "allocation__pool", "booked_by")

@@ -308,6 +308,10 @@ class Reshape(models.Model):
     def __str__(self) -> str:
         return self.public_id
 
+    def get_absolute_url(self) -> str:
+        """It is shown on the reservation's page."""
+        return self.lease.get_absolute_url()
+
 
 class LedgerEntry(models.Model):
     """One signed amount of device-seconds. Append-only: the database refuses UPDATE and DELETE."""

@@ -11,7 +11,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from allocations.comparison import Figure, compare, harm
-from allocations.models import Lease
+from allocations.models import Lease, Reshape
 from allocations.selectors.leases import measured_groups, placements_of
 from cluster.models import Device, Grant, Handover
 from cluster.selectors import grants_of, handovers_of
@@ -109,6 +109,23 @@ def words(lease: Lease) -> str:
         "cancelled": _("This reservation was cancelled. The hours it held are back in the allocation."),
         "failed": _("The GPUs could not be handed over. Nothing was charged; please book another window."),
     }[lease.state]
+
+
+def reshape_words(reshape: Reshape) -> str:
+    """What happens with the GPUs of a running reservation, and what one may do meanwhile."""
+    return {
+        "checking": _("Another GPU is being checked before it takes the place of this one. Everything runs on."),
+        "fitting": _("The nodes are changing the access. What runs on the GPUs that stay goes on."),
+        "fitting_stuck": _(
+            "A node does not answer. It is asked again every five minutes; until then everything stays as it was, and "
+            "the operators see it."
+        ),
+        "cleaning": _("The access has changed. The GPUs that left are being cleaned and checked."),
+        "cleaning_stuck": _(
+            "The access has changed. A node that was left does not answer; the operators see this, you need to do "
+            "nothing."
+        ),
+    }[reshape.state]
 
 
 def doors(lease: Lease) -> list[Door]:

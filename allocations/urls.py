@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from allocations.views import allocations, booking, calendar, feeds, finding, leases, verbs
+from allocations.views import allocations, booking, calendar, feeds, finding, leases, reshaping, verbs
 
 app_name = "allocations"
 urlpatterns = [
@@ -27,5 +27,7 @@ urlpatterns = [
     path("leases/<slug:public_id>/cancel/", verbs.CancelPage.as_view(), name="lease-cancel"),
     path("leases/<slug:public_id>/extend/", verbs.ExtendPage.as_view(), name="lease-extend"),
     path("leases/<slug:public_id>/change/", verbs.ChangePage.as_view(), name="lease-change"),
+    path("leases/<slug:public_id>/shrink/", reshaping.ShrinkPage.as_view(), name="lease-shrink"),
+    path("leases/<slug:public_id>/swap/", reshaping.SwapPage.as_view(), name="lease-swap"),
     path("leases/<slug:public_id>/certificate/", verbs.CertificateDownload.as_view(), name="lease-certificate"),
 ]

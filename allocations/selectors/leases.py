@@ -11,6 +11,7 @@ from django.utils import timezone
 from allocations.lifecycle import HELD, LEASE_OVER
 from allocations.models import Lease, Placement
 from cluster.models import Device
+from cluster.selectors import GONE
 from telemetry.models import Sample
 from telemetry.selectors import MeasuredUse, Point, latest, measured_use, series
 
@@ -43,6 +44,12 @@ class LeaseDevice:
     sample: Sample | None
     last_at: datetime | None
     mean: Point | None = None
+    leaving: bool = False
+
+    @property
+    def ill(self) -> bool:
+        """Whether it may be replaced: the lease has it, and it is not fit for work."""
+        return not self.released and not self.leaving and is_ill(self.device)
 
     @property
     def figures(self) -> Sample | Point:
@@ -58,6 +65,11 @@ class LeaseDevice:
     def health(self) -> str | None:
         """As `state`."""
         return None if self.released else self.device.health
+
+
+def is_ill(device: Device) -> bool:
+    """Whether a device that is lent is not fit for work any more."""
+    return device.health in ("drain", "fail") or device.state in GONE
 
 
 def held_leases(starts_at: datetime, ends_at: datetime) -> QuerySet[Lease]:
@@ -84,11 +96,16 @@ def placements_of(lease: Lease) -> list[Placement]:
         rows = rows.filter(Q(released=False) | Q(window__endswith__gt=lease.active_at) | Q(window__upper_inf=True))
     elif lease.state not in LEASE_OVER:
         rows = rows.filter(released=False)
+    rows = rows.exclude(released=True, came_by__isnull=False, used_from=None)  # it did not pass its check
     return list(rows.order_by("device__node__name", "device__index"))
 
 
-def measured_rows(lease: Lease, now: datetime) -> list[tuple[Placement, datetime, datetime]]:
+def measured_rows(
+    lease: Lease, now: datetime, placed: list[Placement] | None = None
+) -> list[tuple[Placement, datetime, datetime]]:
     """Every placement with the part of `measured_window` in which its device was this lease's; empty before that.
+
+    `placed`: as `placements_of` has found them already.
 
     One that came or left on the way has a shorter time than the others: before and after, its figures are others'.
     """
@@ -96,30 +113,32 @@ def measured_rows(lease: Lease, now: datetime) -> list[tuple[Placement, datetime
     if span is None:
         return []
     found = []
-    for row in placements_of(lease):
+    for row in placements_of(lease) if placed is None else placed:
         start = row.used_from or (span[0] if row.came_by_id is None else span[1])
         end = min(span[1], row.used_until or span[1])
         found.append((row, max(span[0], start), max(span[0], start, end)))
     return found
 
 
-def measured_groups(lease: Lease, now: datetime) -> dict[tuple[datetime, datetime], list[Placement]]:
+def measured_groups(
+    lease: Lease, now: datetime, placed: list[Placement] | None = None
+) -> dict[tuple[datetime, datetime], list[Placement]]:
     """The same by time: most leases have one for all of their devices."""
     groups: dict[tuple[datetime, datetime], list[Placement]] = defaultdict(list)
-    for row, start, end in measured_rows(lease, now):
+    for row, start, end in measured_rows(lease, now, placed):
         groups[start, end].append(row)
     return groups
 
 
-def lease_devices(lease: Lease, now: datetime) -> list[LeaseDevice]:
+def lease_devices(lease: Lease, now: datetime, placed: list[Placement] | None = None) -> list[LeaseDevice]:
     """The devices of a lease, each with its newest sample of this lease's own use, or its averages: two queries.
 
     Page and API both show these rows, so that neither ever shows what was measured for another lease.
     """
-    placements = placements_of(lease)
-    means = _means(lease, now) if lease.state in LEASE_OVER else {}
+    placements = placements_of(lease) if placed is None else placed
+    means = _means(lease, now, placements) if lease.state in LEASE_OVER else {}
     running = lease.state in ("active", "draining")
-    spans = {row.pk: (start, end) for row, start, end in measured_rows(lease, now)} if running else {}
+    spans = {row.pk: (start, end) for row, start, end in measured_rows(lease, now, placements)} if running else {}
     samples = latest(placement.device_id for placement in placements) if spans else {}
     rows = []
     for placement in placements:
@@ -129,27 +148,29 @@ def lease_devices(lease: Lease, now: datetime) -> list[LeaseDevice]:
         fresh = sample if sample is not None and sample.at > now - FRESH else None
         last_at = sample.at if sample else None
         mean = means.get(placement.pk)
-        rows.append(LeaseDevice(placement.device, placement.released, fresh, last_at, mean))
+        rows.append(
+            LeaseDevice(placement.device, placement.released, fresh, last_at, mean, placement.left_by_id is not None)
+        )
     return rows
 
 
-def _means(lease: Lease, now: datetime) -> dict[int, Point]:
+def _means(lease: Lease, now: datetime, placed: list[Placement]) -> dict[int, Point]:
     """By placement."""
     found: dict[int, Point] = {}
-    for (start, end), rows in measured_groups(lease, now).items():
+    for (start, end), rows in measured_groups(lease, now, placed).items():
         whole = max(60, math.ceil((end - start).total_seconds()))
         means = {point.device_id: point for point in series([row.device_id for row in rows], start, end, whole)}
         found |= {row.pk: means[row.device_id] for row in rows if row.device_id in means}
     return found
 
 
-def lease_usage(lease: Lease, now: datetime | None = None) -> LeaseUsage:
+def lease_usage(lease: Lease, now: datetime | None = None, placed: list[Placement] | None = None) -> LeaseUsage:
     """Held (from the start, as it is charged) against measured device-seconds of a lease: two queries."""
     moment = now or timezone.now()
     span = measured_window(lease, moment)
     if span is None:
         return LeaseUsage(0, 0, 0, 0)
-    groups = measured_groups(lease, moment)
+    groups = measured_groups(lease, moment, placed)
     held = int((span[1] - lease.starts_at).total_seconds()) * lease.device_count
     if lease.reshaped:
         held = sum(len(rows) * _held_until(lease, rows[0], end) for (_start, end), rows in groups.items())

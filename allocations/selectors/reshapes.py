@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from allocations.models import Lease, Placement, Reshape
+from django.db.models import Prefetch
+
+from allocations.models import Lease, Placement, Reshape, ReshapeQuerySet
+from allocations.selectors.leases import is_ill
 from allocations.selectors.windows import standing
 from cluster.models import Device
 from telemetry.selectors import series
 
 LOOK_BACK = timedelta(hours=1)
-_ILL = ("drain", "fail")
-_GONE = ("offline", "quarantined", "rma", "retired")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Candidate:
     @property
     def ill(self) -> bool:
         """Whether it should be replaced or given back in any case."""
-        return self.device.health in _ILL or self.device.state in _GONE
+        return is_ill(self.device)
 
 
 def candidates(lease: Lease, now: datetime) -> list[Candidate]:
@@ -61,5 +62,11 @@ def losing_order(lease: Lease, rows: list[Placement], now: datetime) -> dict[int
 
 
 def under_way(lease: Lease) -> Reshape | None:
-    """The change that waits for the nodes, with the people and devices that its words name."""
-    return lease.reshapes.under_way().select_related("asked_by").first()
+    """The change that waits for the nodes, with the devices that its words name."""
+    return with_devices(lease).under_way().first()
+
+
+def with_devices(lease: Lease) -> ReshapeQuerySet:
+    """The changes of a lease's devices, the newest first, and the devices."""
+    rows = Placement.objects.select_related("device__node").order_by("pk")
+    return Reshape.objects.filter(lease=lease).prefetch_related(Prefetch("leaving", rows), Prefetch("coming", rows))
