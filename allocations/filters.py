@@ -5,8 +5,8 @@ from typing import ClassVar
 import django_filters
 from django.utils.translation import gettext_lazy as _
 
-from allocations.lifecycle import ALLOCATION, LEASE
-from allocations.models import Allocation, Lease, LedgerEntry
+from allocations.lifecycle import ADJUSTMENT, ALLOCATION, LEASE
+from allocations.models import Adjustment, Allocation, Lease, LedgerEntry, PoolWeight
 from cluster.models import Pool
 from common.filters import LinkFilter, SinceDayFilter, UntilDayFilter, state_choices
 
@@ -44,4 +44,27 @@ class LedgerFilter(django_filters.FilterSet):
 
     class Meta:
         model = LedgerEntry
+        fields: ClassVar[list[str]] = []
+
+
+class WeightFilter(django_filters.FilterSet):
+    """Weights by pool."""
+
+    pool = django_filters.ModelChoiceFilter(label=_("Pool"), queryset=Pool.objects.all(), to_field_name="public_id")
+
+    class Meta:
+        model = PoolWeight
+        fields: ClassVar[list[str]] = []
+
+
+class AdjustmentFilter(django_filters.FilterSet):
+    """Adjustments by state and allocation, and the days on which they were proposed (in the reader's zone)."""
+
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(ADJUSTMENT.states))
+    allocation = LinkFilter(label=_("Allocation"), field_name="allocation__public_id")
+    since = SinceDayFilter(label=_("From"), field_name="proposed_at")
+    until = UntilDayFilter(label=_("Until"), field_name="proposed_at")
+
+    class Meta:
+        model = Adjustment
         fields: ClassVar[list[str]] = []

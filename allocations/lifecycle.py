@@ -1,4 +1,4 @@
-"""The tables of allocation and lease."""
+"""The tables of allocation, lease and adjustment."""
 
 from common.lifecycle import Lifecycle
 
@@ -69,6 +69,16 @@ RESHAPE = Lifecycle(
 
 RESHAPING = ("checking", "fitting", "fitting_stuck", "cleaning", "cleaning_stuck")
 """States in which a change of GPUs is under way: a lease has one at a time."""
+
+ADJUSTMENT = Lifecycle(
+    noun="adjustment",
+    initial="proposed",
+    table={
+        ("proposed", "confirm"): "confirmed",
+        ("proposed", "reject"): "rejected",
+        ("proposed", "withdraw"): "withdrawn",
+    },
+)
 
 HELD = ("scheduled", "preparing", "prepare_stuck", "active", "draining", "reclaiming", "reclaim_stuck")
 """States in which a lease keeps its devices."""

@@ -1,5 +1,6 @@
 """The award as something one can spend, and the bookings made of it."""
 
+from fractions import Fraction
 from typing import Any, ClassVar, cast
 
 from django.conf import settings
@@ -11,7 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from allocations import shapes
+from allocations import charging, shapes
+from allocations.books import Adjustment as Adjustment
+from allocations.books import PoolWeight as PoolWeight
 from allocations.lifecycle import ALLOCATION, LEASE, RESHAPE, RESHAPING
 from cluster.models import Device, MaintenanceWindow, Node, Pool
 from common.ids import PublicIdField
@@ -42,6 +45,7 @@ class Allocation(models.Model):
     )
     valid_from = models.DateTimeField(_("valid from"))
     valid_until = models.DateTimeField(_("valid until"))
+    adjusted_gpu_seconds = models.BigIntegerField(default=0, help_text="the sum of its confirmed adjustments")
     warned_percent = models.PositiveSmallIntegerField(default=0, help_text="the highest step of use that was told")
     state = models.CharField(_("state"), max_length=20, choices=ALLOCATION.choices(), default=ALLOCATION.initial)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -71,6 +75,11 @@ class Allocation(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("allocations:allocation", args=[self.public_id])
 
+    @property
+    def granted_gpu_seconds(self) -> int:
+        """The award with what two officers added to it or took from it since."""
+        return self.awarded_gpu_seconds + self.adjusted_gpu_seconds
+
 
 class LeaseQuerySet(models.QuerySet["Lease"]):
     def visible_to(self, user: Any) -> "LeaseQuerySet":
@@ -99,10 +108,16 @@ class Lease(models.Model):
     allocation = models.ForeignKey(Allocation, on_delete=models.PROTECT, related_name="leases")
     booked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     device_count = models.PositiveIntegerField(_("GPUs"))
+    profile = models.CharField(
+        _("MIG profile"), max_length=40, blank=True, help_text="of each of its devices; empty: whole GPUs"
+    )
+    slices = models.PositiveSmallIntegerField(default=1, help_text="memory slices that each of its devices takes")
+    slices_of = models.PositiveSmallIntegerField(default=1, help_text="of so many that the GPU has; 1 of 1: whole")
     shape = models.CharField(_("how they lie together"), max_length=10, choices=Shape, default=Shape.ANY)
     shape_nodes = models.PositiveSmallIntegerField(default=1, help_text="how many nodes, where the shape is `nodes`")
     starts_at = models.DateTimeField(_("from"))
     ends_at = models.DateTimeField(_("until"))
+    weights = models.JSONField(default=list, help_text="[from, per mille] as known when it was booked; empty: 1000")
     pending_ends_at = models.DateTimeField(
         null=True, blank=True, help_text="asked-for new end; counts only when every node has acknowledged it"
     )
@@ -134,6 +149,7 @@ class Lease(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="lease_window_in_order"),
             models.CheckConstraint(condition=Q(device_count__gt=0), name="lease_has_devices"),
+            models.CheckConstraint(condition=Q(slices__gt=0, slices__lte=F("slices_of")), name="lease_share_of_a_gpu"),
             models.CheckConstraint(
                 condition=Q(shape_nodes__gt=0, shape_nodes__lte=F("device_count")), name="lease_fills_its_nodes"
             ),
@@ -150,6 +166,21 @@ class Lease(models.Model):
     def layout(self) -> shapes.Shape:
         """The shape that was asked for and that every other choice of devices keeps."""
         return shapes.Shape(cast(shapes.Kind, self.shape), self.shape_nodes)
+
+    @property
+    def prices(self) -> charging.Weights:
+        """The weights that it was booked under, which a later announcement leaves alone."""
+        return charging.thawed(self.weights)
+
+    @property
+    def envelope_key(self) -> int | None:
+        """The allocation's, for whole GPUs: a promise is kept with those, and no part of one is lent out of it."""
+        return None if self.profile else self.allocation.envelope_key
+
+    @property
+    def share(self) -> Fraction:
+        """The part of a GPU that each of its devices is, by slices of memory: what is charged for it."""
+        return Fraction(self.slices, self.slices_of)
 
 
 class Envelope(models.Model):
@@ -217,7 +248,10 @@ class Placement(models.Model):
     )
     envelope = models.ForeignKey(Envelope, on_delete=models.PROTECT, related_name="placements", null=True, blank=True)
     device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="placements")
-    slices = IntegerRangeField(help_text="[0, memory slices of the device) for a whole GPU")
+    board = models.ForeignKey(
+        Device, on_delete=models.PROTECT, related_name="+", help_text="the whole GPU: the device, or its parent"
+    )
+    slices = IntegerRangeField(help_text="of the board's memory; [0, all of them) for a whole GPU")
     window = DateTimeRangeField()
     released = models.BooleanField(default=False)
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="+", help_text="the device's")
@@ -240,7 +274,7 @@ class Placement(models.Model):
             ExclusionConstraint(
                 name="no_device_slice_promised_twice",
                 expressions=[
-                    ("device", RangeOperators.EQUAL),
+                    ("board", RangeOperators.EQUAL),
                     ("slices", RangeOperators.OVERLAPS),
                     ("window", RangeOperators.OVERLAPS),
                 ],
@@ -342,6 +376,12 @@ class LedgerEntry(models.Model):
     lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="ledger", null=True, blank=True)
     kind = models.CharField(max_length=12, choices=Kind.choices)
     device_seconds = models.BigIntegerField()
+    weight = models.PositiveIntegerField(
+        null=True, help_text="per mille, of what is held and charged; empty where none applies"
+    )
+    segment = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="of the lease's window, cut where the weight changes"
+    )
     reason = models.CharField(max_length=200, blank=True)
     actor_label = models.CharField(max_length=254)
     at = models.DateTimeField(auto_now_add=True)
@@ -350,11 +390,12 @@ class LedgerEntry(models.Model):
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["lease", "kind"],
+                fields=["lease", "segment"],
                 condition=Q(kind="settle"),
                 name="lease_settles_once",
             )
         ]
+        indexes = [models.Index(fields=["allocation", "at"])]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.device_seconds}"

@@ -49,6 +49,7 @@ class AllocationSerializer(serializers.ModelSerializer):
             "asked_concurrent_gpus",
             "awarded_gpu_hours",
             "concurrent_gpus",
+            "guaranteed_gpus",
             "valid_from",
             "valid_until",
             "state",
@@ -65,6 +66,7 @@ class BalanceSerializer(serializers.Serializer):
     charged = serializers.IntegerField()
     returned = serializers.IntegerField()
     credited = serializers.IntegerField()
+    adjusted = serializers.IntegerField()
     expired = serializers.IntegerField()
     left = serializers.IntegerField()
     left_gpu_hours = HoursField(source="left")
@@ -94,7 +96,7 @@ class LedgerEntrySerializer(serializers.ModelSerializer):
 
     class Meta:
         model = LedgerEntry
-        fields = ("at", "kind", "device_seconds", "lease", "reason", "actor_label")
+        fields = ("at", "kind", "device_seconds", "weight", "lease", "reason", "actor_label")
         read_only_fields = fields
 
 

@@ -1,6 +1,6 @@
 """How the devices of an ask lie together, and which ones to take. Pure: no rows, no Django."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
@@ -19,6 +19,8 @@ class Spot(Protocol):
     def index(self) -> int: ...
     @property
     def nvlink_domain(self) -> Hashable | None: ...
+    @property
+    def board_id(self) -> Any: ...
 
 
 S = TypeVar("S", bound=Spot)
@@ -63,24 +65,33 @@ def by_group(spots: Iterable[S], shape: Shape) -> dict[Hashable, list[S]]:
     return groups
 
 
-def choose(candidates: Sequence[S], count: int, shape: Shape = ANY, own_nodes: Collection[Any] = ()) -> list[S] | None:
+def choose(
+    candidates: Sequence[S],
+    count: int,
+    shape: Shape = ANY,
+    own_nodes: Collection[Any] = (),
+    begun: Collection[Any] = (),
+) -> list[S] | None:
     """The devices to take of those that are free; None: too few of them in that shape.
 
     Best fit, so that whole nodes stay whole for those who need them: fewest nodes first, then the node with the least
     but sufficient free ones. `own_nodes` are lent to the same organisation then: nobody else could have what is free
-    there, so that they go first.
+    there, so that they go first. Of MIG instances those on a GPU that is `begun` (by key) go first, so that GPUs of
+    which nothing is lent stay so for those who need much of one.
     """
     if shape.kind == "any":
-        return _anywhere(candidates, count, own_nodes)
+        return _anywhere(candidates, count, own_nodes, begun)
     needed, each = shape.groups_of(count)
     fitting = [group for group in by_group(candidates, shape).values() if len(group) >= each]
     if len(fitting) < needed:
         return None
     fitting.sort(key=lambda group: (group[0].node_id not in own_nodes, len(group), group[0].node_id, group[0].pk))
-    return [spot for group in fitting[:needed] for spot in _first(group, each)]
+    return [spot for group in fitting[:needed] for spot in _first(group, each, begun)]
 
 
-def _anywhere(candidates: Sequence[S], count: int, own_nodes: Collection[Any]) -> list[S] | None:
+def _anywhere(
+    candidates: Sequence[S], count: int, own_nodes: Collection[Any], begun: Collection[Any]
+) -> list[S] | None:
     by_node: dict[Any, list[S]] = defaultdict(list)
     for spot in candidates:
         by_node[spot.node_id].append(spot)
@@ -93,9 +104,13 @@ def _anywhere(candidates: Sequence[S], count: int, own_nodes: Collection[Any]) -
             node = min(fitting, key=lambda pk: (pk not in own_nodes, len(by_node[pk]), pk))
         else:
             node = max(by_node, key=lambda pk: (pk in own_nodes, len(by_node[pk]), -pk))
-        taken += _first(by_node.pop(node), missing)
+        taken += _first(by_node.pop(node), missing, begun)
     return taken
 
 
-def _first(group: list[S], count: int) -> list[S]:
-    return sorted(group, key=lambda spot: (spot.index, spot.pk))[:count]
+def _first(group: list[S], count: int, begun: Collection[Any]) -> list[S]:
+    """In the order of their places; instances from a GPU that is begun, then from the one with the fewest left."""
+    left = Counter(spot.board_id for spot in group)
+    return sorted(group, key=lambda spot: (spot.board_id not in begun, left[spot.board_id], spot.index, spot.pk))[
+        :count
+    ]

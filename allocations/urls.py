@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from allocations.views import allocations, booking, calendar, feeds, finding, leases, reshaping, verbs
+from allocations.views import adjustments as adjusting
+from allocations.views import allocations, booking, calendar, feeds, finding, leases, reshaping, verbs, weights
 
 app_name = "allocations"
 urlpatterns = [
@@ -10,6 +11,7 @@ urlpatterns = [
     path("allocations/<slug:public_id>/", allocations.AllocationPage.as_view(), name="allocation"),
     path("allocations/<slug:public_id>/series.json", allocations.AllocationSeries.as_view(), name="allocation-series"),
     path("allocations/<slug:public_id>/ledger/", allocations.LedgerList.as_view(), name="ledger"),
+    path("allocations/<slug:public_id>/adjust/", adjusting.AdjustmentNew.as_view(), name="adjustment-new"),
     path("allocations/<slug:public_id>/book/", booking.BookPage.as_view(), name="book"),
     path("allocations/<slug:public_id>/book/check/", booking.BookCheck.as_view(), name="book-check"),
     path("calendar/", calendar.CalendarPage.as_view(), name="calendar"),
@@ -30,4 +32,20 @@ urlpatterns = [
     path("leases/<slug:public_id>/shrink/", reshaping.ShrinkPage.as_view(), name="lease-shrink"),
     path("leases/<slug:public_id>/swap/", reshaping.SwapPage.as_view(), name="lease-swap"),
     path("leases/<slug:public_id>/certificate/", verbs.CertificateDownload.as_view(), name="lease-certificate"),
+    path("weights/", weights.WeightList.as_view(), name="weights"),
+    path("staff/weights/new/", weights.WeightNew.as_view(), name="weight-new"),
+    path("staff/weights/<slug:public_id>/withdraw/", weights.WeightWithdraw.as_view(), name="weight-withdraw"),
+    path("staff/adjustments/", adjusting.AdjustmentList.as_view(), name="adjustments"),
+    path("staff/adjustments/<slug:public_id>/", adjusting.AdjustmentPage.as_view(), name="adjustment"),
+    path(
+        "staff/adjustments/<slug:public_id>/confirm/",
+        adjusting.AdjustmentConfirm.as_view(),
+        name="adjustment-confirm",
+    ),
+    path("staff/adjustments/<slug:public_id>/reject/", adjusting.AdjustmentReject.as_view(), name="adjustment-reject"),
+    path(
+        "staff/adjustments/<slug:public_id>/withdraw/",
+        adjusting.AdjustmentWithdraw.as_view(),
+        name="adjustment-withdraw",
+    ),
 ]

@@ -73,6 +73,7 @@ def _stand(pool: Any, count: int, start: datetime) -> None:
         Placement(
             lease=lease,
             device=device,
+            board=device,
             slices=NumericRange(0, 8),
             window=DateTimeTZRange(begin, begin + 2 * DAY),
             node_id=device.node_id,

@@ -73,6 +73,7 @@ def _widen(lease: Any, count: int) -> None:
         Placement.objects.create(
             lease=lease,
             device=device,
+            board=device,
             slices=NumericRange(0, pool.gpu_class.memory_slices),
             window=DateTimeTZRange(lease.starts_at, lease.ends_at),
         )

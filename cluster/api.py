@@ -108,7 +108,7 @@ class DeviceViewSet(ReadViewSet):
     def clean(self, request: Request, public_id: str) -> Response:
         """Bring a device back that is quarantined, lost or at the vendor's: available once the node proves it clean."""
         device, said = self.get_object(), said_in(request, ReasonSerializer)
-        devices.clean(actor=request.user, devices=[device.pk], reason=said["reason"])
+        devices.move_together("clean", actor=request.user, device=device, reason=said["reason"])
         return Response(DeviceSerializer(self.get_object()).data)
 
 

@@ -20,6 +20,7 @@ DEVICE = Lifecycle(
         ("quarantined", "send_back"): "rma",
         ("rma", "clean"): "cleaning",
         **{(state, "retire"): "retired" for state in ("available", "cleaning", "offline", "quarantined", "rma")},
+        ("retired", "make_again"): "cleaning",  # a MIG instance alone: the same layout gives it the same UUID
     },
 )
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.postgres.fields import IntegerRangeField
 from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -119,7 +120,7 @@ class Node(models.Model):
 
 
 class Device(models.Model):
-    """One GPU, known by its UUID."""
+    """One GPU, or one MIG instance of a GPU (its `parent`); known by its UUID, lent and taken back by itself."""
 
     class Health(models.TextChoices):
         OK = "ok", _("ok")
@@ -153,18 +154,53 @@ class Device(models.Model):
         default=False, help_text="named by its node, and no operator has said yet that it belongs there"
     )
     rma_ticket = models.CharField(_("RMA ticket"), max_length=60, blank=True)
+    parent = models.ForeignKey(
+        "self", on_delete=models.PROTECT, related_name="instances", null=True, blank=True, help_text="empty for a GPU"
+    )
+    profile = models.CharField(_("MIG profile"), max_length=40, blank=True, help_text="of an instance, as 1g.10gb")
+    slices = IntegerRangeField(
+        null=True, blank=True, help_text="of its GPU's memory; empty for a GPU, and where nobody has told it"
+    )
+    layout = models.JSONField(
+        default=list, blank=True, help_text="[[profile, first slice]] that an operator wants of a GPU; empty: whole"
+    )
+    set_aside = models.BooleanField(
+        default=False, help_text="not lent as it is: a GPU that is cut up, an instance that a new layout takes away"
+    )
 
     objects = StaffQuerySet.as_manager()
 
     class Meta:
-        ordering = ["node__name", "index"]
+        ordering = ["node__name", "index", "pk"]
         indexes = [models.Index(fields=["node", "index"])]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(parent=None, profile="", slices=None)
+                | models.Q(models.Q(parent__isnull=False, layout=[]), ~models.Q(profile="")),
+                name="device_is_a_gpu_or_an_instance",
+            )
+        ]
 
     def __str__(self) -> str:
-        return f"{self.node.name}/{self.index}"
+        return f"{self.node.name}/{self.place}"
 
     def get_absolute_url(self) -> str:
         return reverse("reports:device", args=[self.public_id])
+
+    @property
+    def place(self) -> str:
+        """Where on its node, as people call it: the GPU's index, of an instance with its first slice."""
+        return f"{self.index}:{self.slices.lower}" if self.slices else str(self.index)
+
+    @property
+    def board_id(self) -> int:
+        """The key of the whole GPU: its parent's, or its own."""
+        return self.parent_id or self.pk
+
+    @property
+    def is_cut(self) -> bool:
+        """A GPU that is lent in MIG instances, or shall be."""
+        return self.parent_id is None and self.set_aside
 
     @property
     def nvlink_domain(self) -> int | None:
@@ -172,7 +208,7 @@ class Device(models.Model):
 
         NVML does not tell an inventory which GPU is at the other end of a link; HGX boards connect all of them.
         """
-        return self.node_id if self.facts.get("nvlink_count") else None
+        return self.node_id if self.facts.get("nvlink_count") and self.parent_id is None else None
 
 
 class NodeCommand(models.Model):
@@ -185,11 +221,12 @@ class NodeCommand(models.Model):
         REVOKE = "revoke", _("take access away")
         RECLAIM = "reclaim", _("clean and check")
         RESHAPE = "reshape", _("change the devices")
+        PARTITION = "partition", _("cut into MIG instances")
 
     public_id = PublicIdField(prefix="cmd")
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="commands")
     verb = models.CharField(max_length=10, choices=Verb.choices)
-    lease_ref = models.CharField(max_length=40, help_text="public id of the lease")
+    lease_ref = models.CharField(max_length=40, help_text="public id of the lease; of a `partition`, of the GPU")
     generation = models.PositiveIntegerField()
     payload = models.JSONField(default=dict)
     deadline_at = models.DateTimeField()

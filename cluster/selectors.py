@@ -1,6 +1,7 @@
 """Questions about the machines."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -31,16 +32,40 @@ def handovers_of(lease_ref: str) -> QuerySet[Handover]:
     return Handover.objects.filter(lease_ref=lease_ref).select_related("device__node").order_by("device_id", "-moment")
 
 
-def bookable_devices(*pools: Pool) -> QuerySet[Device]:
-    """Devices of these pools that may be promised: there, confirmed, not ill, on a node that takes leases."""
+def bookable_devices(*pools: Pool, profile: str | None = "") -> QuerySet[Device]:
+    """Devices of these pools that may be promised: there, confirmed, not ill, on a node that takes leases.
+
+    Whole GPUs that are not cut; with `profile` MIG instances of that kind, with None all of both.
+    """
+    wanted = Q() if profile is None else Q(profile=profile)
     return (
         Device.objects.filter(
-            node__pool__in=pools, node__state="ready", health__in=("ok", "warn"), awaiting_confirmation=False
+            wanted,
+            Q(parent=None) | Q(slices__isnull=False),
+            node__pool__in=pools,
+            node__state="ready",
+            health__in=("ok", "warn"),
+            awaiting_confirmation=False,
+            set_aside=False,
         )
         .exclude(state__in=GONE)
         .select_related("node", "gpu_class")
         .order_by("pk")
     )
+
+
+def profiles_in(*pools: Pool) -> list[str]:
+    """The MIG profiles of which these pools have bookable instances, the smallest first: one query."""
+    rows = bookable_devices(*pools, profile=None).exclude(profile="").order_by()
+    told: Any = rows.values_list("profile", "slices")
+    sizes = {profile: slices.upper - slices.lower for profile, slices in told}
+    return sorted(sizes, key=lambda name: (sizes[name], name))
+
+
+def with_instances(device: Device) -> list[int]:
+    """A GPU and its MIG instances, by key: what happens to the one happens to all."""
+    rows = Device.objects.filter(Q(pk=device.pk) | Q(parent_id=device.pk)).exclude(state="retired")
+    return sorted({device.pk, *rows.values_list("pk", flat=True)})
 
 
 def checked_before(devices: QuerySet[Device]) -> QuerySet[Device]:
@@ -57,9 +82,10 @@ def devices_to_check(node: Node) -> list[str]:
     """UUIDs of the devices of a node that need proof that they are empty and healthy.
 
     Those in `cleaning`; the free ones whose weekly check is due; on a node that was unreachable all free ones, before
-    anything is promised there again.
+    anything is promised there again. Of a GPU that is cut up its instances are checked, not itself.
     """
-    free = node.devices.filter(state="available")
+    lendable = node.devices.filter(set_aside=False)
+    free = lendable.filter(state="available")
     due = free if node.state == "fenced" else checked_before(free)
-    cleaning = node.devices.filter(state="cleaning")
+    cleaning = lendable.filter(state="cleaning")
     return [str(uuid) for uuid in (cleaning | due).order_by("index").values_list("uuid", flat=True)]

@@ -157,7 +157,7 @@ class HeartbeatSerializer(serializers.Serializer[Any]):
     sent_at = EpochField()
     devices = DeviceHealthSerializer(many=True, required=False, default=list, max_length=64)
     leases = LeaseReportSerializer(many=True, required=False, default=list, max_length=1_000)
-    checks = CheckSerializer(many=True, required=False, default=list, max_length=64)
+    checks = CheckSerializer(many=True, required=False, default=list, max_length=256)
     agent = AgentHealthSerializer(required=False, allow_null=True, default=None)
 
 
@@ -182,6 +182,10 @@ class ResultSerializer(serializers.Serializer[Any]):
             checks = CheckSerializer(data=value["checks"], many=True)
             checks.is_valid(raise_exception=True)
             value = {**value, "checks": checks.validated_data}
+        if "instances" in value:
+            instances = MigInstanceSerializer(data=value["instances"], many=True)
+            instances.is_valid(raise_exception=True)
+            value = {**value, "instances": instances.validated_data}
         return value
 
 
@@ -222,7 +226,15 @@ class PoolSerializer(serializers.ModelSerializer[Pool]):
 
     class Meta:
         model = Pool
-        fields = ("public_id", "name", "gpu_class", "engine", "shared_nodes")
+        fields = (
+            "public_id",
+            "name",
+            "gpu_class",
+            "engine",
+            "shared_nodes",
+            "turnaround_seconds",
+            "overcommit_percent",
+        )
 
 
 class NodeSerializer(serializers.ModelSerializer[Node]):

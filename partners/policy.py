@@ -68,6 +68,12 @@ def check_ask(
     _check_hours(agreement, gpu_seconds, committed.gpu_seconds)
 
 
+def check_more_hours(agreement: Any, gpu_seconds: int, committed: Committed) -> None:
+    """RuleBroken where device-seconds that an award gains afterwards pass what the agreement allows in all."""
+    check_active(agreement, agency_day(timezone.now()))
+    _check_hours(agreement, gpu_seconds, committed.gpu_seconds)
+
+
 def check_booking(agreement: Any, *, gpus: int, gpus_running_then: int, starts_at: datetime, ends_at: datetime) -> None:
     """RuleBroken where a reservation leaves the term or runs more GPUs at once than the agreement allows.
 

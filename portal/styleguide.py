@@ -8,7 +8,7 @@ from django import forms
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from allocations.lifecycle import ALLOCATION, LEASE
+from allocations.lifecycle import ADJUSTMENT, ALLOCATION, LEASE
 from cluster.lifecycle import COMMAND, DEVICE, NODE
 from cluster.models import Device
 from common.web import Page, staff_only
@@ -61,7 +61,7 @@ class StyleguidePage(Page):
         return super().dispatch(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        lifecycles = (AGREEMENT, PROPOSAL, ALLOCATION, LEASE, DEVICE, NODE, COMMAND)
+        lifecycles = (AGREEMENT, PROPOSAL, ALLOCATION, LEASE, ADJUSTMENT, DEVICE, NODE, COMMAND)
         return super().get_context_data(
             colours=COLOURS,
             icons=ICONS,

@@ -17,10 +17,10 @@ from partners.forms import DateField
 from partners.models import Agreement
 from partners.selectors import managed_agreements
 from proposals.asks import MAX_GPUS, MAX_HOURS, MAX_LINES, AskLine, agency_today, check_line
+from proposals.awards import AwardAsk
 from proposals.models import Call, Proposal, RequestLine
 from proposals.selectors import gpu_classes_of, window_of
 from proposals.services.calls import MAX_TEXT, MAX_TITLE, CallTerms, is_published
-from proposals.services.decisions import AwardAsk
 
 
 class CallForm(forms.Form):
@@ -184,6 +184,15 @@ class AwardLineForm(forms.Form):
     gpus = forms.IntegerField(
         label=_("GPUs at once"), min_value=0, max_value=MAX_GPUS, help_text=_("0: nothing on this line.")
     )
+    guaranteed_gpus = forms.IntegerField(
+        label=_("Of these guaranteed"),
+        min_value=0,
+        max_value=MAX_GPUS,
+        required=False,
+        help_text=_(
+            "Held for this award at every moment; the others when they are free. Empty: what it needs on average."
+        ),
+    )
     gpu_hours = forms.DecimalField(label=_("GPU-hours"), min_value=0, max_digits=14, decimal_places=2)
     window_from = DateField(label=_("From"))
     window_until = DateField(label=_("Until"), help_text=_("The last day counts."))
@@ -216,7 +225,8 @@ class AwardLineForm(forms.Form):
         if not data["gpus"]:
             return None
         start, end = window_of(data["window_from"], data["window_until"])
-        return AwardAsk(self.line, data["pool"], data["gpus"], hours_to_seconds(data["gpu_hours"]), start, end)
+        seconds, kept = hours_to_seconds(data["gpu_hours"]), data["guaranteed_gpus"]
+        return AwardAsk(self.line, data["pool"], data["gpus"], seconds, start, end, kept)
 
 
 class AwardReasonForm(forms.Form):

@@ -190,9 +190,13 @@ class AwardLine(models.Model):
     request = models.ForeignKey(RequestLine, on_delete=models.PROTECT, related_name="awards")
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="+")
     gpus = models.PositiveIntegerField(_("GPUs at once"))
+    guaranteed_gpus = models.PositiveIntegerField(_("of these guaranteed"), default=0)
     gpu_seconds = models.BigIntegerField(_("GPU-hours"))
     window_from = models.DateTimeField(_("from"))
     window_until = models.DateTimeField(_("until"))
+    envelope_ref = models.CharField(
+        max_length=40, blank=True, help_text="public id of the promise that was held for it"
+    )
     allocation_ref = models.CharField(max_length=40, blank=True, help_text="public id of the allocation made of it")
 
     class Meta:

@@ -8,6 +8,7 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from allocations.selectors import availability, balances
+from allocations.timeline import Busy
 from cluster.models import GpuClass, Pool
 from common.errors import RuleBroken
 from partners.models import Agreement
@@ -63,6 +64,14 @@ def committed(agreement: Agreement, *, but: Proposal | None = None) -> Committed
         gpu_seconds=spent.gpu_seconds + (open_offers["seconds"] or 0),
         concurrent_gpus=spent.concurrent_gpus + (open_offers["gpus"] or 0),
     )
+
+
+def waiting_awards(pool: Pool, *, but: Proposal | None = None) -> list[Busy]:
+    """GPUs at once on a pool of the awards that wait for an answer: one query."""
+    rows = AwardLine.objects.filter(pool=pool, decision__kind="award", decision__proposal__state="awarded")
+    if but is not None:
+        rows = rows.exclude(decision__proposal=but)
+    return [Busy(*row) for row in rows.values_list("window_from", "window_until", "gpus")]
 
 
 def judge(

@@ -63,7 +63,16 @@ class AwardLineSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = AwardLine
-        fields = ("request_line", "pool", "gpus", "gpu_seconds", "window_from", "window_until", "allocation_ref")
+        fields = (
+            "request_line",
+            "pool",
+            "gpus",
+            "guaranteed_gpus",
+            "gpu_seconds",
+            "window_from",
+            "window_until",
+            "allocation_ref",
+        )
         read_only_fields = fields
 
 
@@ -143,6 +152,12 @@ class GivenLineSerializer(serializers.Serializer):
     request_line = serializers.IntegerField(min_value=1)
     pool = serializers.CharField(max_length=40)
     gpus = serializers.IntegerField(min_value=1, max_value=MAX_GPUS)
+    guaranteed_gpus = serializers.IntegerField(
+        min_value=0,
+        max_value=MAX_GPUS,
+        required=False,
+        help_text="absent: what it needs on average, as far as it is free",
+    )
     gpu_seconds = serializers.IntegerField(min_value=1, max_value=MAX_GPUS * MAX_HOURS * 3600)
     window_from = MomentField()
     window_until = MomentField()

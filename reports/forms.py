@@ -208,5 +208,26 @@ class ShareForm(forms.Form):
     reason = forms.CharField(label=_("Reason"), max_length=200, help_text=_("Stands in the audit log."))
 
 
+class TermsForm(forms.Form):
+    """Cleaning between reservations, and the bound of over-commitment."""
+
+    turnaround_minutes = forms.IntegerField(
+        label=_("Cleaning between reservations, minutes"),
+        min_value=0,
+        max_value=24 * 60,
+        help_text=_("Kept free after every reservation that is booked from now on; nobody pays for it."),
+    )
+    overcommit_percent = forms.IntegerField(
+        label=_("Over-commitment, per cent"),
+        min_value=0,
+        max_value=1_000,
+        help_text=_(
+            "By how much the GPUs at once of all awards may exceed the GPUs of the pool. 0: no more than there are. "
+            "What is guaranteed to an award is never more than there is."
+        ),
+    )
+    reason = forms.CharField(label=_("Reason"), max_length=200, help_text=_("Stands in the audit log."))
+
+
 class ConfirmForm(forms.Form):
     """Nothing to fill in: a button that means it."""

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from allocations.services.pools import share_nodes
+from allocations.services.pools import LONGEST_TURNAROUND, MOST_OVERCOMMIT, set_terms, share_nodes
 from cluster.api import PoolViewSet, said_in
 from cluster.models import Device, Inspection, XidPolicy
 from cluster.serializers import PoolSerializer, ReasonSerializer
@@ -77,6 +77,13 @@ class ShareSerializer(ReasonSerializer):
     """Whether organisations may share a node, and why."""
 
     shared = serializers.BooleanField()
+
+
+class TermsSerializer(ReasonSerializer):
+    """Cleaning between reservations, and the bound of over-commitment."""
+
+    turnaround_seconds = serializers.IntegerField(min_value=0, max_value=LONGEST_TURNAROUND)
+    overcommit_percent = serializers.IntegerField(min_value=0, max_value=MOST_OVERCOMMIT)
 
 
 class XidRules(APIView):
@@ -151,6 +158,15 @@ class SharedPools(PoolViewSet):
         pool = self.get_object()
         staff_only(request.user)
         share_nodes(actor=request.user, pool=pool, **said_in(request, ShareSerializer))
+        return Response(PoolSerializer(self.get_object()).data)
+
+    @extend_schema(request=TermsSerializer, responses=PoolSerializer)
+    @action(detail=True, methods=["post"])
+    def terms(self, request: Request, public_id: str) -> Response:
+        """How long it is cleaned between reservations, and how far its awards may exceed it. Operators and officers."""
+        pool = self.get_object()
+        staff_only(request.user)
+        set_terms(actor=request.user, pool=pool, **said_in(request, TermsSerializer))
         return Response(PoolSerializer(self.get_object()).data)
 
 

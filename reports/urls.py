@@ -15,6 +15,7 @@ urlpatterns = [
     path("staff/health/xids/<int:xid>/forget/", health.ForgetXid.as_view(), name="xid-forget"),
     path("staff/pools/", health.PoolsPage.as_view(), name="pools"),
     path("staff/pools/<slug:public_id>/share/", health.SharePool.as_view(), name="pool-share"),
+    path("staff/pools/<slug:public_id>/terms/", health.PoolTerms.as_view(), name="pool-terms"),
     path("staff/nodes/", machines.NodeList.as_view(), name="nodes"),
     path("staff/nodes/new/", enrolling.NewNode.as_view(), name="node-new"),
     path("staff/nodes/<slug:public_id>/", machines.NodePage.as_view(), name="node"),

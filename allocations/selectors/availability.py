@@ -1,7 +1,7 @@
 """What is free and what is promised. Reads only; every answer costs a fixed number of queries."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from allocations.models import Allocation, Placement
+from allocations.selectors.boards import Parts, on_device
 from allocations.shapes import ANY, Shape, by_group
 from allocations.timeline import FOREVER, Busy, Spans, peak, starts
 from cluster.models import Device, Pool
@@ -59,14 +60,15 @@ def free_devices(
     tenants: Collection[int] | None = None,
     envelope: int | None = None,
     now: datetime | None = None,
+    profile: str = "",
 ) -> QuerySet[Device]:
     """Bookable devices that nobody holds in the window and the cleaning after it; within the lead only those ready now.
 
-    With `tenants`, what these organisations could have: not the free devices of nodes that are lent to others then.
-    With `envelope` (its key), what that promise keeps counts as free.
+    Whole GPUs, or MIG instances of a profile. With `tenants`, what these organisations could have: not the free devices
+    of nodes that are lent to others then. With `envelope` (its key), what that promise keeps counts as free.
     """
     held = Placement.objects.filter(overlapping(starts_at, ends_at + pool.turnaround), not_kept_for(envelope))
-    devices = bookable_devices(pool).filter(~Exists(held.filter(device_id=OuterRef("pk"))))
+    devices = bookable_devices(pool, profile=profile).filter(~Exists(held.filter(on_device(profile))))
     if tenants is not None and not pool.shared_nodes:
         devices = devices.filter(~Exists(held.filter(of_others(tenants), node_id=OuterRef("node_id"))))
     if starts_at < (now or timezone.now()) + LEAD:
@@ -90,6 +92,15 @@ def own_nodes(pool: Pool, tenant: int, starts_at: datetime, ends_at: datetime) -
     return set(rows.values_list("node_id", flat=True))
 
 
+def boards_in_use(devices: Iterable[Any], starts_at: datetime, ends_at: datetime) -> set[int]:
+    """GPUs (by key) of these MIG instances of which something is lent in the window; no query where there are none."""
+    boards = {device.board_id for device in devices if device.board_id != device.pk}
+    if not boards:
+        return set()
+    rows = Placement.objects.filter(overlapping(starts_at, ends_at), board__in=boards)
+    return set(rows.values_list("board_id", flat=True))
+
+
 def whole_minute(moment: datetime) -> datetime:
     """This moment, or the next whole minute."""
     floor = moment.replace(second=0, microsecond=0)
@@ -103,10 +114,11 @@ def capacity(
     *,
     tenants: Collection[int] | None = None,
     envelope: int | None = None,
+    profile: str = "",
 ) -> Capacity:
     """The pool in one window: a fixed number of queries whatever its size."""
     span = (starts_at, ends_at)
-    return capacities([pool], [span], tenants=tenants, envelope=envelope)[pool.pk, span]
+    return capacities([pool], [span], tenants=tenants, envelope=envelope, profile=profile)[pool.pk, span]
 
 
 def capacities(
@@ -115,27 +127,34 @@ def capacities(
     *,
     tenants: Collection[int] | None = None,
     envelope: int | None = None,
+    profile: str = "",
 ) -> dict[tuple[int, Window], Capacity]:
     """Each pool in each window, by (pool's key, window): five queries at most, however many of each.
 
-    With `tenants` and `envelope`, `free` is what these organisations could have; see free_devices.
+    Whole GPUs (one that is cut up cannot be booked), or MIG instances of a profile. With `tenants` and `envelope`,
+    `free` is what these organisations could have; see free_devices.
     """
     if not pools or not windows:
         return {}
     cleaning = max(pool.turnaround for pool in pools)
     first, last = min(start for start, _end in windows), max(end for _start, end in windows)
-    known = Counter(Device.objects.filter(node__pool__in=pools).exclude(state="retired").values_list("node__pool_id"))
-    bookable = list(bookable_devices(*pools).values_list("node__pool_id", "pk", "state", "node_id"))
+    there = Device.objects.filter(node__pool__in=pools, profile=profile).exclude(state="retired")
+    known = Counter(there.values_list("node__pool_id"))
+    bookable = list(bookable_devices(*pools, profile=profile))
+    parts = Parts(bookable)
     overlaps = overlapping(first, last + cleaning)
     taken = Placement.objects.filter(overlaps, not_kept_for(envelope), node__pool__in=pools)
     busy: dict[int, list[tuple[int, Busy]]] = {pool.pk: [] for pool in pools}
     booked: dict[int, list[Busy]] = {pool.pk: [] for pool in pools}
     shut: list[tuple[int, Busy]] = []
-    columns = ("node__pool_id", "device_id", "window", "node_id", "organisation_id", "shared", "lease_id")
-    for pool_id, device_id, window, node_id, organisation_id, shared, lease_id in taken.values_list(*columns):
-        busy[pool_id].append((device_id, _as_busy(window)))
-        if lease_id is not None:
-            booked[pool_id].append(busy[pool_id][-1][1])
+    columns = (
+        *("node__pool_id", "board_id", "slices", "window"),
+        *("node_id", "organisation_id", "shared", "lease__profile"),
+    )
+    for pool_id, board_id, slices, window, node_id, organisation_id, shared, kind in taken.values_list(*columns):
+        busy[pool_id] += [(pk, _as_busy(window)) for pk in parts.taken_by(board_id, slices)]
+        if kind == profile:
+            booked[pool_id].append(_as_busy(window))
         if tenants is not None and not shared and organisation_id not in tenants:
             shut.append((node_id, _as_busy(window)))
     soon = timezone.now() + LEAD
@@ -151,7 +170,7 @@ def capacities(
     )
     found = {}
     for pool in pools:
-        devices = [(pk, state, node_id) for pool_id, pk, state, node_id in bookable if pool_id == pool.pk]
+        devices = [(each.pk, each.state, each.node_id) for each in bookable if each.node.pool_id == pool.pk]
         for start, end in windows:
             clean = end + pool.turnaround
             held = {pk for pk, item in busy[pool.pk] if item.start < clean and item.end > start}
@@ -182,11 +201,18 @@ class FreeSpot:
     index: int
     state: str
     nvlinks: int | None
+    parent_id: int | None = None
+    slices: Any = None
 
     @property
     def nvlink_domain(self) -> int | None:
         """As Device says it."""
-        return self.node_id if self.nvlinks else None
+        return self.node_id if self.nvlinks and self.parent_id is None else None
+
+    @property
+    def board_id(self) -> int:
+        """As Device says it."""
+        return self.parent_id or self.pk
 
 
 @dataclass(frozen=True)
@@ -211,6 +237,14 @@ class Calendar:
         found = starts(groups, needed, each, duration + self.turnaround, self.after)
         return [(first, min(until, last)) for first, until in found if first <= last]
 
+    def begun(self, start: datetime, end: datetime) -> set[int]:
+        """GPUs (by key) of which something is taken then."""
+        return {
+            spot.board_id
+            for spot in self.spots
+            if any(item.start < end and item.end > start for item in self.busy[spot.pk])
+        }
+
     def free(self, start: datetime, end: datetime) -> list[FreeSpot]:
         """The devices that are free in the whole of [start, end)."""
         clean = end + self.turnaround
@@ -228,14 +262,17 @@ def calendar_of(
     *,
     tenants: Collection[int] | None = None,
     envelope: int | None = None,
+    profile: str = "",
 ) -> Calendar:
     """What is free in a pool between two moments: two queries. With `tenants` and `envelope`, for these; see
     free_devices.
 
-    Offers begin on whole minutes, because forms hold no seconds: what is taken ends at the next one.
+    Of its whole GPUs, or of its MIG instances of a profile. Offers begin on whole minutes, because forms hold no
+    seconds: what is taken ends at the next one.
     """
-    columns = ("pk", "node_id", "index", "state", "facts__nvlink_count")
-    spots = [FreeSpot(*row) for row in bookable_devices(pool).values_list(*columns)]
+    columns = ("pk", "node_id", "index", "state", "facts__nvlink_count", "parent_id", "slices")
+    spots = [FreeSpot(*row) for row in bookable_devices(pool, profile=profile).values_list(*columns)]
+    parts = Parts(spots)
     busy: dict[int, list[Busy]] = {spot.pk: [] for spot in spots}
     by_node: dict[int, list[int]] = defaultdict(list)
     soon = whole_minute(timezone.now() + LEAD)
@@ -247,25 +284,16 @@ def calendar_of(
     # One that is over may still keep others off its node: it is there until it is given back.
     there = Q(window__startswith__lt=soon, lease__isnull=False)
     rows = rows.filter(there | Q(window__overlap=(after, None if before == FOREVER else before + pool.turnaround)))
-    taken_columns = (
-        "device_id",
-        "window__startswith",
-        "window__endswith",
-        "node_id",
-        "organisation_id",
-        "shared",
-        "lease",
-    )
-    for device_id, lower, upper, node_id, organisation_id, shared, lease in rows.values_list(*taken_columns):
-        start, end = lower or _EARLY, upper or FOREVER
+    taken_columns = ("board_id", "slices", "window", "node_id", "organisation_id", "shared", "lease")
+    for board_id, slices, window, node_id, organisation_id, shared, lease in rows.values_list(*taken_columns):
+        start, end = window.lower or _EARLY, window.upper or FOREVER
         away = tenants is not None and not shared and organisation_id not in tenants
         # Whoever is on the node now may give it back late: it is offered to others from the lead on at the earliest.
         if away and lease is not None and start < soon:
             end = max(end, soon)
         taken = Busy(start, whole_minute(end))
-        for each in by_node.get(node_id, ()) if away else [device_id]:
-            if each in busy:
-                busy[each].append(taken)
+        for each in by_node.get(node_id, ()) if away else parts.taken_by(board_id, slices):
+            busy[each].append(taken)
     return Calendar(spots, busy, whole_minute(after), before, pool.turnaround)
 
 
@@ -279,13 +307,14 @@ def next_free_window(
     tenants: Collection[int] | None = None,
     envelope: int | None = None,
     only: Collection[int] | None = None,
+    profile: str = "",
 ) -> tuple[datetime, datetime] | None:
     """The first window of `duration` from `after` on in which so many devices, laid out like this, are free.
 
     None: never as things stand. With `tenants` and `envelope`, free for these; see free_devices. With `only`, of these
     devices (by key). Two queries.
     """
-    calendar = calendar_of(pool, after, tenants=tenants, envelope=envelope)
+    calendar = calendar_of(pool, after, tenants=tenants, envelope=envelope, profile=profile)
     if only is not None:
         calendar = replace(calendar, spots=[spot for spot in calendar.spots if spot.pk in only])
     found = calendar.starts(device_count, duration, shape)

@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
-from django.db.models import Q, Sum
+from django.db.models import F, Q, Sum
 from django.db.models.functions import TruncDay, TruncHour
 
+from allocations import charging
+from allocations.charging import WHOLE, Lines, Weights
 from allocations.lifecycle import OVER
 from allocations.models import Allocation, Lease, LedgerEntry
-from allocations.selectors.windows import charged_seconds
-from common.quantities import whole_seconds
+from allocations.selectors.windows import held_lines, used_lines
+from common.quantities import seconds_between
 from partners.policy import Committed
 
 
@@ -23,14 +26,20 @@ class Balance:
     charged: int = 0
     returned: int = 0
     credited: int = 0
+    adjusted: int = 0
     expired: int = 0
     left: int = 0
+
+    @property
+    def granted(self) -> int:
+        """The award with its adjustments: what 100 % is."""
+        return self.awarded + self.adjusted
 
 
 def committed(agreement: Any) -> Committed:
     """What the awards of an agreement already take: one query."""
     rows = Allocation.objects.filter(project__agreement=agreement).aggregate(
-        seconds=Sum("awarded_gpu_seconds"),
+        seconds=Sum(F("awarded_gpu_seconds") + F("adjusted_gpu_seconds")),
         gpus=Sum("concurrent_gpus", filter=~Q(state__in=("closed", "expired"))),
     )
     return Committed(gpu_seconds=rows["seconds"] or 0, concurrent_gpus=rows["gpus"] or 0)
@@ -50,22 +59,47 @@ def balance(allocation: Allocation) -> Balance:
         held=-(totals.get(kind.HOLD, 0) + totals.get(kind.RETURN, 0)),
         charged=-totals.get(kind.SETTLE, 0),
         returned=totals.get(kind.RETURN, 0),
-        credited=totals.get(kind.CREDIT, 0) + totals.get(kind.ADJUSTMENT, 0),
+        credited=totals.get(kind.CREDIT, 0),
+        adjusted=totals.get(kind.ADJUSTMENT, 0),
         expired=-totals.get(kind.EXPIRY, 0),
         left=sum(totals.values()),
     )
 
 
-def charge_of(lease: Lease, held: int) -> int:
-    """Device-seconds to charge: from the start to the end of use, at most what was held; 0 if never handed over."""
+def charged_until(lease: Lease) -> datetime | None:
+    """The moment until which a lease is charged: its end of use; a begun second is not charged. None: not at all."""
     if lease.active_at is None or lease.drained_at is None:
-        return 0
-    return max(0, min(held, charged_seconds(lease, lease.drained_at)))
+        return None
+    return lease.starts_at + timedelta(seconds=max(0, seconds_between(lease.starts_at, lease.drained_at)))
 
 
-def hold_of(device_count: int, starts_at: datetime, ends_at: datetime) -> int:
+def charge_of(lease: Lease, until: datetime | None, held: Lines) -> Lines:
+    """What to charge from the start until a moment, segment by segment, each at most what was held for it."""
+    asked = {}
+    if until is not None:
+        asked = used_lines(lease, until) if lease.reshaped else window_lines(lease, until)
+    return {key: min(held.get(key, 0), amount) for key, amount in asked.items()}
+
+
+def window_lines(lease: Lease, until: datetime) -> Lines:
+    """What a lease costs from its start until a moment, segment by segment, under the weights of its booking."""
+    if lease.reshaped:
+        return held_lines(lease, until)
+    cut = charging.segments(lease.prices, lease.starts_at, until)
+    return charging.lines(cut, lease.device_count, lease.share)
+
+
+def hold_of(
+    device_count: int, starts_at: datetime, ends_at: datetime, weights: Weights = (), share: Fraction = WHOLE
+) -> int:
     """Device-seconds that a window holds: begun seconds are held whole."""
-    return device_count * whole_seconds(ends_at - starts_at)
+    return charging.charge(device_count, starts_at, ends_at, weights, share)
+
+
+def hold_left(lease: Lease, now: datetime) -> int:
+    """Device-seconds of a lease's hold that lie after a moment."""
+    used = window_lines(lease, min(max(now, lease.starts_at), lease.ends_at))
+    return sum(window_lines(lease, lease.ends_at).values()) - sum(used.values())
 
 
 PACE_OVER = timedelta(days=14)

@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from allocations.models import Allocation, Envelope, Pin
 from allocations.timeline import Busy, peak
-from cluster.models import Pool
+from cluster.models import Device, Pool
 from cluster.selectors import GONE, bookable_devices
 
 OPEN_ALLOCATIONS = ("pending", "active", "suspended", "exhausted")
@@ -19,23 +19,23 @@ WELL = ("ok", "warn")
 
 @dataclass(frozen=True)
 class Commitment:
-    """A pool in a window: devices that can be lent, the most GPUs at once that all its awards promise at one moment
-    (`promised`), and by how much that may exceed the devices at most (`ceiling`).
+    """A pool in a window: its devices, ill ones included, the most GPUs at once that all its awards promise at one
+    moment, and the most that they may promise.
     """
 
-    usable: int
+    devices: int
     promised: int
     ceiling: int
 
     @property
     def over(self) -> int:
         """GPUs promised that are not there."""
-        return max(0, self.promised - self.usable)
+        return max(0, self.promised - self.devices)
 
 
-def ceiling_of(pool: Pool, usable: int) -> int:
+def ceiling_of(pool: Pool, devices: int) -> int:
     """The most GPUs at once that all awards on a pool together may promise."""
-    return usable * (100 + pool.overcommit_percent) // 100
+    return devices * (100 + pool.overcommit_percent) // 100
 
 
 def commitment(pool: Pool, start: datetime, end: datetime, waiting: Iterable[Busy] = ()) -> Commitment:
@@ -44,8 +44,8 @@ def commitment(pool: Pool, start: datetime, end: datetime, waiting: Iterable[Bus
         pool=pool, state__in=OPEN_ALLOCATIONS, valid_from__lt=end, valid_until__gt=start
     ).values_list("valid_from", "valid_until", "concurrent_gpus")
     promised = peak([*(Busy(*row) for row in rows), *waiting], start, end)
-    usable = bookable_devices(pool).count()
-    return Commitment(usable=usable, promised=promised, ceiling=ceiling_of(pool, usable))
+    devices = Device.objects.filter(node__pool=pool).exclude(state="retired").count()
+    return Commitment(devices=devices, promised=promised, ceiling=ceiling_of(pool, devices))
 
 
 def open_envelopes(*pools: Pool) -> QuerySet[Envelope]:
@@ -58,7 +58,7 @@ def pins_in_trouble(now: datetime) -> list[Pin]:
 
     A node that was silent for a moment is none.
     """
-    device = Q(device__state__in=GONE) | ~Q(device__health__in=WELL)
+    device = Q(device__state__in=GONE) | ~Q(device__health__in=WELL) | Q(device__set_aside=True)
     node = Q(device__node__state__in=("draining", "maintenance", "unreachable", "fenced", "retired"))
     rows = Pin.objects.filter(device | node, until__gt=now, envelope__let_go_at=None).select_related("envelope")
     return list(rows.order_by("envelope_id", "device_id")[:50])

@@ -7,10 +7,12 @@ from typing import Any
 
 from django.db.models import Q
 
+from allocations.charging import NORMAL, affordable, weight_at
 from allocations.models import Allocation
 from allocations.selectors.availability import Calendar, FreeSpot, calendar_of, own_nodes, whole_minute
-from allocations.selectors.balances import balance
+from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.leases import BACKING, held_leases
+from allocations.selectors.weights import weights_of
 from allocations.shapes import ANY, Shape, choose
 from allocations.timeline import FOREVER, Busy, Spans, shared, starts_below
 from cluster.models import Device, Node
@@ -117,12 +119,18 @@ class _Search:
         self.after = whole_minute(max(wish.earliest, allocation.valid_from, now))
         self.before = min(wish.latest, allocation.valid_until, last_moment(agreement))
         self.left = balance(allocation).left
-        seconds = max(1, whole_seconds(wish.duration))
-        ceilings = (allocation.concurrent_gpus, agreement.ceiling_concurrent_gpus, self.left // seconds)
+        self.weights = weights_of(allocation)
+        ceilings = (allocation.concurrent_gpus, agreement.ceiling_concurrent_gpus, self._payable())
         self.most = min(wish.count, *ceilings)
         self.own: list[Busy] = []
         self.all_of_agreement: list[Busy] = []
         self.calendar: Calendar | None = None
+
+    def _payable(self) -> int:
+        """Devices that the balance bears for the whole duration where a second counts least."""
+        passed = [step.weight for step in self.weights if self.after < step.at < self.before]
+        least = min([weight_at(self.weights, self.after), *passed])
+        return self.left * NORMAL // (max(1, whole_seconds(self.wish.duration)) * least)
 
     def slots(self) -> list[Slot]:
         wish = self.wish
@@ -140,7 +148,13 @@ class _Search:
 
     def _load(self) -> None:
         project = self.allocation.project
-        self.calendar = calendar_of(self.allocation.pool, self.after, self.before, tenants=[project.organisation_id])
+        self.calendar = calendar_of(
+            self.allocation.pool,
+            self.after,
+            self.before,
+            tenants=[project.organisation_id],
+            envelope=self.allocation.envelope_key,
+        )
         rows = held_leases(self.after, self.before).filter(allocation__project__agreement_id=project.agreement_id)
         for pk, start, end, count, state in rows.values_list(
             "allocation_id", "starts_at", "ends_at", "device_count", "state"
@@ -156,6 +170,7 @@ class _Search:
         duration, agreement = self.wish.duration, self.allocation.project.agreement
         return shared(
             self.calendar.starts(count, duration, shape),
+            affordable(self.left, count, duration, (self.after, self.before - duration), self.weights),
             starts_below(self.own, self.allocation.concurrent_gpus - count, duration, self.after),
             starts_below(self.all_of_agreement, agreement.ceiling_concurrent_gpus - count, duration, self.after),
         )
@@ -185,7 +200,9 @@ class _Search:
         chosen = choose(free, count, shape, own_nodes(self.allocation.pool, tenant, start, end))
         if chosen is None:
             return
-        hold = count * whole_seconds(wish.duration)
+        hold = hold_of(count, start, end, self.weights)
+        if hold > self.left:
+            return
         found[start, count] = Slot(
             allocation=self.allocation,
             count=count,
@@ -209,4 +226,6 @@ def _whole_minutes(length: timedelta) -> timedelta:
 def bookable_allocations(user: Any) -> Any:
     """Active allocations that somebody may see, with what an answer needs of them."""
     rows = Allocation.objects.visible_to(user).filter(Q(state="active"))
-    return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class").order_by("pk")
+    return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class", "envelope").order_by(
+        "pk"
+    )

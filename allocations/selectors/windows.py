@@ -3,29 +3,24 @@
 The devices of most leases come and go with it. Where they were changed while it ran, each has a time of its own.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
+from allocations import charging
+from allocations.charging import Lines
 from allocations.models import Lease, Placement, Reshape
 from allocations.selectors.leases import placements_of
-from common.quantities import seconds_between, whole_seconds
 
 
 @dataclass(frozen=True)
 class DeviceWindow:
-    """A device that the lease uses, or used, in [start, end); `early`: it left before the lease's own end of use."""
+    """A device that the lease uses, or used, in [start, end); `board_id` is the whole GPU."""
 
     device_id: int
+    board_id: int
     start: datetime
     end: datetime
-    early: bool
-
-    @property
-    def seconds(self) -> int:
-        """As it is charged: a begun second is, where the device was given up on the way."""
-        if self.end <= self.start:
-            return 0
-        return whole_seconds(self.end - self.start) if self.early else seconds_between(self.start, self.end)
 
 
 def device_windows(lease: Lease, until: datetime) -> list[DeviceWindow]:
@@ -33,11 +28,10 @@ def device_windows(lease: Lease, until: datetime) -> list[DeviceWindow]:
 
     Of a lease that was handed over. A device that came and was never handed over has none.
     """
-    found = []
-    for row in served(lease):
-        start, end = row.used_from or lease.starts_at, min(row.used_until or until, until)
-        found.append(DeviceWindow(row.device_id, start, end, row.used_until is not None and row.used_until < until))
-    return found
+    return [
+        DeviceWindow(row.device_id, row.board_id, row.used_from or lease.starts_at, min(row.used_until or until, until))
+        for row in served(lease)
+    ]
 
 
 def served(lease: Lease) -> list[Placement]:
@@ -47,26 +41,46 @@ def served(lease: Lease) -> list[Placement]:
     return [row for row in placements_of(lease) if row.came_by_id is None or row.used_from is not None]
 
 
-def charged_seconds(lease: Lease, until: datetime) -> int:
-    """Device-seconds of use up to `until`, as they are charged."""
-    if lease.reshaped:
-        return sum(window.seconds for window in device_windows(lease, until))
-    return lease.device_count * max(0, seconds_between(lease.starts_at, until))
+def used_lines(lease: Lease, until: datetime) -> Lines:
+    """What the devices of a reshaped lease cost up to a moment, each for its own time of use, segment by segment.
+
+    A begun second is charged where a device was given up on the way. Never more than `held_lines`.
+    """
+    total: Lines = {}
+    for (since, gone), count in Counter((row.used_from, row.used_until) for row in served(lease)).items():
+        end = min(gone or until, until)
+        start = min(max(since or lease.starts_at, lease.starts_at), end)
+        for lines, sign in ((_lines(lease, count, end), 1), (_lines(lease, count, start), -1)):
+            for key, amount in lines.items():
+                total[key] = total.get(key, 0) + sign * amount
+    held = held_lines(lease, until)
+    return {key: min(max(0, amount), held.get(key, 0)) for key, amount in total.items()}
 
 
-def held_seconds(lease: Lease) -> int:
-    """Device-seconds that a reshaped lease holds while it runs: of every GPU that it has the whole window, of every one
-    that it gave back what it was used.
+def held_lines(lease: Lease, until: datetime) -> Lines:
+    """What a reshaped lease holds for its window up to a moment, segment by segment: of every GPU that it has, all of
+    it; of every one that it gave back, what it was used.
 
     A device that was replaced and the one in its place share one hold, so that both together never cost more.
     """
-    end, total = lease.pending_ends_at or lease.ends_at, 0
+    ends: Counter[datetime] = Counter()
     for row in served(lease):
         if row.used_until is None:
-            total += whole_seconds(end - lease.starts_at)
+            ends[until] += 1
         elif row.left_by is not None and row.left_by.kind == Reshape.Kind.SHRINK:
-            total += whole_seconds(row.used_until - lease.starts_at)
+            ends[min(row.used_until, until)] += 1
+    total: Lines = {}
+    for end, count in ends.items():
+        for key, amount in _lines(lease, count, end).items():
+            total[key] = total.get(key, 0) + amount
     return total
+
+
+def _lines(lease: Lease, count: int, end: datetime) -> Lines:
+    """So many devices from the lease's start on: segments are counted from there, whatever a device's own time is."""
+    return charging.lines(
+        charging.segments(lease.prices, lease.starts_at, max(lease.starts_at, end)), count, lease.share
+    )
 
 
 def standing(lease: Lease) -> list[Placement]:

@@ -6,10 +6,10 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from allocations.lifecycle import ALLOCATION
+from allocations.lifecycle import ALLOCATION, OVER
 from allocations.models import Allocation, LedgerEntry
 from allocations.rules import may_award
-from allocations.services import ledger
+from allocations.services import envelopes, ledger
 from audit import services as audit
 from cluster.models import Pool
 from common.actors import RECONCILER
@@ -93,3 +93,5 @@ def _move(allocation: Allocation, event: str, *, actor: Any, reason: str = "") -
     if expired := ledger.write_off(allocation, actor=actor):
         changes["expired_device_seconds"] = expired
     audit.record(actor=actor, verb=f"allocation.{event}", target=allocation, changes=changes)
+    if allocation.state in OVER and allocation.guaranteed_gpus:
+        envelopes.let_go(actor=actor, envelope=allocation.envelope, reason=f"allocation {allocation.state}")

@@ -11,9 +11,12 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from allocations.models import Allocation, Lease, LedgerEntry
+from allocations.charging import frozen
+from allocations.models import Allocation, Lease
 from allocations.rules import may_book
 from allocations.selectors.availability import free_devices, next_free_window
+from allocations.selectors.balances import window_lines
+from allocations.selectors.weights import weights_of
 from allocations.services import checks, ledger, placing, repacking, telling, warning
 from allocations.services.placing import LostRace
 from allocations.shapes import ANY, Shape
@@ -88,7 +91,8 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     checks.shape(ask.shape, ask.count)
     checks.allocation_covers(allocation, starts_at, ends_at)
     checks.concurrency(allocation, ask.count, starts_at, ends_at)
-    hold, left = checks.balance_suffices(allocation, ask.count, starts_at, ends_at)
+    weights = weights_of(allocation)
+    hold, left = checks.balance_suffices(allocation, ask.count, starts_at, ends_at, weights=weights)
     chosen = _take(allocation, ask, now)
     lease = Lease.objects.create(
         allocation=allocation,
@@ -98,10 +102,11 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
         shape_nodes=ask.shape.nodes,
         starts_at=starts_at,
         ends_at=ends_at,
+        weights=frozen(weights, starts_at, ends_at),
         note=ask.note,
     )
     placing.place(lease, chosen, starts_at, ends_at)
-    ledger.enter(allocation, LedgerEntry.Kind.HOLD, -hold, actor=actor, lease=lease)
+    ledger.hold(lease, {}, window_lines(lease, ends_at), actor=actor)
     changes = {
         "allocation": allocation.public_id,
         "starts_at": starts_at,

@@ -8,10 +8,12 @@ from typing import Any
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from allocations.models import Lease, LedgerEntry
+from allocations.charging import frozen
+from allocations.models import Lease
 from allocations.rules import may_end
 from allocations.selectors.availability import free_devices
-from allocations.selectors.balances import hold_of
+from allocations.selectors.balances import window_lines
+from allocations.selectors.weights import weights_of
 from allocations.services import checks, ending, keeping, ledger, placing, warning
 from allocations.services.booking import Ask, no_free_devices
 from allocations.services.placing import LostRace
@@ -33,8 +35,8 @@ def change(
 ) -> Lease:
     """Give a scheduled reservation another size, window or shape; devices that still fit are kept.
 
-    The rules are those of booking, as if the reservation were not there. On a refusal nothing has changed: the old
-    window and the old devices stand. InvalidTransition once it is being prepared.
+    The rules are those of booking, as if the reservation were not there, and so are the weights: today's. On a refusal
+    nothing has changed: the old window and the old devices stand. InvalidTransition once it is being prepared.
     """
     ask = Ask(device_count, starts_at.astimezone(UTC), ends_at.astimezone(UTC), shape)
     for turn in range(TURNS):
@@ -61,16 +63,18 @@ def _change(actor: Any, lease: Lease, ask: Ask) -> Lease:
     checks.shape(ask.shape, ask.count)
     checks.allocation_covers(allocation, starts_at, ends_at)
     checks.concurrency(allocation, ask.count, starts_at, ends_at, but=lease)
-    held = hold_of(lease.device_count, lease.starts_at, lease.ends_at)
-    more, left = checks.balance_suffices(allocation, ask.count, starts_at, ends_at, already=held)
+    held, weights = window_lines(lease, lease.ends_at), weights_of(allocation)
+    already, share = sum(held.values()), lease.share
+    more, left = checks.balance_suffices(
+        allocation, ask.count, starts_at, ends_at, already=already, weights=weights, share=share
+    )
     before = _facts(lease)
     _place_anew(lease, ask, now)
     lease.device_count, lease.starts_at, lease.ends_at = ask.count, starts_at, ends_at
     lease.shape, lease.shape_nodes = ask.shape.kind, ask.shape.nodes
-    lease.save(update_fields=["device_count", "starts_at", "ends_at", "shape", "shape_nodes"])
-    if more:
-        kind = LedgerEntry.Kind.HOLD if more > 0 else LedgerEntry.Kind.RETURN
-        ledger.enter(allocation, kind, -more, actor=actor, lease=lease, reason="changed")
+    lease.weights = frozen(weights, starts_at, ends_at)
+    lease.save(update_fields=["device_count", "starts_at", "ends_at", "shape", "shape_nodes", "weights"])
+    ledger.hold(lease, held, window_lines(lease, ends_at), actor=actor, reason="changed")
     if more > 0:
         warning.after_a_hold(allocation, left)
     elif more < 0:

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from fractions import Fraction
 
 from django.db.models import QuerySet
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from allocations.charging import WHOLE, Weights, longest
 from allocations.models import Allocation, Lease
 from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.leases import BACKING, held_leases
+from allocations.selectors.weights import with_weights
 from allocations.services.telling import local
 from allocations.shapes import Shape
 from allocations.timeline import FOREVER, Busy, peak
@@ -25,12 +28,12 @@ LONGEST = timedelta(days=90)
 
 
 def lock_allocation(pk: int) -> Allocation:
-    """The allocation and its agreement, both locked: balance and ceilings are decided on them. One statement."""
-    return (
-        Allocation.objects.select_for_update(of=("self", "project__agreement"), no_key=True)
-        .select_related("project__agreement", "project__organisation", "pool__gpu_class", "envelope")
-        .get(pk=pk)
-    )
+    """The allocation and its agreement, both locked: balance and ceilings are decided on them. One statement, which
+    brings the weights of the pool along.
+    """
+    rows = Allocation.objects.select_for_update(of=("self", "project__agreement"), no_key=True)
+    rows = rows.select_related("project__agreement", "project__organisation", "pool__gpu_class", "envelope")
+    return with_weights(rows).get(pk=pk)
 
 
 def window(starts_at: datetime, ends_at: datetime, now: datetime) -> tuple[datetime, datetime]:
@@ -131,25 +134,33 @@ def concurrency(
 
 
 def balance_suffices(
-    allocation: Allocation, device_count: int, starts_at: datetime, ends_at: datetime, *, already: int = 0
+    allocation: Allocation,
+    device_count: int,
+    starts_at: datetime,
+    ends_at: datetime,
+    *,
+    already: int = 0,
+    weights: Weights = (),
+    share: Fraction = WHOLE,
 ) -> tuple[int, int]:
     """(device-seconds to hold, what is left then); RuleBroken with needed, left and the longest window that would fit.
 
-    `already` are device-seconds that this lease holds (an extension holds only the difference).
+    `already` are device-seconds that this lease holds (an extension holds only the difference); `weights` and `share`
+    say what a second counts.
     """
-    needed = hold_of(device_count, starts_at, ends_at) - already
+    needed = hold_of(device_count, starts_at, ends_at, weights, share) - already
     left = balance(allocation).left
     if needed <= left:
         return needed, left - needed
-    longest = max(0, left + already) // device_count
-    fits = timedelta(seconds=longest) >= SHORTEST
+    seconds = longest(left + already, device_count, starts_at, weights, share)
+    fits = timedelta(seconds=seconds) >= SHORTEST
     raise RuleBroken(
         _("This needs %(needed)s GPU-hours and the allocation has %(left)s left.")
         % {"needed": _hours(needed), "left": _hours(left)},
         code="balance",
         remedy=(
             _("With %(count)s GPUs the window can last until %(end)s.")
-            % {"count": device_count, "end": local(starts_at + timedelta(seconds=longest))}
+            % {"count": device_count, "end": local(starts_at + timedelta(seconds=seconds))}
             if fits
             else _("Take fewer GPUs, or release a reservation that you do not need.")
         ),
@@ -157,8 +168,8 @@ def balance_suffices(
         facts={
             "needed_device_seconds": needed,
             "left_device_seconds": left,
-            "longest_seconds": longest,
-            "latest_end": (starts_at + timedelta(seconds=longest)).isoformat() if fits else None,
+            "longest_seconds": seconds,
+            "latest_end": (starts_at + timedelta(seconds=seconds)).isoformat() if fits else None,
         },
     )
 

@@ -1,8 +1,11 @@
 """Device-seconds that were charged and not to be had: what the provider owes back."""
 
+from datetime import datetime, timedelta
+
 from django.db.models import Q
 
 from allocations.models import Lease, LedgerEntry
+from allocations.selectors.balances import hold_of
 from allocations.selectors.windows import device_windows, served
 from allocations.services.ledger import enter
 from cluster.models import DeviceEvent
@@ -33,8 +36,10 @@ def _late(lease: Lease) -> int:
     if lease.active_at is None or lease.drained_at is None:
         return 0
     begun = max(lease.starts_at, lease.created_at)
-    late = seconds_between(begun, min(lease.active_at, lease.drained_at))
-    return _from_the_start(lease) * late if late > PUNCTUAL_SECONDS else 0
+    ready = min(lease.active_at, lease.drained_at)
+    if seconds_between(begun, ready) <= PUNCTUAL_SECONDS:
+        return 0
+    return _price(lease, _from_the_start(lease), begun, ready)
 
 
 def _from_the_start(lease: Lease) -> int:
@@ -46,17 +51,25 @@ def _lost(lease: Lease) -> int:
     if lease.active_at is None or lease.drained_at is None:
         return 0
     windows = device_windows(lease, lease.drained_at)
+    held = {each.device_id for each in windows} | {each.board_id for each in windows}
     fatal = [rule.xid for rule in rules() if rule.level == "fail"]
     events = DeviceEvent.objects.filter(
         Q(kind__in=LOSSES) | Q(kind="xid", detail__xid__in=fatal),
-        device__in={window.device_id for window in windows},
+        device__in=held,
         at__gt=lease.active_at,
         at__lt=lease.drained_at,
     )
     troubles = list(events.order_by("at").values_list("device", "at"))
     total = 0
-    for window in windows:
-        during = (at for device_id, at in troubles if device_id == window.device_id and window.start < at < window.end)
-        first = next(during, None)
-        total += seconds_between(first, window.end) if first else 0
+    for each in windows:
+        # What befalls a GPU befalls every MIG instance of it.
+        own = (at for pk, at in troubles if pk in (each.device_id, each.board_id) and each.start < at < each.end)
+        first = next(own, None)
+        total += _price(lease, 1, first, each.end) if first else 0
     return total
+
+
+def _price(lease: Lease, device_count: int, start: datetime, end: datetime) -> int:
+    """What whole seconds of so many of its devices cost, under the weights of its booking."""
+    end = start + timedelta(seconds=max(0, seconds_between(start, end)))
+    return hold_of(device_count, start, end, lease.prices, lease.share)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from allocations.models import Lease, Placement
 from allocations.rules import may_end, may_reclaim
 from allocations.selectors.availability import of_others
+from allocations.selectors.boards import overlap
 from allocations.services import keeping, ledger, overtaking, telling
 from allocations.services.steps import lock_lease, move, open_placements
 from common.errors import InvalidTransition, RuleBroken
@@ -102,14 +103,16 @@ def open_windows(lease: Lease) -> None:
         ~Q(lease=lease), released=False, window__startswith__gt=lease.starts_at
     ).order_by()
     first = Min("window__startswith")
-    on_device = others.filter(device__in=[row.device_id for row in placements])
+    on_board = others.filter(board__in={row.board_id for row in placements})
     on_node = others.filter(
         of_others([lease.allocation.project.organisation_id]), node__in={row.node_id for row in placements}
     )
-    devices = dict(on_device.values_list("device").annotate(first=first))
+    next_on = list(on_board.values_list("board", "slices").annotate(first=first))
     nodes = dict(on_node.values_list("node").annotate(first=first))
     for placement in placements:
-        coming = [devices.get(placement.device_id), nodes.get(placement.node_id)]
+        same = [(slices, at) for board, slices, at in next_on if board == placement.board_id]
+        there = [at for slices, at in same if overlap(slices, placement.slices)]
+        coming = [*there, nodes.get(placement.node_id)]
         placement.window = DateTimeTZRange(placement.window.lower, min(filter(None, coming), default=None))
     Placement.objects.bulk_update(placements, ["window"])
 

@@ -6,9 +6,11 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from allocations.models import Allocation, Lease, LedgerEntry
+from allocations.charging import frozen, spliced
+from allocations.models import Allocation, Lease
 from allocations.rules import may_extend
-from allocations.selectors.balances import hold_of
+from allocations.selectors.balances import hold_of, window_lines
+from allocations.selectors.weights import weights_of
 from allocations.services import checks, ledger, placing, reshaping, telling, warning
 from allocations.services.placing import LostRace
 from allocations.services.steps import lock_lease
@@ -65,10 +67,21 @@ def _extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
     allocation = checks.lock_allocation(lease.allocation_id)
     _check(allocation, lease, ends_at)
     old = lease.ends_at
-    already = hold_of(lease.device_count, lease.starts_at, old)
-    hold, left = checks.balance_suffices(allocation, lease.device_count, lease.starts_at, ends_at, already=already)
+    before = window_lines(lease, old)
+    # What it held before keeps its weights; the time that is added has those of today.
+    weights = spliced(lease.prices, weights_of(allocation), old)
+    hold, left = checks.balance_suffices(
+        allocation,
+        lease.device_count,
+        lease.starts_at,
+        ends_at,
+        already=hold_of(lease.device_count, lease.starts_at, old, lease.prices, lease.share),
+        weights=weights,
+        share=lease.share,
+    )
     _move_windows(lease, ends_at)
-    ledger.enter(allocation, LedgerEntry.Kind.HOLD, -hold, actor=actor, lease=lease, reason="extension")
+    lease.weights = frozen(weights, lease.starts_at, ends_at)
+    ledger.hold(lease, before, window_lines(lease, ends_at), actor=actor, reason="extension")
     warning.after_a_hold(allocation, left)
     _promise(lease, ends_at)
     changes = {"ends_at": [old, ends_at], "held_device_seconds": hold, "acknowledged": lease.pending_ends_at is None}
@@ -98,7 +111,7 @@ def _promise(lease: Lease, ends_at: datetime) -> None:
         lease.attempts = 0
         ref = lease.public_id
         transaction.on_commit(lambda: nudge("allocations.reconcile_lease", ref))
-    lease.save(update_fields=["ends_at", "pending_ends_at", "generation", "attempts"])
+    lease.save(update_fields=["ends_at", "pending_ends_at", "generation", "attempts", "weights"])
 
 
 def confirm(lease: Lease, *, actor: Any) -> None:
@@ -117,11 +130,8 @@ def give_up(lease: Lease, *, actor: Any, reason: str) -> None:
     lease.save(update_fields=["pending_ends_at", "attempts"])
     allocation = Allocation.objects.select_for_update(no_key=True).get(pk=lease.allocation_id)
     placing.move_end(lease, lease.ends_at)
-    extra = hold_of(lease.device_count, lease.starts_at, asked)
-    extra -= hold_of(lease.device_count, lease.starts_at, lease.ends_at)
-    ledger.enter(
-        allocation, LedgerEntry.Kind.RETURN, extra, actor=actor, lease=lease, reason="extension not acknowledged"
-    )
+    before, after = window_lines(lease, asked), window_lines(lease, lease.ends_at)
+    ledger.hold(lease, before, after, actor=actor, reason="extension not acknowledged")
     warning.after_a_return(allocation)
     ledger.write_off(allocation, actor=actor)
     audit.record(actor=actor, verb="lease.extension_lost", target=lease, changes={"asked": asked, "reason": reason})

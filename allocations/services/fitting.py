@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Sum
 from django.utils.translation import gettext_noop
 
+from allocations.charging import Lines
 from allocations.lifecycle import RESHAPE
-from allocations.models import Allocation, Lease, LedgerEntry, Placement, Reshape
-from allocations.selectors.windows import held_seconds, standing
+from allocations.models import Allocation, Lease, Placement, Reshape
+from allocations.selectors.balances import window_lines
+from allocations.selectors.windows import standing
 from allocations.services import ledger, placing, replacing, standins, telling, warning
 from allocations.services.overtaking import move_reshape
 from allocations.services.placing import LostRace
@@ -164,7 +165,7 @@ def _pursue_all(lease: Lease, parts: list[Part], now: datetime) -> tuple[Outcome
 def _fitted(lease: Lease, reshape: Reshape, steps: dict[str, Step], now: datetime) -> None:
     """The nodes have done it: devices change their states, the time of use of each is written down, hours return."""
     allocation = Allocation.objects.select_for_update(no_key=True).get(pk=lease.allocation_id)
-    coming, leaving = _coming(reshape), _leaving(reshape)
+    coming, leaving, held = _coming(reshape), _leaving(reshape), window_lines(lease, lease.ends_at)
     moved = steps.get("reshape")
     gone = dict(moved.left_at) if moved else {}
     by_node = {grant.node_id: grant.revoked_at for grant in grants_of(lease.public_id)}
@@ -180,7 +181,7 @@ def _fitted(lease: Lease, reshape: Reshape, steps: dict[str, Step], now: datetim
     lease.save(update_fields=["device_count", "shape_nodes", "reshaped"])
     _count_anew(lease)
     reshape.access_gone_at = max((row.used_until for row in leaving if row.used_until), default=now)
-    reshape.returned_seconds = _give_back_hours(allocation, lease)
+    reshape.returned_seconds = _give_back_hours(allocation, lease, held)
     devices.hand_over(actor=RECONCILER, devices=device_ids(coming, "preparing"), reason=lease.public_id)
     devices.start_cleaning(actor=RECONCILER, devices=device_ids(leaving, "in_use"), reason=lease.public_id)
     _take_in(lease, leaving, moved, now)
@@ -194,13 +195,10 @@ def _fitted(lease: Lease, reshape: Reshape, steps: dict[str, Step], now: datetim
     )
 
 
-def _give_back_hours(allocation: Allocation, lease: Lease) -> int:
-    """What is held beyond what the devices' windows take now; the device-seconds that came back."""
-    kinds = (LedgerEntry.Kind.HOLD, LedgerEntry.Kind.RETURN)
-    held = -(lease.ledger.filter(kind__in=kinds).aggregate(total=Sum("device_seconds"))["total"] or 0)
-    back = held - held_seconds(lease)
-    if back > 0:
-        ledger.enter(allocation, LedgerEntry.Kind.RETURN, back, actor=RECONCILER, lease=lease, reason="shrunk")
+def _give_back_hours(allocation: Allocation, lease: Lease, held: Lines) -> int:
+    """What was held beyond what the devices' windows take now; the device-seconds that came back."""
+    back = -ledger.hold(lease, held, window_lines(lease, lease.ends_at), actor=RECONCILER, reason="shrunk")
+    if back:
         warning.after_a_return(allocation)
         ledger.write_off(allocation, actor=RECONCILER)
     return back

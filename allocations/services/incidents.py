@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from allocations.models import Lease, Placement
 from allocations.services import telling
@@ -27,28 +28,28 @@ def tell_incidents(now: datetime) -> int:
     )
     told: set[tuple[int, str, Any]] = set()
     for event in events:
-        lease = _holder(event) if event.at > now - OLD else None
-        key = (lease.pk, event.kind, event.detail.get("xid")) if lease else None
-        if lease and key and key not in told:
-            told.add(key)
-            _tell(lease, event)
+        for lease in _holders(event) if event.at > now - OLD else ():
+            key = (lease.pk, event.kind, event.detail.get("xid"))
+            if key not in told:
+                told.add(key)
+                _tell(lease, event)
     DeviceEvent.objects.filter(pk__in=[event.pk for event in events]).update(partner_told=True)
     return len(events)
 
 
-def _holder(event: DeviceEvent) -> Lease | None:
-    placement = (
-        Placement.objects.filter(
-            device=event.device, released=False, lease__state__in=HOLDING, window__contains=event.at
-        )
-        .select_related("lease__allocation__project__organisation", "lease__allocation__pool", "lease__booked_by")
-        .first()
-    )
-    return placement.lease if placement else None
+def _holders(event: DeviceEvent) -> list[Lease]:
+    """Whose device it is; of a GPU that is cut up, whoever has a part of it."""
+    rows = Placement.objects.filter(
+        Q(device=event.device) | Q(board=event.device),
+        released=False,
+        lease__state__in=HOLDING,
+        window__contains=event.at,
+    ).select_related("lease__allocation__project__organisation", "lease__allocation__pool", "lease__booked_by")
+    return [row.lease for row in rows.order_by("pk") if row.lease] if event.device else []
 
 
 def _tell(lease: Lease, event: DeviceEvent) -> None:
-    gpu = f"{event.device.node.name}/{event.device.index}" if event.device else ""
+    gpu = str(event.device) if event.device else ""
     if event.kind == "xid":
         rule = rule_for(int(event.detail["xid"]))
         serious = rule.level in ("drain", "fail")

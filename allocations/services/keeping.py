@@ -36,16 +36,17 @@ def keep_all(envelope: Envelope, devices: Iterable[Device]) -> None:
     known = {device.pk: device for device in devices}
     pins = list(Pin.objects.filter(envelope=envelope, device__in=known)) if envelope.let_go_at is None else []
     now = timezone.now()
-    rows = Placement.objects.filter(device__in={pin.device_id for pin in pins}, released=False)
+    rows = Placement.objects.filter(board__in=known, released=False)
     rows.filter(envelope=envelope).delete()
     taken: dict[int, list[Busy]] = defaultdict(list)
-    for pk, start, end in rows.values_list("device_id", "window__startswith", "window__endswith"):
+    for pk, start, end in rows.values_list("board_id", "window__startswith", "window__endswith"):
         taken[pk].append(Busy(start or now, end or FOREVER))
     shared = envelope.pool.shared_nodes
     Placement.objects.bulk_create(
         Placement(
             envelope=envelope,
             device_id=pin.device_id,
+            board_id=pin.device_id,
             slices=NumericRange(0, known[pin.device_id].gpu_class.memory_slices),
             window=DateTimeTZRange(start, end),
             node_id=known[pin.device_id].node_id,

@@ -1,12 +1,14 @@
 """Every amount that moves, as one signed row. The allocation's row must be locked by the caller."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Sum
 
+from allocations.charging import NORMAL, Lines, difference
 from allocations.lifecycle import OVER
 from allocations.models import Allocation, Lease, LedgerEntry
-from allocations.selectors.balances import balance, charge_of
+from allocations.selectors.balances import balance, charge_of, charged_until
 from allocations.services import warning
 
 Kind = LedgerEntry.Kind
@@ -26,19 +28,64 @@ def enter(
     )
 
 
+def hold(lease: Lease, before: Lines, after: Lines, *, actor: Any, reason: str = "") -> int:
+    """From what the lease held to what its window costs now, one line a segment; the device-seconds held more."""
+    moved = difference(before, after)
+    lines = [
+        (Kind.HOLD if amount > 0 else Kind.RETURN, segment, weight, -amount)
+        for (segment, weight), amount in moved.items()
+    ]
+    _enter_lines(lease, lines, actor=actor, reason=reason)
+    return sum(moved.values())
+
+
 def settle(lease: Lease, *, actor: Any, reason: str) -> int:
-    """Give back what is held and charge what was used; the device-seconds charged. A repeat changes nothing."""
+    """Give back what is held and charge what was used, one line a segment; the device-seconds charged.
+
+    A repeat changes nothing: all of it is one transaction under the allocation's lock, and the first segment's charge
+    is always entered, be it zero, so that the database forbids a second one.
+    """
     allocation = Allocation.objects.select_for_update(no_key=True).get(pk=lease.allocation_id)
-    entries = dict(lease.ledger.order_by().values_list("kind").annotate(total=Sum("device_seconds")))
-    if Kind.SETTLE in entries:
-        return -entries[Kind.SETTLE]
-    held = -(entries.get(Kind.HOLD, 0) + entries.get(Kind.RETURN, 0))
-    charged = charge_of(lease, held)
-    enter(allocation, Kind.RETURN, held, actor=actor, lease=lease, reason=reason)
-    enter(allocation, Kind.SETTLE, -charged, actor=actor, lease=lease, reason=reason)
+    held, settled = _entered(lease)
+    if settled:
+        return sum(settled.values())
+    charged = charge_of(lease, charged_until(lease), held)
+    first = min(held, default=(0, NORMAL))
+    back, taken = {first: 0} | held, {first: 0} | charged
+    lines = [(Kind.RETURN, *key, amount) for key, amount in back.items()]
+    lines += [(Kind.SETTLE, *key, -amount) for key, amount in taken.items()]
+    _enter_lines(lease, lines, actor=actor, reason=reason)
     warning.after_a_return(allocation)
     write_off(allocation, actor=actor)
-    return charged
+    return sum(charged.values())
+
+
+def _entered(lease: Lease) -> tuple[Lines, Lines]:
+    """What a lease holds and what it was charged, segment by segment: one query."""
+    held: Lines = {}
+    settled: Lines = {}
+    rows = lease.ledger.order_by().values_list("kind", "segment", "weight").annotate(total=Sum("device_seconds"))
+    for kind, segment, weight, total in rows.filter(kind__in=(Kind.HOLD, Kind.RETURN, Kind.SETTLE)):
+        lines, key = settled if kind == Kind.SETTLE else held, (segment, weight or NORMAL)
+        lines[key] = lines.get(key, 0) - total
+    return {key: amount for key, amount in held.items() if amount}, settled
+
+
+def _enter_lines(lease: Lease, lines: Sequence[tuple[str, int, int, int]], *, actor: Any, reason: str) -> None:
+    """(kind, segment, weight, device-seconds) of a lease, in one statement."""
+    LedgerEntry.objects.bulk_create(
+        LedgerEntry(
+            allocation_id=lease.allocation_id,
+            lease=lease,
+            kind=kind,
+            segment=segment,
+            weight=weight,
+            device_seconds=amount,
+            reason=reason[:200],
+            actor_label=actor.label,
+        )
+        for kind, segment, weight, amount in lines
+    )
 
 
 def write_off(allocation: Allocation, *, actor: Any) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -41,7 +41,7 @@ def announce(
             facts={"window": other.public_id},
         )
     window = maintenance.announce(actor=actor, node=node, starts_at=starts_at, ends_at=ends_at, reason=reason)
-    devices = list(node.devices.exclude(state="retired").select_related("gpu_class").order_by("pk"))
+    devices = list(_gpus_of(node).order_by("pk"))
     begin = max(starts_at, timezone.now())
     envelopes.displace(actor=actor, devices=devices, start=begin, end=ends_at, reason=window.public_id, force=force)
     _cut_returning(devices, begin, ends_at)
@@ -65,8 +65,7 @@ def cover_newcomers(now: datetime) -> int:
     found = 0
     for window in MaintenanceWindow.objects.filter(cancelled_at=None, ends_at__gt=now).select_related("node"):
         covered = Placement.objects.filter(maintenance=window, device_id=OuterRef("pk"))
-        newcomers = window.node.devices.exclude(state="retired").filter(~Exists(covered)).select_related("gpu_class")
-        for device in newcomers:
+        for device in _gpus_of(window.node).filter(~Exists(covered)):
             found += _cover_newcomer(window, device, now)
     return found
 
@@ -82,11 +81,17 @@ def _cover_newcomer(window: MaintenanceWindow, device: Device, now: datetime) ->
     return 1
 
 
+def _gpus_of(node: Node) -> QuerySet[Device]:
+    """Whole GPUs: taking one takes every MIG instance of it."""
+    return node.devices.filter(parent=None).exclude(state="retired").select_related("gpu_class")
+
+
 def _cover(window: MaintenanceWindow, devices: Iterable[Device], begin: datetime) -> None:
     Placement.objects.bulk_create(
         Placement(
             maintenance=window,
             device=device,
+            board=device,
             slices=NumericRange(0, device.gpu_class.memory_slices),
             window=DateTimeTZRange(begin, window.ends_at),
             node_id=device.node_id,
@@ -99,7 +104,7 @@ def _cover(window: MaintenanceWindow, devices: Iterable[Device], begin: datetime
 def _cut_returning(devices: Iterable[Device], begin: datetime, end: datetime) -> None:
     rows = list(
         Placement.objects.filter(
-            device__in=list(devices), released=False, lease__state__in=TAKEN_BACK, window__overlap=(begin, end)
+            board__in=list(devices), released=False, lease__state__in=TAKEN_BACK, window__overlap=(begin, end)
         )
     )
     for row in rows:

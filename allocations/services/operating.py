@@ -1,6 +1,6 @@
 """The operators' verbs that could break a promise: what is booked on a machine is planned for first, or they refuse."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -11,12 +11,14 @@ from django.utils.translation import gettext as _
 
 from accounts.rules import may_run_nodes
 from allocations.promises import RETURNING, RUNNING, Promise, promises_on
-from allocations.services import maintenance, reclaiming
+from allocations.services import envelopes, maintenance, reclaiming
 from allocations.services.planning import Plan, in_one_transaction, keep_promises
+from allocations.timeline import FOREVER
 from cluster.lifecycle import DEVICE, NODE
 from cluster.models import Device, MaintenanceWindow, Node
+from cluster.selectors import with_instances
 from cluster.services import devices as device_verbs
-from cluster.services import nodes
+from cluster.services import layouts, nodes
 from common.errors import InvalidTransition, RuleBroken
 from common.lifecycle import Lifecycle
 from common.permissions import require
@@ -144,10 +146,9 @@ def quarantine_device(
 
     def verb() -> Done:
         _check(actor, reason, DEVICE, device, "quarantine")
-        hit = keep_promises(
-            actor=actor, device_ids=[device.pk], reason=reason, plan=plan, force=force, spare=COMING_BACK
-        )
-        (row,) = device_verbs.quarantine(actor=actor, devices=[device.pk], reason=reason)
+        ids = with_instances(device)
+        hit = keep_promises(actor=actor, device_ids=ids, reason=reason, plan=plan, force=force, spare=COMING_BACK)
+        row = device_verbs.move_together("quarantine", actor=actor, device=device, reason=reason)
         return Done(row, hit)
 
     return in_one_transaction(verb)
@@ -156,8 +157,7 @@ def quarantine_device(
 def return_device(*, actor: Any, device: Device, reason: str) -> Device:
     """To cleaning; the node's next clean report makes it available."""
     _check(actor, reason, DEVICE, device, "clean")
-    (row,) = device_verbs.clean(actor=actor, devices=[device.pk], reason=reason)
-    return row
+    return device_verbs.move_together("clean", actor=actor, device=device, reason=reason)
 
 
 def send_device_back(
@@ -173,8 +173,9 @@ def send_device_back(
 
     def verb() -> Done:
         _check(actor, reason, DEVICE, device, "send_back")
-        hit = keep_promises(actor=actor, device_ids=[device.pk], reason=reason, plan=plan, force=force)
-        _let_go(actor, [device.pk], reason, force)
+        ids = with_instances(device)
+        hit = keep_promises(actor=actor, device_ids=ids, reason=reason, plan=plan, force=force)
+        _let_go(actor, ids, reason, force)
         (row,) = device_verbs.send_back(actor=actor, devices=[device.pk], reason=reason, ticket=ticket)
         return Done(row, hit)
 
@@ -188,10 +189,41 @@ def retire_device(
 
     def verb() -> Done:
         _check(actor, reason, DEVICE, device, "retire")
-        hit = keep_promises(actor=actor, device_ids=[device.pk], reason=reason, plan=plan, force=force)
-        _let_go(actor, [device.pk], reason, force)
-        (row,) = device_verbs.retire(actor=actor, devices=[device.pk], reason=reason)
-        return Done(row, hit)
+        ids = with_instances(device)
+        hit = keep_promises(actor=actor, device_ids=ids, reason=reason, plan=plan, force=force)
+        _let_go(actor, ids, reason, force)
+        return Done(device_verbs.move_together("retire", actor=actor, device=device, reason=reason), hit)
+
+    return in_one_transaction(verb)
+
+
+def partition_device(
+    *,
+    actor: Any,
+    device: Device,
+    instances: Sequence[str],
+    reason: str,
+    plan: Mapping[str, str] = NO_PLAN,
+    force: bool = False,
+) -> Done:
+    """Cut a GPU into MIG instances of these profiles; none: it is whole again. Its node carries it out.
+
+    Instances that are there and wanted again stay, whoever has them. Refused while the GPU, or an instance that goes,
+    is promised, unless forced with a plan; what still runs there must be over first.
+    """
+
+    def verb() -> Done:
+        require(actor, may_run_nodes)
+        _check_reason(reason)
+        device.refresh_from_db(fields=["state", "layout", "set_aside"])
+        layout = layouts.layout_of(device, instances)
+        ids = [device.pk, *(each.pk for each in layouts.going(device, layout))]
+        hit = keep_promises(actor=actor, device_ids=ids, reason=reason, plan=plan, force=force)
+        _let_go(actor, ids, reason, force)
+        if layout and not device.is_cut:
+            now, whole = timezone.now(), Device.objects.select_related("gpu_class").get(pk=device.pk)
+            envelopes.displace(actor=actor, devices=[whole], start=now, end=FOREVER, reason=reason, force=force)
+        return Done(layouts.order(actor=actor, gpu=device, layout=layout, reason=reason), hit)
 
     return in_one_transaction(verb)
 

@@ -9,7 +9,8 @@ from django.db.models import Q, QuerySet
 
 from allocations import shapes
 from allocations.models import Allocation, Lease, Placement
-from allocations.selectors.availability import Window, not_kept_for, of_others, overlapping, own_nodes
+from allocations.selectors.availability import Window, boards_in_use, not_kept_for, of_others, overlapping, own_nodes
+from allocations.selectors.boards import on_any
 from allocations.services import keeping
 from allocations.shapes import Shape
 from cluster.models import Device, Pool
@@ -32,22 +33,27 @@ def choose(
 ) -> list[Device] | None:
     """The devices to take of those that are free for an organisation in a window; None: too few in that shape.
 
-    Nodes that the organisation has then, and those in `near` (by key), go first.
+    Nodes that the organisation has then, and those in `near` (by key), go first; of MIG instances those on GPUs that
+    are begun.
     """
-    return shapes.choose(candidates, count, shape, own_nodes(pool, tenant, *window) | set(near))
+    begun = boards_in_use(candidates, *window)
+    return shapes.choose(candidates, count, shape, own_nodes(pool, tenant, *window) | set(near), begun)
 
 
 def lock(device_ids: Iterable[int]) -> list[Device]:
     """The devices' rows, locked in id order: whoever wants some of the same ones waits in a queue, not in a knot.
 
+    The GPU of a MIG instance is locked with it: whoever cuts it anew, or lends it whole, waits for the same row.
+
     Where a node is lent whole, all of its devices are locked: another organisation may be after its other half.
     """
     wanted = set(device_ids)
+    boards = Q(pk__in=Device.objects.filter(pk__in=wanted, parent__isnull=False).values("parent"))
     whole = Q(node__in=Device.objects.filter(pk__in=wanted).values("node"), node__pool__shared_nodes=False)
     rows = (
         Device.objects.select_for_update(of=("self",), no_key=True)
         .select_related("gpu_class", "node")
-        .filter(Q(pk__in=wanted) | whole)
+        .filter(Q(pk__in=wanted) | boards | whole)
         .order_by("pk")
     )
     return [device for device in rows if device.pk in wanted]
@@ -67,7 +73,9 @@ def check_free(
     Asked after the lock, it sees what the holder wrote.
     """
     taken = _taken(devices, starts_at, ends_at + allocation.pool.turnaround, allocation.project.organisation_id)
-    taken = taken.filter(not_kept_for(allocation.envelope_key))
+    # A promise is kept with whole GPUs: no part of one is lent out of it.
+    own = None if any(device.profile for device in devices) else allocation.envelope_key
+    taken = taken.filter(not_kept_for(own))
     if but is not None:
         taken = taken.filter(~Q(lease_id=but.pk))
     if taken.exists():
@@ -81,18 +89,17 @@ def check_untouched(devices: Sequence[Device], starts_at: datetime, ends_at: dat
 
 
 def _taken(devices: Sequence[Device], starts_at: datetime, ends_at: datetime, tenant: int) -> QuerySet[Placement]:
-    same = Q(device__in=[device.pk for device in devices])
     others = of_others([tenant]) & Q(node__in={device.node_id for device in devices})
-    return Placement.objects.filter(overlapping(starts_at, ends_at)).filter(same | others)
+    return Placement.objects.filter(overlapping(starts_at, ends_at)).filter(on_any(devices) | others)
 
 
-def check_bookable(pool: Pool, device_ids: Iterable[int]) -> None:
-    """LostRace when one of these was drained or quarantined since the choice.
+def check_bookable(pool: Pool, device_ids: Iterable[int], *, profile: str = "") -> None:
+    """LostRace when one of these was drained, quarantined or cut up since the choice.
 
     Asked after the lock: operators lock a node's devices before they take it out of service, so what is seen stays so.
     """
     wanted = set(device_ids)
-    if bookable_devices(pool).filter(pk__in=wanted).count() < len(wanted):
+    if bookable_devices(pool, profile=profile).filter(pk__in=wanted).count() < len(wanted):
         raise LostRace
 
 
@@ -109,7 +116,8 @@ def place(lease: Lease, devices: Iterable[Device], starts_at: datetime, ends_at:
         Placement(
             lease=lease,
             device=device,
-            slices=NumericRange(0, device.gpu_class.memory_slices),
+            board_id=device.board_id,
+            slices=device.slices or NumericRange(0, device.gpu_class.memory_slices),
             window=DateTimeTZRange(starts_at, ends_at + cleaning),
             node_id=device.node_id,
             organisation_id=allocation.project.organisation_id,

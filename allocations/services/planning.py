@@ -157,9 +157,10 @@ def _targets(moving: list[Promise], leaving: set[int]) -> dict[int, Swap]:
             if other.starts_at < lease.ends_at and other.ends_at > start:
                 blocked |= taken
         pool, tenant = lease.allocation.pool, lease.allocation.project.organisation_id
-        own = lease.allocation.envelope_key
-        free = free_devices(pool, start, lease.ends_at, tenants=[tenant], envelope=own, now=now).exclude(pk__in=blocked)
-        found = replacing.substitutes(lease, promise.placements, list(free), (start, lease.ends_at))
+        span, own = (start, lease.ends_at), lease.envelope_key
+        anywhere = free_devices(pool, *span, tenants=[tenant], envelope=own, now=now, profile=lease.profile)
+        free = anywhere.exclude(pk__in=blocked)
+        found = replacing.substitutes(lease, promise.placements, list(free), span)
         if found is None:
             raise RuleBroken(
                 _("The reservation %(lease)s cannot be moved: its pool has not enough free GPUs in its window.")
@@ -184,7 +185,7 @@ def _move(actor: Any, promise: Promise, swap: Swap, reason: str) -> None:
     lease, (leaving, devices) = promise.lease, swap
     start = max(lease.starts_at, now)
     ids = [device.pk for device in devices]
-    placing.check_bookable(lease.allocation.pool, ids)
+    placing.check_bookable(lease.allocation.pool, ids, profile=lease.profile)
     placing.check_free(devices, start, lease.ends_at, allocation=lease.allocation)
     swaps = {row.device.public_id: device.public_id for row, device in zip(leaving, devices, strict=True)}
     replacing.release(leaving, now)

@@ -1,11 +1,11 @@
-"""Whether organisations may share a node of a pool."""
+"""The rules of a pool: who may share its nodes, how long it is cleaned, how far its awards may exceed it."""
 
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from accounts.rules import may_run_nodes
+from accounts.rules import may_run_nodes, may_run_programme
 from allocations.models import Placement
 from audit import services as audit
 from cluster.models import Pool
@@ -41,4 +41,39 @@ def _share_nodes(actor: Any, pool: Pool, shared: bool, reason: str) -> Pool:
     Placement.objects.filter(released=False, node__pool=pool).update(shared=shared)
     changes = {"shared_nodes": [before, shared], "reason": reason}
     audit.record(actor=actor, verb="pool.share_nodes", target=pool, changes=changes)
+    return pool
+
+
+LONGEST_TURNAROUND = 24 * 3600
+MOST_OVERCOMMIT = 1_000
+may_set_terms = may_run_nodes | may_run_programme
+
+
+@transaction.atomic
+def set_terms(*, actor: Any, pool: Pool, turnaround_seconds: int, overcommit_percent: int, reason: str) -> Pool:
+    """How long devices are cleaned between reservations, and by how much awards may exceed the pool. Operators and
+    officers.
+
+    It holds for what is booked and awarded from now on; what is promised already stays as it is. RuleBroken past a day
+    or past 1,000 per cent.
+    """
+    require(actor, may_set_terms)
+    limits = (
+        ("turnaround_seconds", turnaround_seconds, LONGEST_TURNAROUND),
+        ("overcommit_percent", overcommit_percent, MOST_OVERCOMMIT),
+    )
+    for field, value, most in limits:
+        if not 0 <= value <= most:
+            raise RuleBroken(
+                _("This must be a number from 0 to %(most)s.") % {"most": most}, code="out_of_range", field=field
+            )
+    pool = Pool.objects.select_for_update(no_key=True).get(pk=pool.pk)  # bookings hold it FOR SHARE while they place
+    changes = {
+        "turnaround_seconds": [pool.turnaround_seconds, turnaround_seconds],
+        "overcommit_percent": [pool.overcommit_percent, overcommit_percent],
+        "reason": reason,
+    }
+    pool.turnaround_seconds, pool.overcommit_percent = turnaround_seconds, overcommit_percent
+    pool.save(update_fields=["turnaround_seconds", "overcommit_percent"])
+    audit.record(actor=actor, verb="pool.set_terms", target=pool, changes=changes)
     return pool

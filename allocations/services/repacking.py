@@ -92,8 +92,8 @@ def _movable(allocation: Allocation, within: set[int]) -> list[_Wish]:
 
 def _fixed(devices: Iterable[int], moving: set[int], envelope: int | None) -> dict[int, list[Busy]]:
     taken: dict[int, list[Busy]] = defaultdict(list)
-    rows = Placement.objects.filter(device__in=list(devices), released=False).exclude(lease__in=moving)
-    for pk, start, end, own in rows.values_list("device_id", "window__startswith", "window__endswith", "envelope_id"):
+    rows = Placement.objects.filter(board__in=list(devices), released=False).exclude(lease__in=moving)
+    for pk, start, end, own in rows.values_list("board_id", "window__startswith", "window__endswith", "envelope_id"):
         if own != envelope or own is None:
             taken[pk].append(Busy(start, end or FOREVER))
     return taken

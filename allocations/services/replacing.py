@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from allocations.models import Lease, Placement
 from allocations.selectors.availability import Window, free_devices, of_others
+from allocations.selectors.boards import overlap
 from allocations.services import ending, keeping, placing, telling
 from allocations.services.steps import device_ids, open_placements
 from allocations.shapes import ANY
@@ -49,15 +50,15 @@ def promised_before(lease: Lease, placements: list[Placement]) -> set[int]:
     earlier = Placement.objects.filter(
         released=False, window__startswith__lt=lease.starts_at, lease__isnull=False
     ).exclude(lease=lease)
-    there = Q(device__in=[row.device_id for row in placements])
+    there = Q(board__in={row.board_id for row in placements})
     around = of_others([tenant]) & Q(node__in={row.node_id for row in placements})
     taken, shut = set(), set()
-    rows = earlier.filter(there | around).values_list("device", "node", "organisation", "shared")
-    for device_id, node_id, organisation_id, shared in rows:
-        taken.add(device_id)
+    rows = earlier.filter(there | around).values_list("board", "slices", "node", "organisation", "shared")
+    for board_id, slices, node_id, organisation_id, shared in rows:
+        taken |= {row.pk for row in placements if row.board_id == board_id and overlap(row.slices, slices)}
         if not shared and organisation_id != tenant:
             shut.add(node_id)
-    return {row.device_id for row in placements if row.device_id in taken or row.node_id in shut}
+    return {row.device_id for row in placements if row.pk in taken or row.node_id in shut}
 
 
 def replace(lease: Lease, missing: list[Placement], now: datetime) -> list[Placement]:
@@ -65,15 +66,15 @@ def replace(lease: Lease, missing: list[Placement], now: datetime) -> list[Place
     if not missing:
         return []
     start, pool, tenant = max(lease.starts_at, now), lease.allocation.pool, lease.allocation.project.organisation_id
-    own = lease.allocation.envelope_key
-    free = list(free_devices(pool, start, lease.ends_at, tenants=[tenant], envelope=own, now=now))
+    span, own = (start, lease.ends_at), lease.envelope_key
+    free = list(free_devices(pool, *span, tenants=[tenant], envelope=own, now=now, profile=lease.profile))
     found = substitutes(lease, missing, free, (start, lease.ends_at))
     if found is None:
         return []
     leaving, chosen = found
     locked = placing.lock(device.pk for device in chosen)
     try:
-        placing.check_bookable(pool, (device.pk for device in locked))
+        placing.check_bookable(pool, (device.pk for device in locked), profile=lease.profile)
         placing.check_free(locked, start, lease.ends_at, allocation=lease.allocation)
     except placing.LostRace:
         return []

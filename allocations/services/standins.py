@@ -18,8 +18,8 @@ def find(lease: Lease, row: Placement, now: datetime) -> Device | None:
     """The device that would take the place of this one until the end; the best fit of those that are ready now."""
     pool, tenant, span = lease.allocation.pool, lease.allocation.project.organisation_id, (now, lease.ends_at)
     kept = [each.device for each in standing(lease) if each.pk != row.pk]
-    own = lease.allocation.envelope_key
-    free = list(free_devices(pool, *span, tenants=[tenant], envelope=own, now=now))
+    own = lease.envelope_key
+    free = list(free_devices(pool, *span, tenants=[tenant], envelope=own, now=now, profile=lease.profile))
     fitting = refits.stand_ins(row.device, kept, free, lease.layout)
     near = {device.node_id for device in kept}
     found = placing.choose(fitting, 1, ANY, pool=pool, tenant=tenant, window=span, near=near)
@@ -32,7 +32,7 @@ def take(lease: Lease, reshape: Reshape, row: Placement, now: datetime) -> Devic
     if found is None:
         return None
     locked = [each for each in placing.lock([found.pk, row.device_id]) if each.pk == found.pk]
-    placing.check_bookable(lease.allocation.pool, [found.pk])
+    placing.check_bookable(lease.allocation.pool, [found.pk], profile=lease.profile)
     placing.check_free(locked, now, lease.ends_at, allocation=lease.allocation)
     if locked[0].state != "available":
         raise LostRace

@@ -9,18 +9,18 @@ from notifications.services import notify
 from partners.selectors import managers_of
 
 STEPS = (50, 75, 90, 100)
-"""Per cent of an award that are held or charged: each is told once on the way up."""
+"""Per cent of an award, as adjusted since, that are held or charged: each is told once on the way up."""
 
 
-def step_of(awarded: int, left: int) -> int:
+def step_of(granted: int, left: int) -> int:
     """The highest step that is reached; 0: none yet."""
-    spent = 100 * (awarded - left)
-    return max((step for step in STEPS if spent >= step * awarded), default=0)
+    spent = 100 * (granted - left)
+    return max((step for step in STEPS if spent >= step * granted), default=0)
 
 
 def after_a_hold(allocation: Allocation, left: int) -> None:
     """Tell the organisation's managers when a step is passed; the caller has locked the allocation's row."""
-    step = step_of(allocation.awarded_gpu_seconds, left)
+    step = step_of(allocation.granted_gpu_seconds, left)
     if step <= allocation.warned_percent:
         return
     before, allocation.warned_percent = allocation.warned_percent, step
@@ -31,7 +31,7 @@ def after_a_hold(allocation: Allocation, left: int) -> None:
         "project": allocation.project.title,
         "pool": allocation.pool.name,
         "left_hours": seconds_to_hours(left),
-        "awarded_hours": seconds_to_hours(allocation.awarded_gpu_seconds),
+        "awarded_hours": seconds_to_hours(allocation.granted_gpu_seconds),
     }
     people = managers_of(allocation.project.organisation)
     notify(recipients=people, event="allocation_spent", context=context, url=allocation.get_absolute_url())
@@ -41,7 +41,7 @@ def after_a_return(allocation: Allocation) -> None:
     """Hours came back: a step that is passed again later is told again. The caller has locked the allocation's row."""
     if not allocation.warned_percent:
         return
-    step = step_of(allocation.awarded_gpu_seconds, balance(allocation).left)
+    step = step_of(allocation.granted_gpu_seconds, balance(allocation).left)
     if step < allocation.warned_percent:
         allocation.warned_percent = step
         allocation.save(update_fields=["warned_percent"])

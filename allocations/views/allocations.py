@@ -11,10 +11,12 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import View
 
+from allocations.charging import segments
 from allocations.filters import AllocationFilter, LedgerFilter
 from allocations.models import Allocation, LedgerEntry
-from allocations.rules import may_book
+from allocations.rules import may_adjust, may_book
 from allocations.selectors.balances import balance, balance_points, forecast
+from allocations.selectors.weights import weights_of
 from allocations.services.checks import LONGEST, SHORTEST
 from common.permissions import allowed
 from common.quantities import seconds_to_hours
@@ -101,15 +103,17 @@ class AllocationPage(ObjectPage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         allocation = self.object
         lines = list(allocation.ledger.select_related("lease").order_by("-id")[: LINES_SHOWN + 1])
-        found = balance(allocation)
+        found, now = balance(allocation), timezone.now()
         return super().get_context_data(
             balance=found,
-            forecast=forecast(allocation, found.left, timezone.now()),
+            forecast=forecast(allocation, found.left, now),
             shortest=SHORTEST,
             longest=LONGEST,
             lines=lines[:LINES_SHOWN],
             more_lines=len(lines) > LINES_SHOWN,
             leases=allocation.leases.select_related("booked_by").order_by("-starts_at")[:LINES_SHOWN],
+            weights=segments(weights_of(allocation), now, max(now, allocation.valid_until)),
+            may_adjust=allowed(self.request.user, may_adjust),
             may_book=allocation.state in BOOKABLE_STATES and allowed(self.request.user, may_book, allocation),
             **kwargs,
         )

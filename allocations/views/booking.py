@@ -16,8 +16,9 @@ from allocations.forms import NO_LENGTH, BookForm
 from allocations.models import Allocation, Lease
 from allocations.rules import may_book
 from allocations.selectors.availability import capacity, free_devices, next_free_window, own_nodes
-from allocations.selectors.balances import balance
+from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.offers import shares_of
+from allocations.selectors.weights import weights_of
 from allocations.services.booking import book
 from allocations.shapes import ANY, Shape, choose
 from common.errors import DomainError
@@ -52,7 +53,8 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
     """What is free in the asked window, what it would hold, and where the next free window lies if it is not."""
     count, start, end = asked["device_count"], asked["starts_at"], asked["ends_at"]
     tenants, shape = [allocation.project.organisation_id], asked["shape"]
-    free = list(free_devices(allocation.pool, start, end, tenants=tenants))
+    kept = allocation.envelope_key
+    free = list(free_devices(allocation.pool, start, end, tenants=tenants, envelope=kept))
     own = own_nodes(allocation.pool, tenants[0], start, end)
     chosen = choose(free, count, shape, own) if shape.fits(count) else None
     found: dict[str, Any] = {
@@ -62,11 +64,12 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
         "free": len(free),
         "shape": Lease.Shape(shape.kind).label if shape != ANY else "",
         "shares": shares_of(chosen, free) if chosen else (),
-        "hold_seconds": count * int((end - start).total_seconds()),
+        "hold_seconds": hold_of(count, start, end, weights_of(allocation)),
         "left_seconds": balance(allocation).left,
     }
     if not chosen:
-        window = next_free_window(allocation.pool, count, end - start, start, shape=shape, tenants=tenants)
+        length, pool = end - start, allocation.pool
+        window = next_free_window(pool, count, length, start, shape=shape, tenants=tenants, envelope=kept)
         found["offer"] = offer_of(allocation, count, *window, asked.get("note", ""), shape) if window else None
     return found
 
@@ -83,7 +86,7 @@ class BookPage(ObjectServicePage):
     check: dict[str, Any] | None = None
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("project__organisation", "pool__gpu_class")
+        return super().get_queryset().select_related("project__organisation", "pool__gpu_class", "envelope")
 
     def get_initial(self) -> dict[str, Any]:
         typed = {key: self.request.GET[key] for key in PREFILLED if key in self.request.GET}
@@ -122,7 +125,9 @@ class BookPage(ObjectServicePage):
         now, tenants = timezone.now(), [self.object.project.organisation_id]
         return super().get_context_data(
             balance=balance(self.object),
-            free_now=capacity(self.object.pool, now, now + timedelta(hours=1), tenants=tenants),
+            free_now=capacity(
+                self.object.pool, now, now + timedelta(hours=1), tenants=tenants, envelope=self.object.envelope_key
+            ),
             may_book=allowed(self.request.user, may_book, self.object),
             check=self.check,
             offer=self.offer,
@@ -138,7 +143,7 @@ class BookCheck(ObjectMixin, TemplateView):
     template_name = "allocations/_book_check.html"
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("pool")
+        return super().get_queryset().select_related("pool", "envelope")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         form = BookForm(self.request.GET)

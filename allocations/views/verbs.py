@@ -14,7 +14,7 @@ from django.views.generic import View
 
 from allocations.forms import CertificateForm, ChangeForm, ConfirmForm, ExtendForm
 from allocations.models import Lease
-from allocations.selectors.balances import balance
+from allocations.selectors.balances import balance, hold_left
 from allocations.services.access import issue_certificate
 from allocations.services.changing import change
 from allocations.services.ending import cancel, release
@@ -44,7 +44,7 @@ class ReleasePage(_LeasePage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         lease, now = self.object, timezone.now()
-        seconds = max(0, int((lease.ends_at - max(now, lease.starts_at)).total_seconds())) * lease.device_count
+        seconds = hold_left(lease, now)
         return super().get_context_data(back_seconds=seconds, now=now, **kwargs)
 
     def perform(self, form: forms.BaseForm) -> Any:
@@ -59,8 +59,7 @@ class CancelPage(_LeasePage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         lease = self.object
-        seconds = int((lease.ends_at - lease.starts_at).total_seconds()) * lease.device_count
-        return super().get_context_data(back_seconds=seconds, **kwargs)
+        return super().get_context_data(back_seconds=hold_left(lease, lease.starts_at), **kwargs)
 
     def perform(self, form: forms.BaseForm) -> Any:
         return cancel(actor=self.request.user, lease=self.object)

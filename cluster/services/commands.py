@@ -12,7 +12,7 @@ from django.utils import timezone
 from audit.services import record
 from cluster.lifecycle import COMMAND
 from cluster.models import Device, Grant, Handover, Node, NodeCommand
-from cluster.services import evidence
+from cluster.services import evidence, layouts
 from common.actors import SystemActor
 from common.errors import WrongState
 from common.nudge import nudge
@@ -46,7 +46,9 @@ def finish(*, node: Node, command: NodeCommand, generation: int, outcome: str, r
     command.finished_at = timezone.now()
     command.save(update_fields=["state", "result", "finished_at"])
     kept = _keep_evidence(command)
-    if outcome == "done":
+    if command.verb == layouts.VERB:
+        layouts.take_answer(command)
+    elif outcome == "done":
         _keep_access(command)
     record(
         actor=SystemActor(f"node {node.name}"),
@@ -77,6 +79,9 @@ def expire_late(now: datetime) -> int:
             changes={"lease": command.lease_ref, "attempts": command.attempts},
         )
     NodeCommand.objects.bulk_update(rows, ["state", "finished_at"])
+    for command in rows:
+        if command.verb == layouts.VERB:
+            layouts.take_answer(command)
     for lease_ref in {row.lease_ref for row in rows}:
         _tell(lease_ref)
     return len(rows)

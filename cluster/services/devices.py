@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -12,7 +12,7 @@ from accounts.rules import may_run_nodes
 from audit.services import record
 from cluster.lifecycle import DEVICE
 from cluster.models import Device, DeviceEvent
-from common.errors import RuleBroken
+from common.errors import RuleBroken, WrongState
 from common.permissions import require
 
 XID_MARK = "xid_"
@@ -87,6 +87,42 @@ def retire(*, actor: Any, devices: Iterable[int], reason: str) -> list[Device]:
     """Nobody holds it -> retired, for good. Operators only."""
     require(actor, may_run_nodes)
     return _move(actor, devices, "retire", reason)
+
+
+@transaction.atomic
+def move_together(event: str, *, actor: Any, device: Device, reason: str) -> Device:
+    """Quarantine, clean or retire a GPU with those of its MIG instances whose state allows it; or one instance alone.
+
+    Operators only. Instances that are free stay in service when their GPU comes back: only those that are out go along.
+    """
+    require(actor, may_run_nodes)
+    parts = lock(Device.objects.filter(Q(pk=device.pk) | Q(parent_id=device.pk)))
+    if event == "clean" and device.parent and device.parent.state in ("offline", "quarantined", "rma", "retired"):
+        raise WrongState(
+            _("The GPU of this MIG instance is out of service."),
+            code="gpu_out_of_service",
+            remedy=_("Return the GPU to service: its instances come with it."),
+        )
+    out = ("quarantined", "offline", "rma")
+    going = [
+        each.pk
+        for each in parts
+        if each.pk == device.pk or (DEVICE.allows(each.state, event) and (event != "clean" or each.state in out))
+    ]
+    rows = _move(actor, going, event, reason)
+    if event == "clean":
+        forgive_xids(rows)
+    return next(row for row in rows if row.pk == device.pk)
+
+
+def retire_instances(*, actor: Any, devices: Iterable[int], reason: str) -> list[Device]:
+    """MIG instances that a layout took away -> retired. Whoever ordered the layout was allowed to."""
+    return _move(actor, devices, "retire", reason)
+
+
+def make_again(*, actor: Any, devices: Iterable[int], reason: str) -> list[Device]:
+    """A retired MIG instance is there again, with the UUID that its place gives it -> cleaning."""
+    return _move(actor, devices, "make_again", reason)
 
 
 def lock(devices: QuerySet[Device]) -> list[Device]:

@@ -14,7 +14,7 @@ from cluster.lifecycle import NODE
 from cluster.models import Device, DeviceEvent, GpuClass, Node
 from cluster.selectors import GONE, checked_before
 from cluster.services import devices as device_verbs
-from cluster.services import refusals
+from cluster.services import layouts, refusals
 from cluster.services.devices import XID_MARK
 from cluster.services.inspections import keep as keep_inspections
 from cluster.services.nodes import Hello, devices_of, hear
@@ -43,6 +43,7 @@ def take_hello(*, node: Node, hello: Hello) -> Node:
     silent = [fault for fault in hello.faults if fault["code"] == STALLED]
     _notice_missing(node, hello.devices, known, silent)
     _note_faults(node, hello.faults, known)
+    layouts.restore_lost(node, hello.devices)
     confirm_idle(node=node, checks=hello.checks)
     return node
 
@@ -50,7 +51,9 @@ def take_hello(*, node: Node, hello: Hello) -> Node:
 @transaction.atomic
 def confirm_idle(*, node: Node, checks: list[dict[str, Any]]) -> None:
     """Devices in `cleaning` that no lease works on and that the node found empty and healthy become available."""
-    device_verbs.lock(node.devices.all())
+    known = {device.uuid: device for device in device_verbs.lock(node.devices.all())}
+    # A GPU that is cut up is not to be handed over, and does not pass: what is lent of it is checked by itself.
+    checks = [check for check in checks if check["uuid"] not in known or not known[check["uuid"]].is_cut]
     keep_inspections(node=node, checks=checks)
     passed = {check["uuid"] for check in checks if check.get("passed")}
     waiting = list(Device.objects.filter(node=node, state="cleaning", uuid__in=passed).values_list("pk", flat=True))
@@ -77,13 +80,14 @@ def _quarantine_failed(node: Node, checks: list[dict[str, Any]], actor: SystemAc
 def _try_to_trust_again(node: Node, passed: dict[str, bool]) -> None:
     """Once unreachable, a node takes leases again when nothing waits for cleaning and the free devices are proved."""
     actor = SystemActor(f"node {node.name}")
-    free = dict(node.devices.filter(state="available").values_list("uuid", "pk"))
+    lendable = node.devices.filter(set_aside=False)
+    free = dict(lendable.filter(state="available").values_list("uuid", "pk"))
     bad = [pk for uuid, pk in free.items() if passed.get(uuid) is False]
     if bad:
         device_verbs.quarantine(
             actor=actor, devices=bad, reason=gettext_noop("Not clean after the node was unreachable.")
         )
-    if free.keys() <= passed.keys() and not node.devices.filter(state="cleaning").exists():
+    if free.keys() <= passed.keys() and not lendable.filter(state="cleaning").exists():
         node.state = NODE.next(node.state, "confirm_clean_drained" if node.drained else "confirm_clean")
         node.save(update_fields=["state"])
         record(actor=actor, verb="node.confirm_clean", target=node, changes={"state": ["fenced", node.state]})
@@ -95,7 +99,9 @@ def take_health(*, node: Node, reports: list[dict[str, Any]]) -> None:
 
     What an XID has shown stays on top of what NVML says now, until a fresh boot or an operator forgives it.
     """
-    news = _news_of(devices_of(node), reports)
+    before = devices_of(node)
+    reports = _for_instances(before, reports)
+    news = _news_of(before, reports)
     if not news:  # as nearly always: a heartbeat that says nothing new waits for nobody
         return
     known = {device.uuid: device for device in device_verbs.lock(node.devices.filter(uuid__in=news))}
@@ -112,6 +118,20 @@ def take_health(*, node: Node, reports: list[dict[str, Any]]) -> None:
         device.health, device.health_reasons = health, reasons
         changed.append(device)
     Device.objects.bulk_update(changed, ["health", "health_reasons"])
+
+
+def _for_instances(known: dict[str, Device], reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A MIG instance is as well as its GPU is; nobody measures it apart."""
+    of_gpu: dict[int, list[str]] = {}
+    for device in known.values():
+        if device.parent_id is not None:
+            of_gpu.setdefault(device.parent_id, []).append(device.uuid)
+    if not of_gpu:
+        return reports
+    said = [report for report in reports if (gpu := known.get(str(report.get("uuid")))) and gpu.parent_id is None]
+    return said + [
+        {**report, "uuid": uuid} for report in said for uuid in of_gpu.get(known[str(report["uuid"])].pk, ())
+    ]
 
 
 def _news_of(known: dict[str, Device], reports: list[dict[str, Any]]) -> dict[str, tuple[str, list[str]]]:
@@ -152,7 +172,8 @@ def _event(node: Node, device: Device | None, said: dict[str, Any]) -> DeviceEve
         row.partner_told = not rule.tell_partner
         level = level_of(device, xid, row.at, rule)
         if level != "ok":
-            _mark(device, xid, level)
+            for each in (device, *device.instances.all()):
+                _mark(each, xid, level)
             take_health(node=node, reports=[{"uuid": device.uuid, "health": level, "reasons": [f"{XID_MARK}{xid}"]}])
     return row
 
@@ -196,13 +217,20 @@ def _add_new(node: Node, reported: list[dict[str, Any]], known: dict[str, Device
                 DeviceEvent.objects.create(node=node, kind="uuid_of_another_node", detail=report, at=timezone.now())
                 continue
             record(actor=SystemActor(f"node {node.name}"), verb="device.register", target=device, changes=report)
+        if device is not None and device.parent_id is None and "mig_instances" in report:
+            device.refresh_from_db()
+            layouts.take_instances(device, report["mig_instances"], confirmed=vouched)
 
 
 def _notice_missing(
     node: Node, reported: list[dict[str, Any]], known: dict[str, Device], silent: list[dict[str, Any]]
 ) -> None:
     """A device that hangs is not gone. Where not even its name could be asked, none is said to be gone this time."""
-    seen = {report["uuid"] for report in reported} | {fault["uuid"] for fault in silent if fault.get("uuid")}
+    silent_ones = {fault["uuid"] for fault in silent if fault.get("uuid")}
+    seen = {report["uuid"] for report in reported} | silent_ones
+    seen |= {each["uuid"] for report in reported for each in report.get("mig_instances") or ()}
+    hanging = {known[uuid].pk for uuid in silent_ones if uuid in known}
+    seen |= {device.uuid for device in known.values() if device.parent_id in hanging}
     if any(not fault.get("uuid") for fault in silent):
         seen |= {device.uuid for device in known.values() if device.state != "offline"}
     actor = SystemActor(f"node {node.name}")

@@ -306,6 +306,7 @@ class Programme:
                 Placement(
                     lease=lease,
                     device=device,
+                    board=device,
                     slices=whole,
                     window=DateTimeTZRange(lease.starts_at, lease.ends_at),
                     released=lease.state == "ended",

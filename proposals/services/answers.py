@@ -21,6 +21,7 @@ from proposals.asks import agency_today
 from proposals.lifecycle import PROPOSAL
 from proposals.models import AwardLine, Decision, Proposal
 from proposals.rules import may_answer
+from proposals.services import promising
 from proposals.services.drafting import told
 
 
@@ -67,6 +68,7 @@ def refuse(*, actor: Any, proposal: Proposal, reason: str) -> Proposal:
     before = proposal.state
     proposal.state = PROPOSAL.next(proposal.state, "refuse")
     proposal.save(update_fields=["state"])
+    promising.let_go(actor=actor, proposal=proposal, reason="the award was refused")
     Decision.objects.create(proposal=proposal, kind=Decision.Kind.REFUSE, reason=reason.strip(), decided_by=actor)
     changes: dict[str, Any] = {"state": [before, proposal.state], "reason": reason.strip()}
     record(actor=actor, verb="proposal.refuse", target=proposal, changes=changes)
@@ -114,5 +116,6 @@ def _allocate(actor: Any, project: Project, line: AwardLine) -> None:
         valid_from=line.window_from,
         valid_until=line.window_until,
     )
+    promising.attach(actor=actor, line=line, allocation=allocation)
     line.allocation_ref = allocation.public_id
     line.save(update_fields=["allocation_ref"])

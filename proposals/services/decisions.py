@@ -1,7 +1,5 @@
 """The agency's verbs: review, return, decline, award. The partner's answers are in answers.py, re-exported here."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -9,49 +7,24 @@ from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
-from allocations.selectors.availability import capacity
+from allocations.services.planning import in_one_transaction
 from audit.services import record
-from cluster.models import Pool
 from common.errors import RuleBroken
 from common.permissions import require
 from common.quantities import seconds_to_hours
 from notifications.services import notify
 from partners.models import Agreement
-from partners.policy import agency_day
 from partners.selectors import managers_of
-from proposals.asks import AskLine
+from proposals.awards import AwardAsk
 from proposals.lifecycle import PROPOSAL
 from proposals.models import AwardLine, Decision, Proposal, RequestLine
 from proposals.rules import may_decide
 from proposals.selectors import committed, judge, window_of
+from proposals.services import promising
 from proposals.services.answers import accept, refuse
 from proposals.services.drafting import on_line, told
 
 __all__ = ["AwardAsk", "accept", "award", "decline", "refuse", "return_for_changes", "start_review"]
-
-
-@dataclass(frozen=True)
-class AwardAsk:
-    """What the officer gives on one request line. `gpu_seconds` are device-seconds; the window's end is exclusive."""
-
-    request_line: RequestLine
-    pool: Pool
-    gpus: int
-    gpu_seconds: int
-    window_from: datetime
-    window_until: datetime
-
-    @property
-    def as_line(self) -> AskLine:
-        """The same in the shape that the ceilings are asked about."""
-        return AskLine(
-            gpu_class=self.pool.gpu_class.code,
-            gpus=self.gpus,
-            smallest_gpus=1,
-            hours=0,
-            window_from=agency_day(self.window_from),
-            window_until=agency_day(self.window_until - timedelta(microseconds=1)),
-        )
 
 
 @transaction.atomic
@@ -85,14 +58,18 @@ def decline(*, actor: Any, proposal: Proposal, reason: str) -> Proposal:
     return proposal
 
 
-@transaction.atomic
 def award(*, actor: Any, proposal: Proposal, lines: list[AwardAsk], reason: str = "") -> Proposal:
     """Award some or all of what was asked; a line that is not in `lines` gets nothing.
 
-    Forbidden; InvalidTransition; RuleBroken (field `lines.N.<field>`) past the ask, the pool, the window or a ceiling
-    of the agreement; a reason is needed where less is awarded than asked.
+    Forbidden; InvalidTransition; RuleBroken (field `lines.N.<field>`) past the ask, the pool, its bound of
+    over-commitment, what can be guaranteed, the window or a ceiling of the agreement; a reason is needed where less is
+    awarded than asked.
     """
     require(actor, may_decide)
+    return in_one_transaction(lambda: _award(actor, proposal, lines, reason))
+
+
+def _award(actor: Any, proposal: Proposal, lines: list[AwardAsk], reason: str) -> Proposal:
     agreement = Agreement.objects.select_for_update(no_key=True).get(pk=proposal.agreement_id)
     asked = {line.pk: line for line in proposal.lines.all()}
     _check_shape(asked, lines)
@@ -103,10 +80,12 @@ def award(*, actor: Any, proposal: Proposal, lines: list[AwardAsk], reason: str 
     for place, (_used, refusal) in enumerate(verdicts):
         if refusal:
             raise on_line(refusal, place)
-    for place, ask in enumerate(lines):
-        _check_pool(ask, place)
+    held = promising.promise(actor=actor, proposal=proposal, lines=lines)
+    guaranteed = [envelope.gpus if envelope else 0 for envelope in held]
     given = [
-        {"line": a.request_line.pk, "pool": a.pool.name, "gpus": a.gpus, "gpu_seconds": a.gpu_seconds} for a in lines
+        {"line": a.request_line.pk, "pool": a.pool.name, "gpus": a.gpus, "guaranteed_gpus": kept}
+        | {"gpu_seconds": a.gpu_seconds}
+        for a, kept in zip(lines, guaranteed, strict=True)
     ]
     proposal = _move(actor, proposal, "award", {"reason": reason, "lines": given})
     decision = Decision.objects.create(proposal=proposal, kind=Decision.Kind.AWARD, reason=reason, decided_by=actor)
@@ -119,8 +98,10 @@ def award(*, actor: Any, proposal: Proposal, lines: list[AwardAsk], reason: str 
             gpu_seconds=ask.gpu_seconds,
             window_from=ask.window_from,
             window_until=ask.window_until,
+            guaranteed_gpus=kept,
+            envelope_ref=envelope.public_id if envelope else "",
         )
-        for ask in lines
+        for ask, envelope, kept in zip(lines, held, guaranteed, strict=True)
     )
     _tell_award(proposal, asked, lines, reason)
     return proposal
@@ -203,19 +184,6 @@ def _misfit(ask: AwardAsk, line: RequestLine) -> RuleBroken | None:
             field="gpu_hours",
         )
     return None
-
-
-def _check_pool(ask: AwardAsk, place: int) -> None:
-    found = capacity(ask.pool, max(ask.window_from, timezone.now()), ask.window_until)
-    if ask.gpus > found.devices:
-        error = RuleBroken(
-            _("The pool %(pool)s has %(devices)s GPUs in all.") % {"pool": ask.pool.name, "devices": found.devices},
-            remedy=_("Award at most so many, or choose another pool."),
-            code="past_pool",
-            field="gpus",
-            facts={"rule": "pool", "ceiling": found.devices, "asked": ask.gpus},
-        )
-        raise on_line(error, place)
 
 
 def _is_less(asked: dict[int, RequestLine], lines: list[AwardAsk]) -> bool:

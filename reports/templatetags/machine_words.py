@@ -39,6 +39,7 @@ WORDS: dict[str, Any] = {
     "part_restarted": gettext_lazy(
         "The agent's part “%(part)s” was started again (times since it was last heard: %(times)s): %(why)s."
     ),
+    "layout_failed": gettext_lazy("The node did not cut the GPU as ordered: %(error)s."),
     "clock_skew": gettext_lazy("The node's clock is %(seconds)s seconds off the portal's."),
     "clock_right_again": gettext_lazy("The node's clock is right again."),
     "lost": gettext_lazy("The GPU no longer answers: %(reason)s."),
@@ -99,6 +100,7 @@ def refusal_words(code: str) -> str:
 
 
 TROUBLES: dict[str, Any] = {
+    "layout_failed": gettext_lazy("The node did not cut the GPU as ordered: %(error)s."),
     "clock_skew": gettext_lazy("its clock is off the portal's"),
     "silent_devices": gettext_lazy("GPUs do not answer"),
     "samples_dropped": gettext_lazy("measurements were dropped"),

@@ -9,12 +9,12 @@ from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView
 
 from accounts.rules import may_run_nodes
-from allocations.services.pools import share_nodes
+from allocations.services.pools import may_set_terms, set_terms, share_nodes
 from cluster.models import Pool, XidPolicy
 from cluster.services import policies
 from common.permissions import allowed
 from common.web import ObjectServicePage, ServicePage
-from reports.forms import ReasonForm, ShareForm, XidForm
+from reports.forms import ReasonForm, ShareForm, TermsForm, XidForm
 from reports.selectors.health import health, pools, xid_rules
 from reports.selectors.offenders import repeat_offenders
 from reports.views.staff import StaffMixin
@@ -98,7 +98,12 @@ class PoolsPage(StaffMixin, TemplateView):
     template_name = "reports/pools.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(rows=pools(), may_change=allowed(self.request.user, may_run_nodes), **kwargs)
+        return super().get_context_data(
+            rows=pools(),
+            may_change=allowed(self.request.user, may_run_nodes),
+            may_set_terms=allowed(self.request.user, may_set_terms),
+            **kwargs,
+        )
 
 
 class SharePool(StaffMixin, ObjectServicePage):
@@ -115,4 +120,26 @@ class SharePool(StaffMixin, ObjectServicePage):
 
     def perform(self, form: Any) -> str:
         share_nodes(actor=self.request.user, pool=self.object, **form.cleaned_data)
+        return reverse("reports:pools")
+
+
+class PoolTerms(StaffMixin, ObjectServicePage):
+    """How long a pool is cleaned between reservations, and how far its awards may exceed it."""
+
+    model = Pool
+    form_class = TermsForm
+    object_name = "pool"
+    template_name = "reports/pool_terms.html"
+    success_message = _("The terms of the pool are changed.")
+
+    def get_initial(self) -> dict[str, Any]:
+        return {
+            "turnaround_minutes": self.object.turnaround_seconds // 60,
+            "overcommit_percent": self.object.overcommit_percent,
+        }
+
+    def perform(self, form: Any) -> str:
+        said = dict(form.cleaned_data)
+        seconds = said.pop("turnaround_minutes") * 60
+        set_terms(actor=self.request.user, pool=self.object, turnaround_seconds=seconds, **said)
         return reverse("reports:pools")

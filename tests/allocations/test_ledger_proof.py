@@ -78,7 +78,7 @@ def corrupt(what: str, lease: Lease, allocation: Allocation) -> str:
         return "not charged yet"
     if what == "window":
         row = lease.placements.all()[0]
-        row.window = type(row.window)(row.window.lower, row.window.upper + timedelta(hours=1))
+        row.window = type(row.window)(row.window.lower, row.window.upper - timedelta(hours=1))
         row.save()
         return "what the placements take"
     if what == "over":
@@ -87,11 +87,27 @@ def corrupt(what: str, lease: Lease, allocation: Allocation) -> str:
     if what == "award":
         LedgerEntry.objects.create(kind="award", device_seconds=5, **entry)
         return "entered once"
-    LedgerEntry.objects.create(kind="adjustment", device_seconds=-(10**9), **entry)
+    if what == "adjustment":
+        LedgerEntry.objects.create(kind="adjustment", device_seconds=-7, **entry)
+        return "two people"
+    if what == "weight":
+        Lease.objects.filter(pk=lease.pk).update(weights=[[lease.starts_at.isoformat(), 1001]])
+        return "window of every GPU"
+    if what == "segment":
+        LedgerEntry.objects.create(lease=lease, kind="return", device_seconds=7, weight=1000, **entry)
+        LedgerEntry.objects.create(lease=lease, kind="hold", device_seconds=-7, weight=900, segment=1, **entry)
+        return "segment 0 at its weight 1000"
+    if what == "astray":
+        other = AllocationFactory(project=allocation.project, pool=allocation.pool)
+        LedgerEntry.objects.create(lease=lease, kind="credit", device_seconds=0, **entry | {"allocation": other})
+        return "its own allocation"
+    LedgerEntry.objects.create(kind="expiry", device_seconds=-(10**9), **entry)
     return "never overspent"
 
 
-@pytest.mark.parametrize("what", ["hold", "settle", "window", "over", "award", "overspent"])
+@pytest.mark.parametrize(
+    "what", ["hold", "settle", "window", "over", "award", "overspent", "adjustment", "weight", "segment", "astray"]
+)
 def test_control_what_is_spoiled_is_named(stage: Stage, what: str) -> None:
     lease = stage.book(2)
     call_command("verify_ledger")

@@ -94,7 +94,7 @@ def test_ones_own_ceiling_moves_the_answer(stage: Stage) -> None:
 def test_nothing_is_offered_that_a_rule_would_refuse(stage: Stage, change: str) -> None:
     asked = wish(stage, 4)
     if change == "balance":
-        stage.allocation.ledger.create(kind="adjustment", device_seconds=-10_000 * 3600 + 4 * 7199, actor_label="x")
+        stage.allocation.ledger.create(kind="expiry", device_seconds=-10_000 * 3600 + 4 * 7199, actor_label="x")
     elif change == "term":
         type(stage.allocation).objects.filter(pk=stage.allocation.pk).update(valid_until=asked.earliest + HOUR)
     else:

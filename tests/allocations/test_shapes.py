@@ -26,6 +26,10 @@ class Spot:
     index: int
     nvlink_domain: int | None
 
+    @property
+    def board_id(self) -> int:
+        return self.pk
+
 
 def spots(*free: int, nvlink: bool = True) -> list[Spot]:
     """Node k has free[k] free devices."""

@@ -95,6 +95,7 @@ def test_the_database_itself_keeps_reservations_off_announced_work(stage: Stage)
         Placement.objects.create(
             lease=lease,
             device=row.device,
+            board=row.device,
             slices=NumericRange(0, 8),
             window=DateTimeTZRange(lease.starts_at, lease.ends_at),
             node=stage.small,

@@ -16,6 +16,7 @@ MEMBER = """
 accounts:key-remove accounts:keys accounts:profile accounts:token-revoke accounts:tokens agreement-list
 allocation-list allocations:allocations allocations:calendar allocations:feed allocations:feed-revoke
 allocations:find allocations:leases availability-list
+adjustment-list allocations:weights weight-detail weight-list
 availability-calendar availability-slots calendar-feed-list
 calendar-feed-revoke call-detail call-list demo-workload
 device-list home lease-list maintenance-window-list me node-list
@@ -53,6 +54,12 @@ agreement-suspend agreement-terminate lease-reclaim partners:agreement-activate
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
+offenders refused-calls pool-share-nodes pool-terms xid-policies xid-policy device-inspections
+reports:health reports:pool-share reports:pool-terms reports:pools reports:xid-change reports:xid-forget reports:xids
+adjustment-confirm adjustment-detail adjustment-reject adjustment-withdraw allocations:adjustment
+allocations:adjustment-confirm allocations:adjustment-new allocations:adjustment-reject
+allocations:adjustment-withdraw allocations:adjustments allocations:weight-new allocations:weight-withdraw
+weight-withdraw
 offenders refused-calls pool-share-nodes xid-policies xid-policy device-inspections
 reports:health reports:pool-share reports:pools reports:xid-change reports:xid-forget reports:xids
 agreement-activate agreement-resume device-clean device-detail device-quarantine device-retire device-send-back fleet

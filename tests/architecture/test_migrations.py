@@ -15,7 +15,7 @@ def test_the_database_forbids_a_slice_to_be_promised_twice() -> None:
         cursor.execute("SELECT contype, pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s", [NAME])
         (kind, definition) = cursor.fetchone()
     assert kind == "x"
-    for part in ("gist", "device_id WITH =", "slices WITH &&", '"window" WITH &&', "NOT released"):
+    for part in ("gist", "board_id WITH =", "slices WITH &&", '"window" WITH &&', "NOT released"):
         assert part in definition
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.architecture.tree import ROOT, sources
 from tools.lifecycles import PAGE, lifecycles, page
 
-TABLES = {"DEVICE", "NODE", "COMMAND", "AGREEMENT", "ALLOCATION", "LEASE", "PROPOSAL", "RESHAPE"}
+TABLES = {"DEVICE", "NODE", "COMMAND", "AGREEMENT", "ALLOCATION", "LEASE", "ADJUSTMENT", "PROPOSAL", "RESHAPE"}
 
 
 def _is_lifecycle_call(value: ast.expr) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.urls import reverse
 
+from allocations.models import PoolWeight
 from cluster.models import MaintenanceWindow
 from partners.models import Invitation
 from proposals.services import drafting
@@ -38,6 +39,12 @@ def make_world() -> dict[str, Any]:
         "window": MaintenanceWindow.objects.create(
             node=node, starts_at="2098-01-01T00:00:00Z", ends_at="2099-01-01T00:00:00Z", reason="fans"
         ).public_id,
+        "weight": PoolWeight.objects.create(
+            pool=stage.pool, weight=1500, valid_from="2098-01-01T00:00:00Z", reason="x", set_by=cast.officer
+        ).public_id,
+        "adjustment": allocation.adjustments.create(
+            device_seconds=3600, reason="x", proposed_by=cast.officer
+        ).public_id,
         "device": node.devices.first().public_id,
         "pool": stage.pool.public_id,
         "person": cast.officer.public_id,
@@ -61,11 +68,13 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
         return str(world["window"])
     if name in ("partners:agreement-new",):
         return str(world["organisation"])
-    if name in ("allocations:book", "allocations:book-check", "allocations:ledger"):
+    if name in ("allocations:adjustment-new", "allocations:book", "allocations:book-check", "allocations:ledger"):
         return str(world["allocation"])
     for word in (
         "agreement",
         "allocation",
+        "adjustment",
+        "weight",
         "lease",
         "organisation",
         "project",

@@ -3,7 +3,7 @@
 from tests.factories.accounts import SshKeyFactory, UserFactory, enable_mfa, grant_role
 from tests.factories.allocations import AllocationFactory, LeaseFactory
 from tests.factories.cast import Cast, make_cast
-from tests.factories.cluster import DeviceFactory, GpuClassFactory, NodeFactory, PoolFactory, make_node
+from tests.factories.cluster import DeviceFactory, GpuClassFactory, NodeFactory, PoolFactory, cut, make_node
 from tests.factories.partners import (
     AgreementFactory,
     MembershipFactory,
@@ -28,6 +28,7 @@ __all__ = [
     "ProjectMemberFactory",
     "SshKeyFactory",
     "UserFactory",
+    "cut",
     "enable_mfa",
     "grant_role",
     "make_cast",

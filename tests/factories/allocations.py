@@ -61,7 +61,8 @@ class PlacementFactory(factory.django.DjangoModelFactory):
 
     lease = factory.SubFactory(LeaseFactory)
     device = factory.SubFactory("tests.factories.cluster.DeviceFactory")
-    slices = NumericRange(0, 8)
+    board = factory.LazyAttribute(lambda row: row.device.parent or row.device)
+    slices = factory.LazyAttribute(lambda row: row.device.slices or NumericRange(0, 8))
     window = factory.LazyAttribute(lambda row: DateTimeTZRange(row.lease.starts_at, row.lease.ends_at))
     node = factory.SelfAttribute("device.node")
     organisation = factory.SelfAttribute("lease.allocation.project.organisation")

@@ -3,8 +3,10 @@
 import uuid
 
 import factory
+from django.db.backends.postgresql.psycopg_any import NumericRange
 from django.utils import timezone
 
+from cluster.mig import arrange, profiles_of
 from cluster.models import Device, GpuClass, Node, Pool
 
 
@@ -57,6 +59,29 @@ class DeviceFactory(factory.django.DjangoModelFactory):
     memory_mib = 81_559
     power_limit_watts = 700
     state = "available"
+
+
+def cut(gpu: Device, *profiles: str, state: str = "available") -> list[Device]:
+    """The GPU's MIG instances, as its node has made them; in the order of their places."""
+    offered = {each.name: each for each in profiles_of(gpu.gpu_class.nvml_name)}
+    layout = arrange(offered.values(), profiles)
+    assert layout is not None
+    gpu.layout, gpu.set_aside = [list(each) for each in layout], True
+    gpu.save(update_fields=["layout", "set_aside"])
+    return [
+        DeviceFactory(
+            node=gpu.node,
+            uuid=f"MIG-{uuid.uuid4()}",
+            index=gpu.index,
+            memory_mib=9_984 * offered[name].memory,
+            power_limit_watts=None,
+            parent=gpu,
+            profile=name,
+            slices=NumericRange(start, start + offered[name].memory),
+            state=state,
+        )
+        for name, start in layout
+    ]
 
 
 def make_node(pool: Pool, devices: int = 8, **fields: object) -> Node:

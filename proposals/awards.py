@@ -1,0 +1,44 @@
+"""The shape of an award: what the officer gives on one request line."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cluster.models import Pool
+from partners.policy import agency_day
+from proposals.asks import AskLine
+from proposals.models import RequestLine
+
+
+@dataclass(frozen=True)
+class AwardAsk:
+    """What the officer gives on one request line. `gpu_seconds` are device-seconds; the window's end is exclusive.
+
+    `guaranteed_gpus` of its GPUs are held at every moment of the window; None: as many as it needs on average, as far
+    as they can be had.
+    """
+
+    request_line: RequestLine
+    pool: Pool
+    gpus: int
+    gpu_seconds: int
+    window_from: datetime
+    window_until: datetime
+    guaranteed_gpus: int | None = None
+
+    @property
+    def as_line(self) -> AskLine:
+        """The same in the shape that the ceilings are asked about."""
+        return AskLine(
+            gpu_class=self.pool.gpu_class.code,
+            gpus=self.gpus,
+            smallest_gpus=1,
+            hours=0,
+            window_from=agency_day(self.window_from),
+            window_until=agency_day(self.window_until - timedelta(microseconds=1)),
+        )
+
+    @property
+    def average_gpus(self) -> int:
+        """GPUs at every moment when all its hours are used evenly, rounded up: what it needs on average."""
+        seconds = max(1, int((self.window_until - self.window_from).total_seconds()))
+        return min(self.gpus, -(-self.gpu_seconds // seconds))
