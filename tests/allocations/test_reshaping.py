@@ -12,7 +12,7 @@ from django.utils import timezone
 from allocations.models import Lease, LedgerEntry, Placement, Reshape
 from allocations.selectors.balances import balance
 from allocations.selectors.proof import ledger_faults
-from allocations.services import ending, extending, reconcile, reshaping
+from allocations.services import ending, extending, reconcile, reshaping, weighing
 from allocations.shapes import Shape
 from audit.models import AuditEvent
 from cluster.models import Device, DeviceEvent, Grant
@@ -441,3 +441,43 @@ def test_a_booking_that_comes_next_keeps_its_place_behind_a_gpu_on_its_way_out(s
     ending.cancel(actor=stage.cast.owner, lease=following)
     assert reshape.leaving.get().window.upper is None
     reconcile.reconcile_lease(lease.public_id, now=at)
+
+
+def test_what_is_given_back_across_a_change_of_weight_comes_back_under_each(stage: Stage, clock: Clock) -> None:
+    weighing.announce(
+        actor=stage.cast.officer,
+        pool=stage.pool,
+        weight=1500,
+        valid_from=stage.now + timedelta(hours=2),
+        reason="summer",
+    )
+    lease = started(stage, count=3, start=1, hours=3)  # an hour at 1, two at 1.5
+    assert balance(stage.allocation).held == 3 * 4 * 3600 and adds_up()
+    at = clock(lease.starts_at + timedelta(minutes=90))
+    reshaping.shrink(actor=stage.cast.owner, lease=lease, device_count=1)
+    go(lease, at)
+    answer(lease, "reshape", at=at)
+    go(lease, at)
+    back = list(lease.ledger.filter(kind="return").values_list("reason", "device_seconds", "weight"))
+    assert back == [("shrunk", int(1.5 * 1.5 * 3600), 1500)] and adds_up()
+    go(lease, lease.ends_at)
+    lease = brought_back(lease, lease.ends_at + timedelta(seconds=5))
+    assert balance(stage.allocation).charged == (2 * 4 + 1) * 3600 + int(0.5 * 1.5 * 3600) and adds_up()
+
+
+def test_an_extension_after_giving_back_holds_what_is_left_and_no_more(stage: Stage, clock: Clock) -> None:
+    lease = started(stage, count=3)
+    at = clock(lease.starts_at + timedelta(hours=1))
+    reshaping.shrink(actor=stage.cast.owner, lease=lease, device_count=2)
+    go(lease, at)
+    answer(lease, "reshape", at=at)
+    go(lease, at)
+    assert balance(stage.allocation).held == 7200 + 2 * 3600
+    spare = balance(stage.allocation).left - 3600
+    LedgerEntry.objects.create(
+        allocation=stage.allocation, kind="expiry", device_seconds=-spare, actor_label="a test's"
+    )
+    extend = {"actor": stage.cast.owner, "lease": lease}
+    refused(lambda: extending.extend(**extend, ends_at=lease.ends_at + timedelta(seconds=3601)), "balance")
+    extending.extend(**extend, ends_at=lease.ends_at + timedelta(hours=1))
+    assert balance(stage.allocation).left == 0 and adds_up()
