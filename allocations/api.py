@@ -19,7 +19,8 @@ from allocations import serializers, sheet
 from allocations.filters import AllocationFilter, LeaseFilter
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.reshape_api import ReshapeActions
-from allocations.selectors import availability, balances, leases, occupancy, offers
+from allocations.rule_api import RulebookSerializer, rulebook_data
+from allocations.selectors import availability, balances, leases, occupancy, offers, rulebooks
 from allocations.services import access, booking, changing, ending, extending, feeds, reclaiming
 from cluster.models import Pool
 from common.api import ReadViewSet
@@ -54,6 +55,14 @@ class AllocationViewSet(ReadViewSet):
         found = balances.forecast(allocation, balances.balance(allocation).left, now)
         points = [{"at": at, "left": left} for at, left in balances.balance_points(allocation, now)]
         return Response(serializers.ForecastSerializer(asdict(found) | {"points": points}).data)
+
+    @extend_schema(responses=RulebookSerializer)
+    @action(detail=True, filterset_class=None, pagination_class=None)
+    def rules(self, request: Request, public_id: str) -> Response:
+        """Every rule of booking in force for it, with whose it is and in words, and the coming blackouts."""
+        mine = self.get_queryset().select_related("project__agreement")
+        allocation = get_object_or_404(rulebooks.with_rules(mine), public_id=public_id)
+        return Response(rulebook_data(rulebooks.rulebook_of(allocation), allocation))
 
     @extend_schema(responses=serializers.LedgerEntrySerializer(many=True))
     @action(detail=True, filterset_class=None)
@@ -145,6 +154,13 @@ class LeaseViewSet(ReshapeActions, ReadViewSet):
         """The evidence of each device at the start and at the end, signed by the portal (Ed25519)."""
         return Response(sheet.signed_handover(self.get_object()))
 
+    @extend_schema(responses=serializers.BillSerializer)
+    @action(detail=True, filterset_class=None, pagination_class=None)
+    def bill(self, request: Request, public_id: str) -> Response:
+        """What would be charged and what would come back if the partner cancelled or released it now."""
+        found = rulebooks.bill_of(self.get_object(), timezone.now())
+        return Response(serializers.BillSerializer(found).data)
+
     @extend_schema(responses=serializers.UsageSerializer)
     @action(detail=True, filterset_class=None, pagination_class=None)
     def usage(self, request: Request, public_id: str) -> Response:
@@ -192,8 +208,9 @@ class AvailabilityViewSet(viewsets.ViewSet):
         tenants = None if request.user.is_agency else own_organisations(request.user)
         found = availability.capacity(pool, ask["since"], ask["until"], tenants=tenants)
         length = ask["until"] - ask["since"]
+        passes = rulebooks.closures_of(pool).open_starts(length, ask["since"])
         offer = availability.next_free_window(
-            pool, ask["gpus"], length, ask["since"], shape=ask["shape"], tenants=tenants
+            pool, ask["gpus"], length, ask["since"], shape=ask["shape"], tenants=tenants, passes=passes
         )
         window = {"start": offer[0], "end": offer[1]} if offer else None
         return Response(serializers.AvailabilitySerializer(asdict(found) | {"next_window": window}).data)

@@ -141,6 +141,16 @@ class Lease(models.Model):
     reshaped = models.BooleanField(
         default=False, help_text="its devices were changed while it ran: each has its own time of use"
     )
+    extensions = models.PositiveSmallIntegerField(default=0, help_text="how often it was extended once it had begun")
+    charged_until = models.DateTimeField(
+        null=True, blank=True, help_text="given back by the partner: until when is charged, use or not (the notice)"
+    )
+    returned_percent = models.PositiveSmallIntegerField(
+        default=100, help_text="of what is left of the window then: how much comes back"
+    )
+    use_noticed_at = models.DateTimeField(null=True, blank=True, help_text="when it was first seen to be used")
+    no_show_told_at = models.DateTimeField(null=True, blank=True, help_text="notice that it will be taken back unused")
+    no_show_due_at = models.DateTimeField(null=True, blank=True, help_text="when it is taken back unless it is used")
 
     objects = LeaseQuerySet.as_manager()
 
@@ -268,6 +278,9 @@ class Placement(models.Model):
     left_by = models.ForeignKey("Reshape", on_delete=models.PROTECT, related_name="leaving", null=True, blank=True)
     used_from = models.DateTimeField(null=True, blank=True)
     used_until = models.DateTimeField(null=True, blank=True)
+    paid_until = models.DateTimeField(
+        null=True, blank=True, help_text="given back on the way: until when it is charged, use or not (the notice)"
+    )
 
     class Meta:
         constraints = [
@@ -296,6 +309,8 @@ class Placement(models.Model):
                 name="placement_has_one_holder",
             ),
         ]
+        # Those that were let go of are few: what the board counts of the past must not look for them among all.
+        indexes = [models.Index(fields=["lease"], condition=Q(released=True), name="placement_let_go")]
 
     def __str__(self) -> str:
         return f"{self.lease_id or self.maintenance_id or self.envelope_id} on {self.device_id}"
@@ -361,6 +376,7 @@ class LedgerEntry(models.Model):
 
     WHY: ClassVar[dict[str, Any]] = {
         **{choice.value: choice.label for choice in Lease.EndReason},
+        "early return": _("given back early"),
         "extension": _("extended"),
         "changed": _("changed before the start"),
         "shrunk": _("GPUs were given back before the end"),
@@ -424,3 +440,16 @@ class CalendarFeed(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("allocations:feed")
+
+
+from allocations.rule_models import Blackout, BookingRules  # noqa: E402  (they refer to Allocation)
+
+__all__ = [
+    "Allocation",
+    "Blackout",
+    "BookingRules",
+    "CalendarFeed",
+    "Lease",
+    "LedgerEntry",
+    "Placement",
+]

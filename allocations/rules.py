@@ -37,6 +37,7 @@ def may_enter(user: Any, lease: Any) -> bool:
 
 may_reclaim = may_run_programme | may_run_nodes
 may_award = may_run_programme
+may_set_rules = may_run_programme
 may_weigh = may_run_programme
 may_adjust = may_run_programme
 may_retry = may_run_nodes

@@ -134,8 +134,25 @@ class LeaseSerializer(serializers.ModelSerializer):
             "ended_at",
             "end_reason",
             "used_seconds",
+            "extensions",
+            "charged_until",
+            "returned_percent",
+            "use_noticed_at",
+            "no_show_told_at",
+            "no_show_due_at",
         )
         read_only_fields = fields
+
+
+class BillSerializer(serializers.Serializer):
+    """Device-seconds charged and given back, by which rules; `charged_until` null: nothing is charged."""
+
+    charged_seconds = serializers.IntegerField()
+    back_seconds = serializers.IntegerField()
+    charged_until = serializers.DateTimeField(source="closing.charged_until", allow_null=True)
+    returned_percent = serializers.IntegerField(source="closing.returned_percent")
+    notice_seconds = serializers.IntegerField(source="book.release_notice_seconds.value")
+    notice_scope = serializers.CharField(source="book.release_notice_seconds.scope")
 
 
 class ShapeSerializer(serializers.Serializer):
@@ -315,7 +332,7 @@ class AskSlotSerializer(ShapeSerializer):
     gpu_class = serializers.CharField(max_length=40, required=False, help_text="code; else all of one's allocations")
     gpus = serializers.IntegerField(min_value=1, max_value=10_000, default=1)
     smallest = serializers.IntegerField(min_value=1, max_value=10_000, required=False, help_text="fewest that help")
-    duration_seconds = serializers.IntegerField(min_value=600, max_value=90 * 86_400)
+    duration_seconds = serializers.IntegerField(min_value=600, max_value=400 * 86_400)
     until = MomentField()
     late = serializers.BooleanField(default=False, help_text="the last window that is done in time, not the first")
 

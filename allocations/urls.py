@@ -3,7 +3,7 @@
 from django.urls import path
 
 from allocations.views import adjustments as adjusting
-from allocations.views import allocations, booking, calendar, feeds, finding, leases, reshaping, verbs, weights
+from allocations.views import allocations, booking, calendar, feeds, finding, leases, reshaping, rules, verbs, weights
 
 app_name = "allocations"
 urlpatterns = [
@@ -19,6 +19,11 @@ urlpatterns = [
     path("calendar/link/revoke/", feeds.FeedRevoke.as_view(), name="feed-revoke"),
     path("calendar/<str:token>.ics", feeds.feed_file, name="feed-file"),
     path("find/", finding.FindPage.as_view(), name="find"),
+    path("staff/rules/", rules.RulesPage.as_view(), name="rules"),
+    path("staff/rules/blackouts/new/", rules.NewBlackout.as_view(), name="blackout-new"),
+    path("staff/rules/blackouts/<slug:public_id>/", rules.BlackoutPage.as_view(), name="blackout"),
+    path("staff/rules/blackouts/<slug:public_id>/cancel/", rules.CancelBlackout.as_view(), name="blackout-cancel"),
+    path("staff/rules/<slug:scope>/<slug:public_id>/", rules.SetRules.as_view(), name="rules-of"),
     path("leases/", leases.LeaseList.as_view(), name="leases"),
     path("leases/<slug:public_id>/", leases.LeasePage.as_view(), name="lease"),
     path("leases/<slug:public_id>/live/", leases.LeaseLive.as_view(), name="lease-live"),

@@ -183,25 +183,36 @@ def _bookings(pool: Any, start: datetime, size: int, standing: int) -> None:
 
 
 def _questions(pool: Any, start: datetime, size: int) -> None:
+    from django.utils import timezone
+
     from accounts.models import User
     from allocations.selectors.availability import calendar_of, capacity
     from allocations.selectors.occupancy import by_node, occupancy
     from allocations.shapes import Shape
-    from cluster.models import Node
+    from cluster.models import Node, Pool
 
     reader = User.objects.filter(memberships__isnull=False).first()
     nodes = list(Node.objects.filter(pool=pool).order_by("name").values_list("pk", flat=True)[:200])
 
-    def board() -> None:
+    def calendar() -> None:
         until = start + 92 * DAY
         by_node(occupancy(pool, start, until, reader, nodes=nodes), start, until)
+
+    def capacity_board() -> None:
+        from reports.selectors import board as capacity_of_the_fleet
+
+        today = timezone.localdate()
+        pools = list(Pool.objects.select_related("gpu_class"))
+        scope = capacity_of_the_fleet.scope_of(pools, today, today + timedelta(days=365), step="day")
+        capacity_of_the_fleet.board(scope, timezone.now())
 
     questions = {
         "capacity_of_a_month": lambda: capacity(pool, start, start + 30 * DAY),
         "first_14_days_of_8_by_8": lambda: calendar_of(pool, start, start + 400 * DAY).starts(
             64, 14 * DAY, Shape("nodes", 8)
         ),
-        "calendar_of_200_nodes_for_3_months": board,
+        "calendar_of_200_nodes_for_3_months": calendar,
+        "board_of_a_year_by_day": capacity_board,
     }
     for name, question in questions.items():
         took = _timed(question, 5)

@@ -10,6 +10,8 @@ from cluster.models import Device, GpuClass, Grant, Handover, MaintenanceWindow,
 
 GONE = ("offline", "quarantined", "rma", "retired")
 CHECK_EVERY = timedelta(days=7)
+WELL = Q(node__state="ready", health__in=("ok", "warn"), awaiting_confirmation=False) & ~Q(state__in=GONE)
+"""Of devices: there, confirmed, not ill, on a node that takes leases. One that is cut up is so, too."""
 
 
 def gpu_class_choices() -> list[tuple[str, str]]:
@@ -38,20 +40,9 @@ def bookable_devices(*pools: Pool, profile: str | None = "") -> QuerySet[Device]
     Whole GPUs that are not cut; with `profile` MIG instances of that kind, with None all of both.
     """
     wanted = Q() if profile is None else Q(profile=profile)
-    return (
-        Device.objects.filter(
-            wanted,
-            Q(parent=None) | Q(slices__isnull=False),
-            node__pool__in=pools,
-            node__state="ready",
-            health__in=("ok", "warn"),
-            awaiting_confirmation=False,
-            set_aside=False,
-        )
-        .exclude(state__in=GONE)
-        .select_related("node", "gpu_class")
-        .order_by("pk")
-    )
+    told = Q(parent=None) | Q(slices__isnull=False)
+    rows = Device.objects.filter(wanted, told, WELL, node__pool__in=pools, set_aside=False)
+    return rows.select_related("node", "gpu_class").order_by("pk")
 
 
 def profiles_in(*pools: Pool) -> list[str]:

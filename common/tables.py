@@ -53,14 +53,14 @@ class _Line:
         return value
 
 
-def csv_lines(queryset: QuerySet[Any], columns: Iterable[Column]) -> Iterator[str]:
+def csv_lines(rows: QuerySet[Any] | Iterable[Any], columns: Iterable[Column]) -> Iterator[str]:
     """The rows as CSV text with a byte-order mark, so that a spreadsheet reads the Korean."""
     import csv
 
     writer = csv.writer(_Line())
     columns = tuple(columns)
     yield "\ufeff" + writer.writerow([str(column.label) for column in columns])
-    for obj in queryset.iterator(chunk_size=500):
+    for obj in rows.iterator(chunk_size=500) if isinstance(rows, QuerySet) else rows:
         yield writer.writerow([_safe(column.value(obj)) for column in columns])
 
 

@@ -286,6 +286,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile": {"task": "allocations.reconcile_tick", "schedule": TICK_SECONDS, "options": {"expires": 10}},
     "nodes": {"task": "cluster.watch_nodes", "schedule": 10.0, "options": {"expires": 10}},
     "rollup": {"task": "telemetry.roll_up", "schedule": 30.0, "options": {"expires": 30}},
+    "rollup-pools": {"task": "telemetry.roll_up_pools", "schedule": 300.0, "options": {"expires": 300}},
     "mail": {"task": "notifications.send_pending", "schedule": 10.0, "options": {"expires": 10}},
     "seal": {"task": "audit.seal", "schedule": 10.0, "options": {"expires": 10}},
     "heartbeat": {"task": "portal.worker_heartbeat", "schedule": 5.0, "options": {"expires": 5}},

@@ -4,6 +4,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from reports.api import FleetView
+from reports.board_api import CapacityDetailsView, CapacityView
 from reports.health_api import Offenders, RefusedCalls, SharedPools, XidRule, XidRules
 from reports.machines_api import OperatedDevices, OperatedNodes, Windows
 
@@ -13,6 +14,8 @@ router.register("devices", OperatedDevices, basename="device")
 router.register("maintenance-windows", Windows, basename="maintenance-window")
 router.register("pools", SharedPools, basename="pool")
 urlpatterns = [
+    path("capacity/", CapacityView.as_view(), name="capacity"),
+    path("capacity/details/", CapacityDetailsView.as_view(), name="capacity-details"),
     path("fleet/", FleetView.as_view(), name="fleet"),
     path("offenders/", Offenders.as_view(), name="offenders"),
     path("refused-calls/", RefusedCalls.as_view(), name="refused-calls"),

@@ -2,13 +2,15 @@
 
 from django.urls import path
 
-from reports.views import enrolling, health, machines, operating
+from reports.views import board, enrolling, health, machines, operating
 
 app_name = "reports"
 urlpatterns = [
     path("staff/", machines.FleetPage.as_view(), name="fleet"),
     path("staff/live/", machines.FleetLive.as_view(), name="fleet-live"),
     path("staff/series.json", machines.FleetSeries.as_view(), name="fleet-series"),
+    path("staff/capacity/", board.BoardPage.as_view(), name="capacity"),
+    path("staff/capacity/details/", board.DetailsPage.as_view(), name="capacity-details"),
     path("staff/health/", health.HealthPage.as_view(), name="health"),
     path("staff/health/xids/", health.XidRules.as_view(), name="xids"),
     path("staff/health/xids/<int:xid>/", health.ChangeXid.as_view(), name="xid-change"),

@@ -3,7 +3,7 @@
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
-from cluster.models import Device, Node
+from cluster.models import Device, Node, Pool
 
 
 class SampleBatch(models.Model):
@@ -63,3 +63,18 @@ class DeviceMinute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.device_id} {self.minute:%H:%M}"
+
+
+class PoolHour(models.Model):
+    """One pool, one hour: device-seconds of which there is a measurement. What long spans are read from."""
+
+    pool = models.ForeignKey(Pool, on_delete=models.CASCADE, related_name="hours")
+    hour = models.DateTimeField()
+    used_seconds = models.BigIntegerField(help_text="device-seconds above the idle line")
+    idle_seconds = models.BigIntegerField(help_text="device-seconds at or below it")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["pool", "hour"], name="one_row_per_pool_and_hour")]
+
+    def __str__(self) -> str:
+        return f"{self.pool_id} {self.hour:%Y-%m-%d %H}"

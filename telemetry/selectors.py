@@ -28,6 +28,18 @@ FROM (
       AND minute > %(start)s::timestamptz - interval '1 minute' AND minute < %(end)s::timestamptz
 ) AS minutes
 """
+_USE_OF = """
+SELECT whose, coalesce(sum(seconds) FILTER (WHERE utilisation_percent > %(above)s), 0),
+       coalesce(sum(seconds) FILTER (WHERE utilisation_percent <= %(above)s), 0)
+FROM (
+    SELECT span.whose, m.utilisation_percent, extract(epoch FROM
+        least(m.minute + interval '1 minute', %(end)s::timestamptz) - greatest(m.minute, span.start)) AS seconds
+    FROM unnest(%(whose)s::bigint[], %(devices)s::bigint[], %(starts)s::timestamptz[]) AS span (whose, device_id, start)
+    JOIN telemetry_deviceminute m ON m.device_id = span.device_id
+     AND m.minute > span.start - interval '1 minute' AND m.minute < %(end)s::timestamptz
+) AS minutes
+GROUP BY 1
+"""
 _VALUES = ("utilisation_percent", "sm_active_percent", "memory_used_mib", "power_watts", "temperature_c")
 _SERIES = """
 SELECT device_id, date_bin(make_interval(secs => %(step)s), {at}, %(start)s::timestamptz) AS bin, {values}
@@ -85,6 +97,17 @@ def measured_use(device_ids: Iterable[int], start: datetime, end: datetime) -> M
     window = {"devices": list(device_ids), "start": start, "end": end, "above": USED_ABOVE_PERCENT}
     used, idle = _rows(_USE, window)[0]
     return MeasuredUse(used_seconds=int(used), idle_seconds=int(idle))
+
+
+def measured_use_of(spans: Iterable[tuple[int, int, datetime]], end: datetime) -> dict[int, MeasuredUse]:
+    """Used and idle device-seconds of many spans up to one moment: (whose, device's key, start), by whose. One query.
+
+    Whoever has no measurement at all is missing.
+    """
+    rows = list(spans)
+    columns = [[row[place] for row in rows] for place in range(3)]
+    values = dict(zip(("whose", "devices", "starts"), columns, strict=True)) | {"end": end, "above": USED_ABOVE_PERCENT}
+    return {key: MeasuredUse(int(used), int(idle)) for key, used, idle in _rows(_USE_OF, values)}
 
 
 def used_device_seconds(device_ids: Iterable[int], start: datetime, end: datetime) -> int:

@@ -13,8 +13,11 @@ from cluster.models import Device, Node
 from cluster.services import refusals
 from telemetry.models import SampleBatch
 from telemetry.samples import COLUMNS, FUTURE_TOLERANCE, Counts, Known, Row, parse
+from telemetry.selectors import USED_ABOVE_PERCENT
 
 ROLL_UP_WINDOW = timedelta(hours=2)
+POOL_HOURS_WINDOW = timedelta(hours=3)
+"""A minute is at most two hours late, and hours are whole ones."""
 KEEP_RAW = timedelta(days=7)
 TIDY_BATCH_ROWS = 20_000
 TIDY_BATCHES = 25
@@ -51,6 +54,19 @@ ON CONFLICT (device_id, minute) DO UPDATE SET {", ".join(f"{name} = EXCLUDED.{na
 WHERE m.samples <> EXCLUDED.samples
 """  # noqa: S608 (constants only)
 
+_POOL_HOURS = """
+INSERT INTO telemetry_poolhour AS h (pool_id, hour, used_seconds, idle_seconds)
+SELECT n.pool_id, date_trunc('hour', m.minute),
+       60 * count(*) FILTER (WHERE m.utilisation_percent > %(above)s),
+       60 * count(*) FILTER (WHERE m.utilisation_percent <= %(above)s)
+FROM telemetry_deviceminute m
+JOIN cluster_device d ON d.id = m.device_id
+JOIN cluster_node n ON n.id = d.node_id
+WHERE m.minute >= date_trunc('hour', %(since)s::timestamptz) AND m.utilisation_percent IS NOT NULL
+GROUP BY 1, 2
+ON CONFLICT (pool_id, hour) DO UPDATE SET used_seconds = EXCLUDED.used_seconds, idle_seconds = EXCLUDED.idle_seconds
+WHERE (h.used_seconds, h.idle_seconds) <> (EXCLUDED.used_seconds, EXCLUDED.idle_seconds)
+"""
 
 REFUSED_ROWS = ("unknown_devices", "bad_times", "malformed")
 
@@ -108,6 +124,17 @@ def roll_up(now: datetime, *, device_ids: Iterable[int] | None = None, window: t
                 "devices": None if device_ids is None else list(device_ids),
             },
         )
+        written: int = cursor.rowcount
+    return written
+
+
+def roll_up_pools(now: datetime, *, window: timedelta = POOL_HOURS_WINDOW) -> int:
+    """Make hours a pool of the minutes of the last three hours; the rows written. May run again at any time.
+
+    A device counts for the pool that its node is in at that time.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_POOL_HOURS, {"since": now - window, "above": USED_ABOVE_PERCENT})
         written: int = cursor.rowcount
     return written
 

@@ -12,6 +12,12 @@ def roll_up() -> None:
     services.roll_up(timezone.now())
 
 
+@shared_task(name="telemetry.roll_up_pools")
+def roll_up_pools() -> None:
+    """Hours of the pools."""
+    services.roll_up_pools(timezone.now())
+
+
 @shared_task(name="telemetry.tidy")
 def tidy() -> None:
     """What is older than a week goes."""

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from allocations import timeline
 from allocations.models import Allocation, Placement
 from allocations.selectors.boards import Parts, on_device
 from allocations.shapes import ANY, Shape, by_group
@@ -307,17 +308,20 @@ def next_free_window(
     tenants: Collection[int] | None = None,
     envelope: int | None = None,
     only: Collection[int] | None = None,
+    passes: Spans | None = None,
     profile: str = "",
 ) -> tuple[datetime, datetime] | None:
     """The first window of `duration` from `after` on in which so many devices, laid out like this, are free.
 
     None: never as things stand. With `tenants` and `envelope`, free for these; see free_devices. With `only`, of these
-    devices (by key). Two queries.
+    devices (by key). With `passes`, starting at one of these moments (Rulebook.starts). Two queries.
     """
     calendar = calendar_of(pool, after, tenants=tenants, envelope=envelope, profile=profile)
     if only is not None:
         calendar = replace(calendar, spots=[spot for spot in calendar.spots if spot.pk in only])
     found = calendar.starts(device_count, duration, shape)
+    if passes is not None:
+        found = timeline.shared(found, passes)
     return (found[0][0], found[0][0] + duration) if found else None
 
 

@@ -16,6 +16,9 @@ from allocations.selectors.windows import held_lines, used_lines
 from common.quantities import seconds_between
 from partners.policy import Committed
 
+EARLY_RETURN = "early return"
+"""The reason of the credit for what a partner gives back early."""
+
 
 @dataclass(frozen=True)
 class Balance:
@@ -67,10 +70,27 @@ def balance(allocation: Allocation) -> Balance:
 
 
 def charged_until(lease: Lease) -> datetime | None:
-    """The moment until which a lease is charged: its end of use; a begun second is not charged. None: not at all."""
-    if lease.active_at is None or lease.drained_at is None:
+    """The moment until which a lease is charged whatever comes back: its end of use, or the end of the notice where its
+    partner gave it back; a begun second is not charged. None: not at all.
+    """
+    until = lease.charged_until or (lease.drained_at if lease.active_at else None)
+    if until is None:
         return None
-    return lease.starts_at + timedelta(seconds=max(0, seconds_between(lease.starts_at, lease.drained_at)))
+    return lease.starts_at + timedelta(seconds=max(0, seconds_between(lease.starts_at, until)))
+
+
+def settled_until(lease: Lease) -> datetime | None:
+    """The moment until which the charge is entered: the whole window where not all of the rest of it comes back (what
+    does is a credit of its own; see early_return_of).
+    """
+    return lease.ends_at if lease.returned_percent < 100 else charged_until(lease)
+
+
+def early_return_of(lease: Lease, held: Lines) -> int:
+    """Device-seconds to credit: the part of the rest of the window that comes back, rounded for the partner."""
+    settled = charge_of(lease, settled_until(lease), held)
+    rest = sum(settled.values()) - sum(charge_of(lease, charged_until(lease), held).values())
+    return rest - rest * (100 - lease.returned_percent) // 100
 
 
 def charge_of(lease: Lease, until: datetime | None, held: Lines) -> Lines:

@@ -12,6 +12,7 @@ from allocations.models import Allocation
 from allocations.selectors.availability import Calendar, FreeSpot, calendar_of, own_nodes, whole_minute
 from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.leases import BACKING, held_leases
+from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_rules
 from allocations.selectors.weights import weights_of
 from allocations.shapes import ANY, Shape, choose
 from allocations.timeline import FOREVER, Busy, Spans, shared, starts_below
@@ -115,16 +116,20 @@ class _Search:
 
     def __init__(self, allocation: Allocation, wish: Wish, now: datetime) -> None:
         agreement = allocation.project.agreement
-        self.allocation, self.wish = allocation, wish
+        self.allocation, self.wish, self.now = allocation, wish, now
+        self.book = rulebook_of(allocation)
         self.after = whole_minute(max(wish.earliest, allocation.valid_from, now))
         self.before = min(wish.latest, allocation.valid_until, last_moment(agreement))
         self.left = balance(allocation).left
         self.weights = weights_of(allocation)
-        ceilings = (allocation.concurrent_gpus, agreement.ceiling_concurrent_gpus, self._payable())
+        self.at_once = min(allocation.concurrent_gpus, _or(self.book.concurrent_gpus.value, allocation.concurrent_gpus))
+        ceilings = (self.at_once, agreement.ceiling_concurrent_gpus, self._payable())
         self.most = min(wish.count, *ceilings)
         self.own: list[Busy] = []
         self.all_of_agreement: list[Busy] = []
         self.calendar: Calendar | None = None
+        self.passing: Spans = []
+        """The starts that the rules allow."""
 
     def _payable(self) -> int:
         """Devices that the balance bears for the whole duration where a second counts least."""
@@ -147,6 +152,9 @@ class _Search:
         return list(found.values())
 
     def _load(self) -> None:
+        self.passing = passing_starts(self.allocation, self.book, self.wish.duration, self.after, self.now)
+        if not self.passing:
+            return
         project = self.allocation.project
         self.calendar = calendar_of(
             self.allocation.pool,
@@ -165,13 +173,14 @@ class _Search:
                 self.own.append(busy)
 
     def _starts(self, count: int, shape: Shape) -> Spans:
-        if self.calendar is None or not shape.fits(count):
+        if self.calendar is None or not shape.fits(count) or not self.passing:
             return []
         duration, agreement = self.wish.duration, self.allocation.project.agreement
         return shared(
             self.calendar.starts(count, duration, shape),
+            self.passing,
             affordable(self.left, count, duration, (self.after, self.before - duration), self.weights),
-            starts_below(self.own, self.allocation.concurrent_gpus - count, duration, self.after),
+            starts_below(self.own, self.at_once - count, duration, self.after),
             starts_below(self.all_of_agreement, agreement.ceiling_concurrent_gpus - count, duration, self.after),
         )
 
@@ -218,6 +227,10 @@ class _Search:
         )
 
 
+def _or(value: int | None, otherwise: int) -> int:
+    return otherwise if value is None else value
+
+
 def _whole_minutes(length: timedelta) -> timedelta:
     """Offers begin on whole minutes: less than one is no delay."""
     return length - length % timedelta(minutes=1)
@@ -225,7 +238,7 @@ def _whole_minutes(length: timedelta) -> timedelta:
 
 def bookable_allocations(user: Any) -> Any:
     """Active allocations that somebody may see, with what an answer needs of them."""
-    rows = Allocation.objects.visible_to(user).filter(Q(state="active"))
+    rows = with_rules(Allocation.objects.visible_to(user).filter(Q(state="active")))
     return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class", "envelope").order_by(
         "pk"
     )

@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from allocations.charging import NORMAL, Lines, difference, segments
 from allocations.lifecycle import LEASE_OVER, OVER
 from allocations.models import Adjustment, Allocation, Lease, LedgerEntry, Placement, Reshape
-from allocations.selectors.balances import charge_of, charged_until, window_lines
+from allocations.selectors.balances import EARLY_RETURN, charge_of, early_return_of, settled_until, window_lines
 from allocations.selectors.windows import served
 
 Kind = LedgerEntry.Kind
@@ -52,9 +52,12 @@ def _faults_of_leases(leases: list[Lease]) -> Iterator[Fault]:
     keys = [lease.pk for lease in leases]
     said: dict[int, dict[str, Lines]] = {pk: {} for pk in keys}
     rows = LedgerEntry.objects.filter(lease__in=keys).order_by().values_list("lease_id", "kind", "segment", "weight")
-    for pk, kind, segment, weight, total in rows.annotate(total=Sum("device_seconds")):
+    early = Sum("device_seconds", filter=Q(reason=EARLY_RETURN), default=0)
+    for pk, kind, segment, weight, total, returned in rows.annotate(total=Sum("device_seconds"), early=early):
         lines, key = said[pk].setdefault(kind, {}), (segment, weight or NORMAL)
         lines[key] = lines.get(key, 0) + total
+        if kind == Kind.CREDIT:
+            said[pk][EARLY_RETURN] = {key: returned}
     changed = set(Reshape.objects.filter(lease__in=keys).values_list("lease_id", flat=True))
     placed = _placed([lease for lease in leases if lease.state in _PLACED and lease.pk not in changed])
     for lease in leases:
@@ -77,10 +80,13 @@ def _faults_of_one_over(lease: Lease, said: dict[str, Lines]) -> Iterator[Fault]
     once_held = difference(said.get(Kind.HOLD, {}), {})
     settled, credited = difference(said.get(Kind.SETTLE, {}), {}), sum(said.get(Kind.CREDIT, {}).values())
     total, held = sum(settled.values()), sum(_held(said).values())
-    expected = difference({}, charge_of(lease, charged_until(lease), once_held))
+    expected = difference({}, charge_of(lease, settled_until(lease), once_held))
     if held:
         yield Fault(lease.public_id, "a reservation that is over holds nothing", held, 0)
     yield from _unlike(lease, "what is charged is the time of use", settled, expected)
+    early, comes_back = sum(said.get(EARLY_RETURN, {}).values()), early_return_of(lease, once_held)
+    if early != comes_back:
+        yield Fault(lease.public_id, "what an early return brings back is its part", early, comes_back)
     if not 0 <= credited <= total:
         yield Fault(lease.public_id, "no more is credited than was charged", credited, total)
 

@@ -7,7 +7,9 @@ from typing import Any
 from django.db.models import Prefetch
 
 from allocations.models import Lease, Placement, Reshape, ReshapeQuerySet
+from allocations.rulebook import close_early
 from allocations.selectors.leases import is_ill
+from allocations.selectors.rulebooks import rulebook_of
 from allocations.selectors.windows import standing
 from cluster.models import Device
 from telemetry.selectors import series
@@ -59,6 +61,15 @@ def losing_order(lease: Lease, rows: list[Placement], now: datetime) -> dict[int
         )
         for row in rows
     }
+
+
+def charged_until(lease: Lease, now: datetime) -> datetime:
+    """Until when a GPU that is given back now is charged, by the rules of this moment: the notice, and of the rest the
+    part that does not come back, as time.
+    """
+    closing = close_early(rulebook_of(lease.allocation), lease.starts_at, lease.ends_at, lease.active_at, now)
+    until = max(now, closing.charged_until or now)
+    return until + max(timedelta(), lease.ends_at - until) * (100 - closing.returned_percent) / 100
 
 
 def under_way(lease: Lease) -> Reshape | None:

@@ -47,7 +47,7 @@ def used_lines(lease: Lease, until: datetime) -> Lines:
     A begun second is charged where a device was given up on the way. Never more than `held_lines`.
     """
     total: Lines = {}
-    for (since, gone), count in Counter((row.used_from, row.used_until) for row in served(lease)).items():
+    for (since, gone), count in Counter((row.used_from, paid_until(row)) for row in served(lease)).items():
         end = min(gone or until, until)
         start = min(max(since or lease.starts_at, lease.starts_at), end)
         for lines, sign in ((_lines(lease, count, end), 1), (_lines(lease, count, start), -1)):
@@ -59,7 +59,7 @@ def used_lines(lease: Lease, until: datetime) -> Lines:
 
 def held_lines(lease: Lease, until: datetime) -> Lines:
     """What a reshaped lease holds for its window up to a moment, segment by segment: of every GPU that it has, all of
-    it; of every one that it gave back, what it was used.
+    it; of every one that it gave back, what it was used or the notice takes.
 
     A device that was replaced and the one in its place share one hold, so that both together never cost more.
     """
@@ -68,12 +68,23 @@ def held_lines(lease: Lease, until: datetime) -> Lines:
         if row.used_until is None:
             ends[until] += 1
         elif row.left_by is not None and row.left_by.kind == Reshape.Kind.SHRINK:
-            ends[min(row.used_until, until)] += 1
+            ends[min(paid_until(row) or until, until)] += 1
     total: Lines = {}
     for end, count in ends.items():
         for key, amount in _lines(lease, count, end).items():
             total[key] = total.get(key, 0) + amount
     return total
+
+
+def paid_until(row: Placement) -> datetime | None:
+    """When a device that left stops being charged: when its access was gone, or at the end of the notice."""
+    return max(row.used_until, row.paid_until or row.used_until) if row.used_until else None
+
+
+def back_of_one(lease: Lease, paid: datetime) -> int:
+    """Device-seconds that come back of one GPU that is charged until then."""
+    whole, used = _lines(lease, 1, lease.ends_at), _lines(lease, 1, min(paid, lease.ends_at))
+    return sum(whole.values()) - sum(used.values())
 
 
 def _lines(lease: Lease, count: int, end: datetime) -> Lines:

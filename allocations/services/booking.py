@@ -16,9 +16,11 @@ from allocations.models import Allocation, Lease
 from allocations.rules import may_book
 from allocations.selectors.availability import free_devices, next_free_window
 from allocations.selectors.balances import window_lines
+from allocations.selectors.rulebooks import passing_starts, rulebook_of
 from allocations.selectors.weights import weights_of
 from allocations.services import checks, ledger, placing, repacking, telling, warning
 from allocations.services.placing import LostRace
+from allocations.services.rule_checks import Wanted, check_booking, check_length
 from allocations.shapes import ANY, Shape
 from audit import services as audit
 from cluster.models import Device
@@ -88,9 +90,12 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     require(actor, may_book, allocation)
     starts_at, ends_at = checks.window(ask.starts_at, ask.ends_at, now)
     ask = replace(ask, starts_at=starts_at, ends_at=ends_at)
+    book = rulebook_of(allocation)
+    check_length(book, allocation, starts_at, ends_at)
     checks.shape(ask.shape, ask.count)
     checks.allocation_covers(allocation, starts_at, ends_at)
-    checks.concurrency(allocation, ask.count, starts_at, ends_at)
+    check_booking(book, Wanted(allocation, ask.count, ask.shape, starts_at, ends_at, now))
+    checks.concurrency(allocation, ask.count, starts_at, ends_at, book=book)
     weights = weights_of(allocation)
     hold, left = checks.balance_suffices(allocation, ask.count, starts_at, ends_at, weights=weights)
     chosen = _take(allocation, ask, now)
@@ -153,11 +158,14 @@ def _within_envelope(allocation: Allocation, ask: Ask) -> list[Device]:
 def no_free_devices(allocation: Allocation, ask: Ask) -> RuleBroken:
     """The refusal when others hold the devices, or the nodes, with the next free window as its remedy."""
     pool, tenants, span = allocation.pool, [allocation.project.organisation_id], (ask.starts_at, ask.ends_at)
-    after = max(ask.starts_at, timezone.now())
+    now = timezone.now()
+    after = max(ask.starts_at, now)
     length = max(ask.ends_at - ask.starts_at, timedelta(minutes=1))
     named = None if ask.devices is None else {device.pk for device in ask.devices}
-    own = allocation.envelope_key
-    offer = next_free_window(pool, ask.count, length, after, shape=ask.shape, tenants=tenants, envelope=own, only=named)
+    own, passes = allocation.envelope_key, passing_starts(allocation, rulebook_of(allocation), length, after, now)
+    offer = next_free_window(
+        pool, ask.count, length, after, shape=ask.shape, tenants=tenants, envelope=own, only=named, passes=passes
+    )
     remedy = _("The pool %(pool)s never has that many GPUs free together. Ask for fewer.") % {"pool": pool.name}
     if named is not None:
         remedy = _("Name others, or none: then the portal chooses.")

@@ -13,10 +13,12 @@ from allocations.models import Lease
 from allocations.rules import may_end
 from allocations.selectors.availability import free_devices
 from allocations.selectors.balances import window_lines
+from allocations.selectors.rulebooks import rulebook_of
 from allocations.selectors.weights import weights_of
 from allocations.services import checks, ending, keeping, ledger, placing, warning
 from allocations.services.booking import Ask, no_free_devices
 from allocations.services.placing import LostRace
+from allocations.services.rule_checks import Wanted, check_booking, check_length, keep_notice
 from allocations.services.steps import lock_lease, open_placements
 from allocations.shapes import Shape
 from audit import services as audit
@@ -60,9 +62,14 @@ def _change(actor: Any, lease: Lease, ask: Ask) -> Lease:
     allocation = checks.lock_allocation(lease.allocation_id)
     starts_at, ends_at = checks.window(ask.starts_at, ask.ends_at, now)
     ask = replace(ask, starts_at=starts_at, ends_at=ends_at)
+    book = rulebook_of(allocation)
+    check_length(book, allocation, starts_at, ends_at)
     checks.shape(ask.shape, ask.count)
     checks.allocation_covers(allocation, starts_at, ends_at)
-    checks.concurrency(allocation, ask.count, starts_at, ends_at, but=lease)
+    wanted = Wanted(allocation, ask.count, ask.shape, starts_at, ends_at, now)
+    keep_notice(book, lease, wanted)
+    check_booking(book, wanted, but=lease)
+    checks.concurrency(allocation, ask.count, starts_at, ends_at, but=lease, book=book)
     held, weights = window_lines(lease, lease.ends_at), weights_of(allocation)
     already, share = sum(held.values()), lease.share
     more, left = checks.balance_suffices(

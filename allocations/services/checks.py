@@ -11,9 +11,12 @@ from django.utils.translation import ngettext
 
 from allocations.charging import WHOLE, Weights, longest
 from allocations.models import Allocation, Lease
+from allocations.rulebook import COUNTS_AS_NOW, HOUSE, Rulebook
 from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.leases import BACKING, held_leases
+from allocations.selectors.rulebooks import with_rules
 from allocations.selectors.weights import with_weights
+from allocations.services.rule_checks import check_concurrent
 from allocations.services.telling import local
 from allocations.shapes import Shape
 from allocations.timeline import FOREVER, Busy, peak
@@ -22,18 +25,16 @@ from common.errors import RuleBroken, WrongState
 from common.quantities import seconds_to_hours
 from partners.policy import check_booking
 
-COUNTS_AS_NOW = timedelta(minutes=5)
 SHORTEST = timedelta(minutes=10)
-LONGEST = timedelta(days=90)
 
 
 def lock_allocation(pk: int) -> Allocation:
     """The allocation and its agreement, both locked: balance and ceilings are decided on them. One statement, which
-    brings the weights of the pool along.
+    brings the weights of the pool and the rules in force (`rulebook_of`) along.
     """
     rows = Allocation.objects.select_for_update(of=("self", "project__agreement"), no_key=True)
     rows = rows.select_related("project__agreement", "project__organisation", "pool__gpu_class", "envelope")
-    return with_weights(rows).get(pk=pk)
+    return with_rules(with_weights(rows)).get(pk=pk)
 
 
 def window(starts_at: datetime, ends_at: datetime, now: datetime) -> tuple[datetime, datetime]:
@@ -62,20 +63,7 @@ def window(starts_at: datetime, ends_at: datetime, now: datetime) -> tuple[datet
             remedy=_("Choose a later end."),
             field="ends_at",
         )
-    length(starts_at, ends_at)
     return starts_at, ends_at
-
-
-def length(starts_at: datetime, ends_at: datetime) -> None:
-    """RuleBroken past ninety days."""
-    if ends_at - starts_at > LONGEST:
-        raise RuleBroken(
-            _("A reservation lasts ninety days at most."),
-            code="window_too_long",
-            remedy=_("Choose an end not later than %(end)s.") % {"end": local(starts_at + LONGEST)},
-            field="ends_at",
-            facts={"latest_end": (starts_at + LONGEST).isoformat()},
-        )
 
 
 def allocation_covers(allocation: Allocation, starts_at: datetime, ends_at: datetime) -> None:
@@ -99,9 +87,15 @@ def allocation_covers(allocation: Allocation, starts_at: datetime, ends_at: date
 
 
 def concurrency(
-    allocation: Allocation, device_count: int, starts_at: datetime, ends_at: datetime, *, but: Lease | None = None
+    allocation: Allocation,
+    device_count: int,
+    starts_at: datetime,
+    ends_at: datetime,
+    *,
+    but: Lease | None = None,
+    book: Rulebook = HOUSE,
 ) -> None:
-    """RuleBroken past the allocation's GPUs at once, or past the agreement's ceilings and term. One query for both."""
+    """RuleBroken past the allocation's GPUs at once, the rules', or the agreement's ceilings and term. One query."""
     if device_count < 1:
         raise RuleBroken(
             _("At least one GPU is needed."), code="no_gpus", remedy=_("Ask for one or more."), field="device_count"
@@ -124,6 +118,7 @@ def concurrency(
             field="device_count",
             facts={"ceiling": allocation.concurrent_gpus, "used": own, "asked": device_count, "left": left},
         )
+    check_concurrent(book, allocation, device_count, own)
     check_booking(
         allocation.project.agreement,
         gpus=device_count,

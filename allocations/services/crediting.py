@@ -47,10 +47,11 @@ def _from_the_start(lease: Lease) -> int:
 
 
 def _lost(lease: Lease) -> int:
-    """From the moment that a device was lost to the end of its use."""
+    """From the moment that a device was lost to the end of its use, or of the notice that was charged beyond it."""
     if lease.active_at is None or lease.drained_at is None:
         return 0
-    windows = device_windows(lease, lease.drained_at)
+    until = max(lease.drained_at, lease.charged_until or lease.drained_at)
+    windows = device_windows(lease, until)
     held = {each.device_id for each in windows} | {each.board_id for each in windows}
     fatal = [rule.xid for rule in rules() if rule.level == "fail"]
     events = DeviceEvent.objects.filter(

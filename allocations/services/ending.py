@@ -13,7 +13,8 @@ from allocations.models import Lease, Placement
 from allocations.rules import may_end, may_reclaim
 from allocations.selectors.availability import of_others
 from allocations.selectors.boards import overlap
-from allocations.services import keeping, ledger, overtaking, telling
+from allocations.selectors.rulebooks import bill_of
+from allocations.services import extending, keeping, ledger, overtaking, telling
 from allocations.services.steps import lock_lease, move, open_placements
 from common.errors import InvalidTransition, RuleBroken
 from common.nudge import nudge
@@ -25,20 +26,28 @@ RUNNING = ("preparing", "prepare_stuck", "active")
 
 @transaction.atomic
 def cancel(*, actor: Any, lease: Lease) -> Lease:
-    """Give a scheduled lease up: devices free, hold given back, nothing charged."""
+    """Give a scheduled lease up: devices free, hold given back; charged is only what lies within the notice."""
     lease = lock_lease(lease.pk)
     require(actor, may_end, lease)
+    _freeze_charge(lease, timezone.now())
     return _cancel(lease, actor, Lease.EndReason.CANCELLED)
 
 
 @transaction.atomic
 def release(*, actor: Any, lease: Lease) -> Lease:
-    """Give a running lease back early; what was not used comes back to the allocation when the node has let go."""
+    """Give a running lease back early; what was not used comes back to the allocation when the node has let go.
+
+    The notice is charged and the part of the rest that comes back is settled by the rules of this moment.
+    """
     lease = lock_lease(lease.pk)
     require(actor, may_end, lease)
     if lease.state == "scheduled":
         raise InvalidTransition("reservation", lease.state, "release", ("cancel",))
-    return start_draining(lease, "release", actor=actor, end_reason=Lease.EndReason.RELEASED, now=timezone.now())
+    now = timezone.now()
+    if lease.pending_ends_at:
+        extending.give_up(lease, actor=actor, reason="released before it was confirmed")
+    _freeze_charge(lease, now)
+    return start_draining(lease, "release", actor=actor, end_reason=Lease.EndReason.RELEASED, now=now)
 
 
 @transaction.atomic
@@ -56,6 +65,13 @@ def reclaim(*, actor: Any, lease: Lease, reason: str) -> Lease:
     return start_draining(lease, "release", actor=actor, end_reason=Lease.EndReason.RECLAIMED, now=timezone.now())
 
 
+def _freeze_charge(lease: Lease, now: datetime) -> None:
+    """What a partner's own end costs is decided once: rules that change later change nothing of it."""
+    closing = bill_of(lease, now).closing
+    lease.charged_until, lease.returned_percent = closing.charged_until, closing.returned_percent
+    lease.save(update_fields=["charged_until", "returned_percent"])
+
+
 def _cancel(lease: Lease, actor: Any, end_reason: str) -> Lease:
     lease.ended_at = timezone.now()
     lease.end_reason = end_reason
@@ -64,8 +80,8 @@ def _cancel(lease: Lease, actor: Any, end_reason: str) -> Lease:
     lease.placements.filter(released=False).update(released=True)
     keeping.keep(lease.allocation, [row.device for row in placements])
     reopen_windows({row.node_id for row in placements})
-    ledger.settle(lease, actor=actor, reason=str(end_reason))
-    telling.tell_partner(lease, "lease_ended", charged=0)
+    charged = ledger.settle(lease, actor=actor, reason=str(end_reason))
+    telling.tell_partner(lease, "lease_ended", charged=charged)
     return lease
 
 

@@ -10,9 +10,11 @@ from allocations.charging import frozen, spliced
 from allocations.models import Allocation, Lease
 from allocations.rules import may_extend
 from allocations.selectors.balances import hold_of, window_lines
+from allocations.selectors.rulebooks import rulebook_of
 from allocations.selectors.weights import weights_of
-from allocations.services import checks, ledger, placing, reshaping, telling, warning
+from allocations.services import checks, ledger, overtaking, placing, telling, warning
 from allocations.services.placing import LostRace
+from allocations.services.rule_checks import check_extension
 from allocations.services.steps import lock_lease
 from audit import services as audit
 from common.errors import InvalidTransition, RuleBroken, WrongState
@@ -56,7 +58,7 @@ def _extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
             code="extension_pending",
             remedy=_("Please try again in a minute."),
         )
-    reshaping.refuse_while_reshaping(lease)
+    overtaking.refuse_while_reshaping(lease)
     if ends_at <= lease.ends_at:
         raise RuleBroken(
             _("The new end must come after the present one."),
@@ -90,9 +92,10 @@ def _extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
 
 
 def _check(allocation: Allocation, lease: Lease, ends_at: datetime) -> None:
-    checks.length(lease.starts_at, ends_at)
+    book = rulebook_of(allocation)
+    check_extension(book, allocation, lease, ends_at)
     checks.allocation_covers(allocation, lease.starts_at, ends_at)
-    checks.concurrency(allocation, lease.device_count, lease.ends_at, ends_at, but=lease)
+    checks.concurrency(allocation, lease.device_count, lease.ends_at, ends_at, but=lease, book=book)
 
 
 def _move_windows(lease: Lease, ends_at: datetime) -> None:
@@ -107,11 +110,12 @@ def _promise(lease: Lease, ends_at: datetime) -> None:
         lease.ends_at = ends_at
     else:
         lease.pending_ends_at = ends_at
+        lease.extensions += 1
         lease.generation += 1
         lease.attempts = 0
         ref = lease.public_id
         transaction.on_commit(lambda: nudge("allocations.reconcile_lease", ref))
-    lease.save(update_fields=["ends_at", "pending_ends_at", "generation", "attempts", "weights"])
+    lease.save(update_fields=["ends_at", "pending_ends_at", "extensions", "generation", "attempts", "weights"])
 
 
 def confirm(lease: Lease, *, actor: Any) -> None:
@@ -124,10 +128,11 @@ def confirm(lease: Lease, *, actor: Any) -> None:
 
 
 def give_up(lease: Lease, *, actor: Any, reason: str) -> None:
-    """No acknowledgement: the old end stands, the window shrinks back, the hours come back."""
+    """No acknowledgement: the old end stands, the window shrinks back, the hours come back, and it does not count."""
     asked, lease.pending_ends_at = lease.pending_ends_at or lease.ends_at, None
+    lease.extensions = max(0, lease.extensions - 1)
     lease.attempts = 0
-    lease.save(update_fields=["pending_ends_at", "attempts"])
+    lease.save(update_fields=["pending_ends_at", "extensions", "attempts"])
     allocation = Allocation.objects.select_for_update(no_key=True).get(pk=lease.allocation_id)
     placing.move_end(lease, lease.ends_at)
     before, after = window_lines(lease, asked), window_lines(lease, lease.ends_at)

@@ -8,7 +8,13 @@ from django.db.models import Sum
 from allocations.charging import NORMAL, Lines, difference
 from allocations.lifecycle import OVER
 from allocations.models import Allocation, Lease, LedgerEntry
-from allocations.selectors.balances import balance, charge_of, charged_until
+from allocations.selectors.balances import (
+    EARLY_RETURN,
+    balance,
+    charge_of,
+    early_return_of,
+    settled_until,
+)
 from allocations.services import warning
 
 Kind = LedgerEntry.Kind
@@ -40,7 +46,8 @@ def hold(lease: Lease, before: Lines, after: Lines, *, actor: Any, reason: str =
 
 
 def settle(lease: Lease, *, actor: Any, reason: str) -> int:
-    """Give back what is held and charge what was used, one line a segment; the device-seconds charged.
+    """Give back what is held, charge what was used, one line a segment, and credit an early return; the device-seconds
+    charged in the end.
 
     A repeat changes nothing: all of it is one transaction under the allocation's lock, and the first segment's charge
     is always entered, be it zero, so that the database forbids a second one.
@@ -48,16 +55,19 @@ def settle(lease: Lease, *, actor: Any, reason: str) -> int:
     allocation = Allocation.objects.select_for_update(no_key=True).get(pk=lease.allocation_id)
     held, settled = _entered(lease)
     if settled:
-        return sum(settled.values())
-    charged = charge_of(lease, charged_until(lease), held)
+        early = lease.ledger.filter(kind=Kind.CREDIT, reason=EARLY_RETURN)
+        return sum(settled.values()) - early.aggregate(total=Sum("device_seconds", default=0))["total"]
+    charged, comes_back = charge_of(lease, settled_until(lease), held), early_return_of(lease, held)
     first = min(held, default=(0, NORMAL))
     back, taken = {first: 0} | held, {first: 0} | charged
     lines = [(Kind.RETURN, *key, amount) for key, amount in back.items()]
     lines += [(Kind.SETTLE, *key, -amount) for key, amount in taken.items()]
     _enter_lines(lease, lines, actor=actor, reason=reason)
+    if comes_back:
+        enter(allocation, Kind.CREDIT, comes_back, actor=actor, lease=lease, reason=EARLY_RETURN)
     warning.after_a_return(allocation)
     write_off(allocation, actor=actor)
-    return sum(charged.values())
+    return sum(charged.values()) - comes_back
 
 
 def _entered(lease: Lease) -> tuple[Lines, Lines]:

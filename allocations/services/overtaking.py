@@ -3,9 +3,12 @@
 from datetime import datetime
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from allocations.lifecycle import RESHAPE
 from allocations.models import Lease, Reshape
 from audit import services as audit
+from common.errors import WrongState
 
 
 def move_reshape(reshape: Reshape, event: str, *, actor: Any, fields: tuple[str, ...] = (), **changes: Any) -> None:
@@ -26,3 +29,13 @@ def overtake(lease: Lease, now: datetime, *, actor: Any) -> None:
     for reshape in lease.reshapes.under_way().select_for_update(of=("self",), no_key=True):
         reshape.ended_at = now
         move_reshape(reshape, "overtake", actor=actor, fields=("ended_at",))
+
+
+def refuse_while_reshaping(lease: Lease) -> None:
+    """WrongState while a change of its GPUs is under way."""
+    if lease.reshapes.under_way().exists():
+        raise WrongState(
+            _("A change of the GPUs of this reservation is still under way."),
+            code="reshape_under_way",
+            remedy=_("Please wait until the nodes have confirmed it; the page of the reservation shows it."),
+        )

@@ -14,7 +14,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from allocations.models import Lease, Placement, Reshape
 from allocations.selectors.availability import LEAD
-from allocations.services import access, awards, envelopes, incidents, maintenance, reclaiming, starting
+from allocations.services import access, awards, envelopes, incidents, maintenance, no_show, reclaiming, starting
 from allocations.services.steps import lock_lease
 from cluster.models import Grant
 
@@ -50,7 +50,14 @@ def tick(now: datetime | None = None) -> int:
             return 0
         moment = now or database_now()
         steps = awards.keep_dates(moment)
-        for chore in (incidents.tell_incidents, access.withdraw, maintenance.cover_newcomers, envelopes.mend):
+        chores = (
+            incidents.tell_incidents,
+            access.withdraw,
+            maintenance.cover_newcomers,
+            envelopes.mend,
+            no_show.watch,
+        )
+        for chore in chores:
             try:
                 chore(moment)
             except Exception:  # what cannot be told or withdrawn now must not stop the leases

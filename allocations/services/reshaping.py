@@ -17,9 +17,9 @@ from accounts.rules import may_run_nodes
 from allocations import refits
 from allocations.models import Lease, Placement, Reshape
 from allocations.rules import may_end, may_swap
-from allocations.selectors.reshapes import losing_order
+from allocations.selectors.reshapes import charged_until, losing_order
 from allocations.selectors.windows import standing
-from allocations.services import ending, placing, replacing, standins
+from allocations.services import ending, overtaking, placing, replacing, standins
 from allocations.services.overtaking import move_reshape
 from allocations.services.placing import LostRace
 from allocations.services.steps import lock_lease
@@ -92,6 +92,9 @@ def _shrink(actor: Any, lease: Lease, devices: list[Device], count: int, reason:
     reshape = _begin(lease, Reshape.Kind.SHRINK, actor, reason, nodes=nodes)
     move_reshape(reshape, "checked", actor=actor)
     _let_leave(lease, reshape, leaving)
+    well = [row.pk for row in leaving if not replacing.is_ill(row)]
+    # Decided once, as when all of it is given back: rules that change later change nothing of it.
+    Placement.objects.filter(pk__in=well).update(paid_until=charged_until(lease, now))
     return _promised(lease, reshape, actor, leaving)
 
 
@@ -121,17 +124,7 @@ def check_changeable(lease: Lease, event: str, now: datetime) -> None:
             code="extension_pending",
             remedy=_("Please try again in a minute."),
         )
-    refuse_while_reshaping(lease)
-
-
-def refuse_while_reshaping(lease: Lease) -> None:
-    """WrongState while a change of its GPUs is under way."""
-    if lease.reshapes.under_way().exists():
-        raise WrongState(
-            _("A change of the GPUs of this reservation is still under way."),
-            code="reshape_under_way",
-            remedy=_("Please wait until the nodes have confirmed it; the page of the reservation shows it."),
-        )
+    overtaking.refuse_while_reshaping(lease)
 
 
 def _check_cause(actor: Any, row: Placement, reason: str) -> None:

@@ -44,6 +44,8 @@ def _tell(lease: Lease, event: str, recipients: Iterable[User], context: dict[st
         "ends_at": local(lease.drained_at or lease.ends_at),
         "reason": lease.state_reason,
         "end_reason": lease.end_reason,
+        "notice_until": local(lease.charged_until) if _charges_notice(lease) and lease.charged_until else "",
+        "returned_percent": lease.returned_percent,
     }
     if "charged" in context:
         context["charged_hours"] = seconds_to_hours(context.pop("charged"))
@@ -52,3 +54,8 @@ def _tell(lease: Lease, event: str, recipients: Iterable[User], context: dict[st
     if "returned" in context:
         context["returned_hours"] = seconds_to_hours(context.pop("returned"))
     notify(recipients=recipients, event=event, context=values | context, url=lease.get_absolute_url())
+
+
+def _charges_notice(lease: Lease) -> bool:
+    used_until = lease.drained_at or lease.starts_at
+    return lease.charged_until is not None and lease.charged_until > used_until

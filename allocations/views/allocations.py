@@ -14,10 +14,12 @@ from django.views.generic import View
 from allocations.charging import segments
 from allocations.filters import AllocationFilter, LedgerFilter
 from allocations.models import Allocation, LedgerEntry
-from allocations.rules import may_adjust, may_book
+from allocations.rule_words import closures_shown, sentences
+from allocations.rules import may_adjust, may_book, may_set_rules
 from allocations.selectors.balances import balance, balance_points, forecast
+from allocations.selectors.rulebooks import rulebook_of, with_rules
 from allocations.selectors.weights import weights_of
-from allocations.services.checks import LONGEST, SHORTEST
+from allocations.services.checks import SHORTEST
 from common.permissions import allowed
 from common.quantities import seconds_to_hours
 from common.tables import Column
@@ -98,17 +100,20 @@ class AllocationPage(ObjectPage):
     template_name = "allocations/allocation.html"
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("project__organisation", "project__agreement", "pool__gpu_class")
+        rows = super().get_queryset()
+        return with_rules(rows).select_related("project__organisation", "project__agreement", "pool__gpu_class")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         allocation = self.object
         lines = list(allocation.ledger.select_related("lease").order_by("-id")[: LINES_SHOWN + 1])
-        found, now = balance(allocation), timezone.now()
+        found, book, now = balance(allocation), rulebook_of(allocation), timezone.now()
         return super().get_context_data(
             balance=found,
             forecast=forecast(allocation, found.left, now),
             shortest=SHORTEST,
-            longest=LONGEST,
+            rules=sentences(book, allocation),
+            closures=closures_shown(book),
+            may_set_rules=allowed(self.request.user, may_set_rules),
             lines=lines[:LINES_SHOWN],
             more_lines=len(lines) > LINES_SHOWN,
             leases=allocation.leases.select_related("booked_by").order_by("-starts_at")[:LINES_SHOWN],

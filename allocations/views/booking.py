@@ -14,12 +14,16 @@ from django.views.generic import TemplateView
 
 from allocations.forms import NO_LENGTH, BookForm
 from allocations.models import Allocation, Lease
+from allocations.rule_words import closures_shown, sentences
+from allocations.rulebook import Rulebook
 from allocations.rules import may_book
 from allocations.selectors.availability import capacity, free_devices, next_free_window, own_nodes
 from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.offers import shares_of
+from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_rules
 from allocations.selectors.weights import weights_of
-from allocations.services.booking import book
+from allocations.services import booking
+from allocations.services.rule_checks import Wanted, check_booking, check_length
 from allocations.shapes import ANY, Shape, choose
 from common.errors import DomainError
 from common.permissions import allowed
@@ -27,6 +31,8 @@ from common.web import ObjectMixin, ObjectServicePage
 
 PREFILLED = ("device_count", "shape", "shape_nodes", "starts_at", "length", "ends_at", "note")
 DEFAULT_LENGTH = "14400"
+IN_SHORT = ("longest_seconds", "ahead_seconds", "future_leases", "concurrent_gpus", "release_notice_seconds")
+"""The rules that stand beside the form."""
 LOCAL_FORMAT = "%Y-%m-%dT%H:%M"
 
 
@@ -67,11 +73,26 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
         "hold_seconds": hold_of(count, start, end, weights_of(allocation)),
         "left_seconds": balance(allocation).left,
     }
+    now, book = timezone.now(), rulebook_of(allocation)
+    found["refused"] = _refusal(book, Wanted(allocation, count, shape, start, end, now))
     if not chosen:
         length, pool = end - start, allocation.pool
-        window = next_free_window(pool, count, length, start, shape=shape, tenants=tenants, envelope=kept)
+        passes = passing_starts(allocation, book, length, start, now)
+        window = next_free_window(
+            pool, count, length, start, shape=shape, tenants=tenants, envelope=kept, passes=passes
+        )
         found["offer"] = offer_of(allocation, count, *window, asked.get("note", ""), shape) if window else None
     return found
+
+
+def _refusal(book: Rulebook, wanted: Wanted) -> str:
+    """What a rule says against a window; empty where it passes."""
+    try:
+        check_length(book, wanted.allocation, wanted.starts_at, wanted.ends_at)
+        check_booking(book, wanted)
+    except DomainError as error:
+        return str(error)
+    return ""
 
 
 class BookPage(ObjectServicePage):
@@ -86,7 +107,8 @@ class BookPage(ObjectServicePage):
     check: dict[str, Any] | None = None
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("project__organisation", "pool__gpu_class", "envelope")
+        rows = with_rules(super().get_queryset())
+        return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class", "envelope")
 
     def get_initial(self) -> dict[str, Any]:
         typed = {key: self.request.GET[key] for key in PREFILLED if key in self.request.GET}
@@ -108,7 +130,7 @@ class BookPage(ObjectServicePage):
     def perform(self, form: BaseForm) -> Any:
         asked = form.cleaned_data
         try:
-            return book(
+            return booking.book(
                 actor=self.request.user,
                 allocation=self.object,
                 device_count=asked["device_count"],
@@ -122,7 +144,7 @@ class BookPage(ObjectServicePage):
             raise
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        now, tenants = timezone.now(), [self.object.project.organisation_id]
+        now, tenants, book = timezone.now(), [self.object.project.organisation_id], rulebook_of(self.object)
         return super().get_context_data(
             balance=balance(self.object),
             free_now=capacity(
@@ -131,6 +153,8 @@ class BookPage(ObjectServicePage):
             may_book=allowed(self.request.user, may_book, self.object),
             check=self.check,
             offer=self.offer,
+            rules=[row for row in sentences(book, self.object) if row.rule in IN_SHORT],
+            closures=closures_shown(book),
             **kwargs,
         )
 
@@ -143,7 +167,8 @@ class BookCheck(ObjectMixin, TemplateView):
     template_name = "allocations/_book_check.html"
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("pool", "envelope")
+        rows = with_rules(super().get_queryset())
+        return rows.select_related("pool__gpu_class", "project__agreement", "envelope")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         form = BookForm(self.request.GET)

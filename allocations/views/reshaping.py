@@ -9,7 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.rules import may_run_nodes
 from allocations.models import Lease
 from allocations.reshape_forms import ShrinkForm, SwapForm
-from allocations.selectors.reshapes import candidates
+from allocations.selectors.reshapes import candidates, charged_until
+from allocations.selectors.windows import back_of_one
 from allocations.services.reshaping import shrink, swap_device
 from common.permissions import allowed
 from common.web import ObjectServicePage
@@ -34,8 +35,10 @@ class ShrinkPage(_Page):
         return {**super().get_form_kwargs(), "rows": candidates(self.object, timezone.now())}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        seconds = max(0, int((self.object.ends_at - timezone.now()).total_seconds()))
-        return super().get_context_data(back_seconds=seconds, **kwargs)
+        now = timezone.now()
+        paid = charged_until(self.object, now)
+        back = back_of_one(self.object, paid)
+        return super().get_context_data(back_seconds=back, paid_until=paid if paid > now else None, **kwargs)
 
     def perform(self, form: forms.BaseForm) -> Any:
         return shrink(actor=self.request.user, lease=self.object, **form.cleaned_data)

@@ -8,13 +8,15 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.text import slugify
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import View
 
 from allocations.forms import CertificateForm, ChangeForm, ConfirmForm, ExtendForm
 from allocations.models import Lease
-from allocations.selectors.balances import balance, hold_left
+from allocations.rule_words import sentences
+from allocations.selectors.balances import balance
+from allocations.selectors.rulebooks import bill_of, rulebook_of
 from allocations.services.access import issue_certificate
 from allocations.services.changing import change
 from allocations.services.ending import cancel, release
@@ -22,9 +24,20 @@ from allocations.services.extending import extend
 from common.errors import DomainError
 from common.web import ObjectMixin, ObjectServicePage
 
+BILLING = ("release_notice_seconds", "early_return_percent")
+EXTENDING = ("longest_seconds", "extensions", "extension_window_seconds")
+"""The rules that are told before each of these verbs."""
+
 
 def _asked(form: forms.BaseForm) -> dict[str, Any]:
     return {key: form.cleaned_data[key] for key in ("device_count", "starts_at", "ends_at", "shape")}
+
+
+def _bill(lease: Lease) -> dict[str, Any]:
+    """What giving it back now costs, and the rules that say so."""
+    bill = bill_of(lease, timezone.now())
+    said = [row for row in sentences(bill.book, lease.allocation) if row.rule in BILLING]
+    return {"bill": bill, "bill_rules": said}
 
 
 class _LeasePage(ObjectServicePage):
@@ -33,19 +46,21 @@ class _LeasePage(ObjectServicePage):
     form_class: Any = ConfirmForm
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("allocation__project__organisation", "allocation__pool")
+        return (
+            super()
+            .get_queryset()
+            .select_related("allocation__project__organisation", "allocation__project__agreement", "allocation__pool")
+        )
 
 
 class ReleasePage(_LeasePage):
     """Give the GPUs back early."""
 
     template_name = "allocations/lease_release.html"
-    success_message = _("The GPUs are being returned. What you do not use comes back to the allocation.")
+    success_message = _("The GPUs are being returned. What comes back is in the allocation once they are clean.")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        lease, now = self.object, timezone.now()
-        seconds = hold_left(lease, now)
-        return super().get_context_data(back_seconds=seconds, now=now, **kwargs)
+        return super().get_context_data(**_bill(self.object), **kwargs)
 
     def perform(self, form: forms.BaseForm) -> Any:
         return release(actor=self.request.user, lease=self.object)
@@ -55,11 +70,10 @@ class CancelPage(_LeasePage):
     """Before the start."""
 
     template_name = "allocations/lease_cancel.html"
-    success_message = _("The reservation is cancelled. Its hours are back in the allocation.")
+    success_message = _("The reservation is cancelled. What comes back is back in the allocation.")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        lease = self.object
-        return super().get_context_data(back_seconds=hold_left(lease, lease.starts_at), **kwargs)
+        return super().get_context_data(**_bill(self.object), **kwargs)
 
     def perform(self, form: forms.BaseForm) -> Any:
         return cancel(actor=self.request.user, lease=self.object)
@@ -79,7 +93,9 @@ class ExtendPage(_LeasePage):
         return {"ends_at": self.object.ends_at + timedelta(hours=4)}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(balance=balance(self.object.allocation), **kwargs)
+        allocation = self.object.allocation
+        told = [row for row in sentences(rulebook_of(allocation), allocation) if row.rule in EXTENDING]
+        return super().get_context_data(balance=balance(allocation), rules=told, **kwargs)
 
     def perform(self, form: forms.BaseForm) -> Any:
         return extend(actor=self.request.user, lease=self.object, ends_at=form.cleaned_data["ends_at"])
@@ -118,7 +134,7 @@ class CertificateDownload(ObjectMixin, View):
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         form = CertificateForm(request.POST, user=request.user)
         if not form.is_valid():
-            messages.error(request, _now("Please choose one of your SSH keys."))
+            messages.error(request, gettext("Please choose one of your SSH keys."))
             return HttpResponseRedirect(self.object.get_absolute_url())
         key = form.cleaned_data["key"]
         try:

@@ -22,12 +22,14 @@ PARTNER = (
 STAFF = (
     ("home", _("Home")),
     ("reports:fleet", _("Fleet")),
+    ("reports:capacity", _("Capacity")),
     ("proposals:queue", _("Proposal queue")),
     ("partners:organisations", _("Organisations")),
     ("partners:agreements", _("Agreements")),
     ("allocations:allocations", _("Allocations")),
     ("allocations:leases", _("Reservations")),
     ("allocations:calendar", _("Calendar")),
+    ("allocations:rules", _("Rules")),
     ("reports:nodes", _("Nodes")),
     ("reports:health", _("Health")),
 )

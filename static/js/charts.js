@@ -1,5 +1,7 @@
 // <div class="chart" data-chart-url="….json" data-chart-kind="line|bar" data-chart-refresh="10" data-chart-max="100">
 // becomes a picture with a table of its values behind it. The JSON: {"unit": "%", "series": [{"name", "points": [[ms, v|null]]}]}.
+// With data-chart-json="…" in place of the URL the page brings the values, and their table itself: {"unit", "labels": [text],
+// "series": [{"name", "kind": "bar|line", "look", "points": [v|null]}]}; bars are stacked.
 (() => {
   "use strict";
   // Okabe and Ito's palette: eight colours that colour-blind readers can tell apart
@@ -25,7 +27,38 @@
   const figures = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
   const isDark = () => document.documentElement.getAttribute("data-bs-theme") === "dark";
 
+  // The capacity board. What is over-committed is striped, so that it is told apart without its colour.
+  const LOOKS = {
+    booked: { color: "#0072b2" },
+    promised: { color: "#56b4e9" },
+    over: { color: "#c92a2a", decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [3, 4], rotation: -Math.PI / 4, color: "#ffffff" } },
+    physical: { color: "#767676", line: "dashed" },
+    bookable: { color: "#009e73", line: "solid" },
+    used: { color: "#e69f00", line: "solid", symbol: true },
+    before: { color: "#cc79a7", line: "dotted" },
+  };
+
+  function labelled(data, common) {
+    return {
+      ...common,
+      grid: { ...common.grid, top: 56 },
+      xAxis: { ...common.xAxis, type: "category", data: data.labels, axisLabel: { ...common.xAxis.axisLabel, hideOverlap: true } },
+      series: data.series.map((series) => {
+        const look = LOOKS[series.look];
+        const points = { name: series.name, data: series.points, itemStyle: { color: look.color, decal: look.decal }, color: look.color };
+        return series.kind === "bar"
+          ? { ...points, type: "bar", stack: "promised", barCategoryGap: "20%" }
+          : { ...points, type: "line", step: look.symbol ? false : "middle", showSymbol: Boolean(look.symbol), connectNulls: false, lineStyle: { width: 2, type: look.line, color: look.color } };
+      }),
+    };
+  }
+
   function options(data, box) {
+    const common = timed(data, box);
+    return data.labels ? labelled(data, common) : common;
+  }
+
+  function timed(data, box) {
     const ink = isDark() ? "#dce1e7" : "#3a4859";
     const axis = { axisLabel: { color: ink, hideOverlap: true }, axisLine: { lineStyle: { color: ink } }, splitLine: { lineStyle: { color: isDark() ? "#3a4859" : "#e6e7e9" } } };
     return {
@@ -43,7 +76,7 @@
         type: box.dataset.chartKind === "bar" ? "bar" : "line",
         showSymbol: series.points.length < 3,
         connectNulls: false, // a gap is shown as a gap
-        data: series.points.map(([time, value]) => [wallClock(time), value]),
+        data: data.labels ? [] : series.points.map(([time, value]) => [wallClock(time), value]),
       })),
     };
   }
@@ -72,6 +105,14 @@
   function start(box) {
     if (box.dataset.started) return;
     box.dataset.started = "1";
+    if (box.dataset.chartJson) {
+      const picture = echarts.init(box);
+      const paint = () => picture.setOption(options(JSON.parse(box.dataset.chartJson), box), true);
+      paint();
+      window.addEventListener("resize", () => picture.resize());
+      document.addEventListener("themechange", paint);
+      return;
+    }
     const details = document.createElement("details");
     details.innerHTML = '<summary class="text-secondary"></summary><div class="chart-table"></div>';
     details.querySelector("summary").textContent = words.table;
@@ -104,7 +145,7 @@
     document.addEventListener("themechange", draw);
   }
 
-  const all = () => document.querySelectorAll(".chart[data-chart-url]").forEach(start);
+  const all = () => document.querySelectorAll(".chart[data-chart-url], .chart[data-chart-json]").forEach(start);
   all();
   document.addEventListener("htmx:afterSettle", all);
 })();

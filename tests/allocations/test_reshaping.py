@@ -22,6 +22,7 @@ from common.errors import DomainError, Forbidden, InvalidTransition, RuleBroken,
 from notifications.models import Notification
 from tests.allocations.conftest import Stage
 from tests.allocations.nodes import answer, no_spares, pending
+from tests.allocations.rules import say
 from tests.allocations.test_reconcile import brought_back, go, started
 from tests.allocations.test_whole_nodes import rival as rival
 from tests.allocations.test_whole_nodes import rival_books
@@ -481,3 +482,48 @@ def test_an_extension_after_giving_back_holds_what_is_left_and_no_more(stage: St
     refused(lambda: extending.extend(**extend, ends_at=lease.ends_at + timedelta(seconds=3601)), "balance")
     extending.extend(**extend, ends_at=lease.ends_at + timedelta(hours=1))
     assert balance(stage.allocation).left == 0 and adds_up()
+
+
+def test_the_notice_and_the_early_return_hold_for_part_of_a_lease_as_for_all_of_it(stage: Stage, clock: Clock) -> None:
+    say(stage, release_notice_seconds=1800, early_return_percent=50)
+    lease = started(stage, count=3)
+    at = clock(lease.starts_at + timedelta(minutes=30))
+    reshape = reshaping.shrink(actor=stage.cast.owner, lease=lease, device_count=1)
+    say(stage, release_notice_seconds=0, early_return_percent=100)
+    go(lease, at)
+    answer(lease, "reshape", at=at)
+    go(lease, at)
+    reshape.refresh_from_db()
+    assert reshape.returned_seconds == 1800, "half an hour of notice, and half of the last hour"
+    assert balance(stage.allocation).held == 3 * 7200 - 1800 and adds_up()
+    go(lease, lease.ends_at)
+    lease = brought_back(lease, lease.ends_at + timedelta(seconds=5))
+    assert balance(stage.allocation).charged == 3 * 7200 - 1800 and adds_up()
+
+
+def test_no_notice_is_paid_for_an_ill_gpu(stage: Stage, clock: Clock) -> None:
+    say(stage, release_notice_seconds=1800)
+    lease = started(stage, count=3)
+    at = clock(lease.starts_at + timedelta(minutes=30))
+    ill = ill_one(lease)
+    reshape = reshaping.shrink(actor=stage.cast.owner, lease=lease, devices=[ill])
+    go(lease, at)
+    answer(lease, "reshape", at=at)
+    go(lease, at)
+    reshape.refresh_from_db()
+    assert reshape.returned_seconds == 5400 and adds_up()
+
+
+def test_a_lease_that_was_shrunk_and_is_released_pays_for_each_gpu_its_own_time(stage: Stage, clock: Clock) -> None:
+    lease = started(stage, count=4)
+    at = clock(lease.starts_at + timedelta(minutes=30))
+    reshaping.shrink(actor=stage.cast.owner, lease=lease, device_count=2)
+    go(lease, at)
+    answer(lease, "reshape", at=at)
+    go(lease, at)
+    say(stage, early_return_percent=50)
+    at = clock(lease.starts_at + timedelta(hours=1))
+    ending.release(actor=stage.cast.owner, lease=lease)
+    brought_back(go(lease, at), at + timedelta(seconds=5))
+    charged = balance(stage.allocation).charged - balance(stage.allocation).credited
+    assert charged == 2 * 1800 + 2 * (3600 + 1800) and adds_up()

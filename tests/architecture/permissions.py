@@ -16,6 +16,7 @@ MEMBER = """
 accounts:key-remove accounts:keys accounts:profile accounts:token-revoke accounts:tokens agreement-list
 allocation-list allocations:allocations allocations:calendar allocations:feed allocations:feed-revoke
 allocations:find allocations:leases availability-list
+availability-calendar availability-slots blackout-detail blackout-list calendar-feed-list
 adjustment-list allocations:weights weight-detail weight-list
 availability-calendar availability-slots calendar-feed-list
 calendar-feed-revoke call-detail call-list demo-workload
@@ -31,7 +32,8 @@ audit-event-detail audit-event-list person-grant-role person-list
 """
 """Everybody reads themselves and what they did; tests/audit and tests/accounts look closer."""
 OBJECT = """
-agreement-detail allocation-balance allocation-detail allocation-forecast allocation-ledger allocations:allocation
+agreement-detail allocation-balance allocation-detail allocation-forecast allocation-ledger allocation-rules
+allocations:allocation
 allocations:allocation-series
 allocations:book allocations:book-check allocations:lease allocations:lease-cancel allocations:lease-certificate
 allocations:lease-change allocations:lease-extend allocations:lease-handover allocations:lease-handover-file
@@ -41,6 +43,9 @@ allocations:ledger
 lease-cancel lease-certificate lease-change lease-detail lease-devices lease-extend lease-handover
 lease-release lease-reshapes lease-shrink lease-swap lease-usage
 organisation-detail organisation-invite organisation-members partners:agreement
+allocations:lease-release allocations:lease-series allocations:ledger
+lease-bill lease-cancel lease-certificate lease-change lease-detail lease-devices lease-extend lease-handover
+lease-release lease-usage organisation-detail organisation-invite organisation-members partners:agreement
 partners:agreement-document partners:invitation-resend partners:invitation-revoke partners:member-invite
 partners:member-remove partners:member-role partners:organisation partners:transfer project-add-member
 project-detail project-remove-member project-team projects:project projects:team-add projects:team-remove
@@ -54,6 +59,9 @@ agreement-suspend agreement-terminate lease-reclaim partners:agreement-activate
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
+allocations:blackout allocations:blackout-cancel allocations:blackout-new allocations:rules allocations:rules-of
+blackout-cancel booking-rules booking-rules-of
+capacity capacity-details reports:capacity reports:capacity-details
 offenders refused-calls pool-share-nodes pool-terms xid-policies xid-policy device-inspections
 reports:health reports:pool-share reports:pool-terms reports:pools reports:xid-change reports:xid-forget reports:xids
 adjustment-confirm adjustment-detail adjustment-reject adjustment-withdraw allocations:adjustment

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.urls import reverse
 
-from allocations.models import PoolWeight
+from allocations.models import Blackout, PoolWeight
 from cluster.models import MaintenanceWindow
 from partners.models import Invitation
 from proposals.services import drafting
@@ -46,6 +46,9 @@ def make_world() -> dict[str, Any]:
             device_seconds=3600, reason="x", proposed_by=cast.officer
         ).public_id,
         "device": node.devices.first().public_id,
+        "blackout": Blackout.objects.create(
+            starts_at="2098-01-01T00:00:00Z", ends_at="2099-01-01T00:00:00Z", reason_ko="점검", reason_en="audit"
+        ).public_id,
         "pool": stage.pool.public_id,
         "person": cast.officer.public_id,
         "user": cast.teammate,
@@ -64,6 +67,10 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
     last = name.split(":")[-1]
     if name in (*CALLS, "proposals:proposal-new", "proposals:proposal-check") or name.startswith("call-"):
         return str(world["call"])
+    if last in ("rules-of", "booking-rules-of"):
+        return str(world["pool"])
+    if last.startswith("blackout"):
+        return str(world["blackout"])
     if last.startswith(("maintenance-window", "window")):
         return str(world["window"])
     if name in ("partners:agreement-new",):
@@ -102,5 +109,6 @@ def address_of(route: Route, world: dict[str, Any]) -> str:
         "key": "none",
         "xid": "48",
         "format": "json",
+        "scope": "pool",
     }
     return reverse(route.name, kwargs={name: values[name] for name in route.parameters})

@@ -1,0 +1,123 @@
+"""Which rules hold for an allocation, what a subject would inherit, and who is booked in a blackout. Reads only."""
+
+from copy import copy
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Case, CharField, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models.functions import JSONObject, Now
+
+from allocations.lifecycle import HELD
+from allocations.models import Allocation, Blackout, BookingRules, Lease
+from allocations.rulebook import HOUSE, RULES, Closing, Closure, Rulebook, Scope, close_early, make_rulebook
+from allocations.selectors.balances import charge_of, early_return_of, settled_until, window_lines
+from allocations.timeline import Spans
+from cluster.models import Pool
+from partners.models import Agreement
+
+_SCOPE = Case(
+    When(allocation__isnull=False, then=Value("allocation")),
+    When(agreement__isnull=False, then=Value("agreement")),
+    default=Value("pool"),
+    output_field=CharField(),
+)
+_CLOSURE = ("starts_at", "ends_at", "reason_ko", "reason_en")
+SUBJECTS: dict[str, type[Any]] = {"pool": Pool, "agreement": Agreement, "allocation": Allocation}
+"""What may have rules of its own, from the widest to the narrowest."""
+
+
+def with_rules(allocations: QuerySet[Allocation]) -> QuerySet[Any]:
+    """These allocations, with what is said about each of them, in the same statement; `rulebook_of` reads it."""
+    own = Q(pool=OuterRef("pool")) | Q(agreement=OuterRef("project__agreement")) | Q(allocation=OuterRef("pk"))
+    said = BookingRules.objects.filter(own).values(found=JSONObject(scope=_SCOPE, **{name: F(name) for name in RULES}))
+    closures = _coming(Q(pool=OuterRef("pool"))).values(found=JSONObject(**{name: F(name) for name in _CLOSURE}))
+    return allocations.annotate(said_rules=ArraySubquery(said), coming_closures=ArraySubquery(closures))
+
+
+def rulebook_of(allocation: Allocation) -> Rulebook:
+    """The rules in force for an allocation: no query where `with_rules` has read it, else one."""
+    known: Any = allocation if hasattr(allocation, "said_rules") else None
+    row = known or with_rules(Allocation.objects.all()).get(pk=allocation.pk)
+    closures = (
+        Closure(_moment(found["starts_at"]), _moment(found["ends_at"]), found["reason_ko"], found["reason_en"])
+        for found in row.coming_closures
+    )
+    return make_rulebook(((values["scope"], values) for values in row.said_rules), closures)
+
+
+def closures_of(pool: Pool) -> Rulebook:
+    """A pool's coming blackouts, with no other rule than the house's: for questions that name no allocation."""
+    rows = _coming(Q(pool=pool)).values_list(*_CLOSURE)
+    return replace(HOUSE, closures=tuple(Closure(*row) for row in rows))
+
+
+def _coming(of_pool: Q) -> QuerySet[Blackout]:
+    return Blackout.objects.filter(of_pool | Q(pool=None), cancelled_at=None, ends_at__gt=Now()).order_by("starts_at")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def rules_of(scope: str, subject: Any) -> BookingRules:
+    """What a subject says for itself; an unsaved row of version 0 where it says nothing."""
+    return BookingRules.objects.filter(**{scope: subject}).first() or BookingRules(**{scope: subject})
+
+
+def inherited_by(scope: Scope, subject: Any) -> Rulebook:
+    """What holds for a subject where it says nothing itself. An agreement spans pools: theirs may say more."""
+    if scope != "allocation":
+        return HOUSE
+    rows = BookingRules.objects.filter(Q(pool=subject.pool_id) | Q(agreement=subject.project.agreement_id))
+    return make_rulebook((row.scope, {name: getattr(row, name) for name in RULES}) for row in rows)
+
+
+def not_begun(allocation: Allocation, now: datetime) -> QuerySet[Lease]:
+    """Reservations of an allocation that are booked ahead, the next one first."""
+    return Lease.objects.filter(allocation=allocation, state="scheduled", starts_at__gt=now).order_by("starts_at")
+
+
+def passing_starts(allocation: Allocation, book: Rulebook, length: timedelta, after: datetime, now: datetime) -> Spans:
+    """The starts >= `after` of windows of this length that the rules allow: one query where reservations ahead are
+    counted, else none.
+    """
+    most = book.future_leases.value
+    ahead = most is None or not_begun(allocation, now)[:most].count() < most
+    return book.starts(length, after, now, ahead=ahead)
+
+
+def booked_in(blackout: Blackout) -> QuerySet[Lease]:
+    """Reservations that hold devices in a blackout: they were booked before it was announced, and stay."""
+    rows = Lease.objects.filter(state__in=HELD, starts_at__lt=blackout.ends_at, ends_at__gt=blackout.starts_at)
+    if blackout.pool_id is not None:
+        rows = rows.filter(allocation__pool=blackout.pool_id)
+    return rows.select_related("allocation__project__organisation", "allocation__pool").order_by("starts_at", "pk")
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What giving a reservation back at a moment costs, in device-seconds, and why."""
+
+    closing: Closing
+    charged_seconds: int
+    back_seconds: int
+    book: Rulebook
+
+    @property
+    def for_notice(self) -> bool:
+        """More than the use is charged, because the notice is short."""
+        return self.closing.charged_until is not None and bool(self.book.release_notice_seconds.value)
+
+
+def bill_of(lease: Lease, at: datetime) -> Bill:
+    """What it costs if the partner gives the reservation back at this moment: what the verb will freeze."""
+    book = rulebook_of(lease.allocation)
+    closing = close_early(book, lease.starts_at, lease.ends_at, lease.active_at, at)
+    would = copy(lease)
+    would.drained_at = min(at, lease.ends_at)
+    would.charged_until, would.returned_percent = closing.charged_until, closing.returned_percent
+    held = window_lines(lease, lease.ends_at)
+    charged = sum(charge_of(would, settled_until(would), held).values()) - early_return_of(would, held)
+    return Bill(closing, charged, sum(held.values()) - charged, book)

@@ -1,0 +1,145 @@
+"""GPUs that were handed over and never used: a notice first, and taken back only if nothing runs on them by then."""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
+from django.utils.translation import gettext_noop
+
+from allocations.models import BookingRules, Lease, Placement
+from allocations.rulebook import HOUSE
+from allocations.services import ending, telling
+from allocations.services.steps import lock_lease
+from audit import services as audit
+from common.actors import RECONCILER
+from telemetry.selectors import MeasuredUse, measured_use_of
+from telemetry.services import roll_up
+
+log = logging.getLogger(__name__)
+
+UNUSED = gettext_noop("The GPUs were not used within the time that the rules allow.")
+MEASURED_PERCENT = 90
+"""Of the time since the handover of every GPU: below that a gap may hide use, and nothing follows from it."""
+_SECOND = timedelta(seconds=1)
+_OWN = (
+    Q(allocation=OuterRef("allocation")),
+    Q(agreement=OuterRef("allocation__project__agreement")),
+    Q(pool=OuterRef("allocation__pool")),
+)
+
+
+def watch(now: datetime) -> int:
+    """Tell, take back, or note the use; the number of leases moved. One query where nothing is due, two more where
+    something is, and those of its own for each lease that something is done about.
+    """
+    rows = list(_watched(now))
+    if not rows:
+        return 0
+    use = _use(rows, now)
+    moved = 0
+    for row in rows:
+        try:
+            moved += _judge(row, use.get(row.pk), now)
+        except Exception:  # one ill lease must not hide the others
+            log.exception("the use of %s could not be judged", row.public_id)
+    return moved
+
+
+def _watched(now: datetime) -> QuerySet[Any]:
+    """Running leases whose use was never noticed: those told already, and those whose time to begin is over.
+
+    Where the notice would end after the lease, nobody is told.
+    """
+    rows = Lease.objects.filter(state="active", use_noticed_at=None, ends_at__gt=now).annotate(
+        unused=_rule("no_show_seconds"), grace=_rule("no_show_grace_seconds")
+    )
+    began = ExpressionWrapper(F("active_at") + _length("unused"), output_field=DateTimeField())
+    due = ExpressionWrapper(F("ends_at") - _length("grace"), output_field=DateTimeField())
+    rows = rows.annotate(must_begin_by=began, last_notice_at=due)
+    return rows.filter(
+        Q(no_show_told_at__isnull=False) | Q(unused__gt=0, must_begin_by__lte=now, last_notice_at__gt=now)
+    ).order_by("pk")
+
+
+def _rule(name: str) -> Coalesce:
+    """The narrowest word on a rule, in the statement that asks for the leases."""
+    house = getattr(HOUSE, name).value
+    return Coalesce(*(Subquery(BookingRules.objects.filter(own).values(name)[:1]) for own in _OWN), Value(house))
+
+
+def _length(name: str) -> ExpressionWrapper:
+    return ExpressionWrapper(F(name) * Value(_SECOND, output_field=DurationField()), output_field=DurationField())
+
+
+def _use(leases: list[Any], now: datetime) -> dict[int, MeasuredUse]:
+    began = {lease.pk: max(lease.active_at, lease.starts_at) for lease in leases}
+    held = Placement.objects.filter(lease__in=began, released=False).values_list("lease_id", "device_id")
+    return measured_use_of([(pk, device_id, began[pk]) for pk, device_id in held], now)
+
+
+@transaction.atomic
+def _judge(row: Any, use: MeasuredUse | None, now: datetime) -> int:
+    """What follows from what was measured of one lease; a lease that somebody holds is passed by."""
+    if not _is_due(row, use, now):
+        return 0
+    if not Lease.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=row.pk, state="active").exists():
+        return 0
+    lease = lock_lease(row.pk)
+    # What was measured in the last minutes counts, too: they are rolled up before anything is held against anybody.
+    devices = list(lease.placements.filter(released=False).values_list("device_id", flat=True))
+    roll_up(now, device_ids=devices)
+    use = _use([lease], now).get(lease.pk)
+    if use is not None and use.used_seconds:
+        return _used(lease, now)
+    if not row.unused:
+        return _withdraw(lease)
+    if not _is_measured(lease, use, now):
+        return 0
+    if lease.no_show_due_at is None:
+        return _tell(lease, now, now + timedelta(seconds=row.grace))
+    if now < lease.no_show_due_at:
+        return 0
+    ending.reclaim(actor=RECONCILER, lease=lease, reason=UNUSED)
+    return 1
+
+
+def _is_due(row: Any, use: MeasuredUse | None, now: datetime) -> bool:
+    """Whether something may have to be done: it was used, the rule is gone, or it was not used in time."""
+    if (use is not None and use.used_seconds) or not row.unused:
+        return True
+    return use is not None and (row.no_show_due_at is None or now >= row.no_show_due_at)
+
+
+def _is_measured(lease: Lease, use: MeasuredUse | None, now: datetime) -> bool:
+    began = max(lease.active_at or now, lease.starts_at)
+    whole = lease.device_count * (now - began).total_seconds()
+    return use is not None and 100 * use.idle_seconds >= MEASURED_PERCENT * whole
+
+
+def _tell(lease: Lease, now: datetime, due_at: datetime) -> int:
+    lease.no_show_told_at, lease.no_show_due_at = now, due_at
+    lease.save(update_fields=["no_show_told_at", "no_show_due_at"])
+    audit.record(actor=RECONCILER, verb="lease.no_show_told", target=lease, changes={"due_at": due_at})
+    telling.tell_partner(lease, "lease_no_show", due_at=telling.local(due_at))
+    return 1
+
+
+def _used(lease: Lease, now: datetime) -> int:
+    told, lease.no_show_told_at, lease.no_show_due_at = lease.no_show_told_at, None, None
+    lease.use_noticed_at = now
+    lease.save(update_fields=["use_noticed_at", "no_show_told_at", "no_show_due_at"])
+    if told is not None:
+        audit.record(actor=RECONCILER, verb="lease.no_show_cleared", target=lease, changes={"told_at": told})
+    return 1
+
+
+def _withdraw(lease: Lease) -> int:
+    """The rule holds no longer: neither does the notice."""
+    told, lease.no_show_told_at, lease.no_show_due_at = lease.no_show_told_at, None, None
+    lease.save(update_fields=["no_show_told_at", "no_show_due_at"])
+    changes = {"told_at": told, "why": "the rule holds no longer"}
+    audit.record(actor=RECONCILER, verb="lease.no_show_cleared", target=lease, changes=changes)
+    return 1
