@@ -16,7 +16,7 @@ from allocations.lifecycle import RESHAPE
 from allocations.models import Allocation, Lease, Placement, Reshape
 from allocations.selectors.balances import window_lines
 from allocations.selectors.windows import standing
-from allocations.services import ledger, placing, replacing, standins, telling, waking, warning
+from allocations.services import ledger, placing, replacing, standins, telling, warning
 from allocations.services.overtaking import move_reshape
 from allocations.services.placing import LostRace
 from allocations.services.steps import device_ids
@@ -215,7 +215,6 @@ def _take_in(lease: Lease, rows: list[Placement], seen: Step | None, now: dateti
         devices.quarantine(actor=RECONCILER, devices=ids, reason=f"{lease.public_id}: {reason}")
     devices.confirm_clean(actor=RECONCILER, devices=device_ids(told, "cleaning"), reason=lease.public_id)
     replacing.release(told, now)
-    waking.wake_pools_of(row.node_id for row in told)
     if dirty:
         telling.tell_operators(lease, "device_not_clean", count=len(dirty))
     return told
