@@ -20,7 +20,8 @@ from allocations.filters import AllocationFilter, LeaseFilter
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.rule_api import RulebookSerializer, rulebook_data
 from allocations.selectors import availability, balances, leases, occupancy, offers, rulebooks
-from allocations.services import access, booking, changing, ending, extending, feeds, reclaiming
+from allocations.services import access, booking, changing, ending, extending, feeds, offering, reclaiming, waitlist
+from allocations.waitlist_serializers import DeclineSerializer, PrioritySerializer
 from cluster.models import Pool
 from common.api import ReadViewSet
 from partners.models import organisation_ids_of
@@ -45,6 +46,14 @@ class AllocationViewSet(ReadViewSet):
     def balance(self, request: Request, public_id: str) -> Response:
         """What is awarded, held, charged and left."""
         return Response(serializers.BalanceSerializer(balances.balance(self.get_object())).data)
+
+    @extend_schema(request=PrioritySerializer, responses=serializers.AllocationSerializer)
+    @action(detail=True, methods=["post"])
+    def prioritise(self, request: Request, public_id: str) -> Response:
+        """Set its priority on wait-lists: higher is served first. Officers only."""
+        allocation, said = self.get_object(), _body(PrioritySerializer, request)
+        waitlist.prioritise(actor=request.user, allocation=allocation, **said)
+        return Response(serializers.AllocationSerializer(self.get_object()).data)
 
     @extend_schema(responses=serializers.ForecastSerializer)
     @action(detail=True, filterset_class=None, pagination_class=None)
@@ -99,6 +108,19 @@ class LeaseViewSet(ReadViewSet):
     def release(self, request: Request, public_id: str) -> Response:
         """Give it back early."""
         return self._shown(ending.release(actor=request.user, lease=self.get_object()))
+
+    @extend_schema(request=None, responses=serializers.LeaseSerializer)
+    @action(detail=True, methods=["post"])
+    def accept(self, request: Request, public_id: str) -> Response:
+        """Take an offer of the wait-list, whole, until `offer_until`."""
+        return self._shown(offering.accept(actor=request.user, lease=self.get_object()))
+
+    @extend_schema(request=DeclineSerializer, responses=serializers.LeaseSerializer)
+    @action(detail=True, methods=["post"])
+    def decline(self, request: Request, public_id: str) -> Response:
+        """Let an offer of the wait-list go; `stay` false: leave the list, too."""
+        lease, said = self.get_object(), _body(DeclineSerializer, request)
+        return self._shown(offering.decline(actor=request.user, lease=lease, **said))
 
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, public_id: str) -> Response:

@@ -5,8 +5,8 @@ from typing import ClassVar
 import django_filters
 from django.utils.translation import gettext_lazy as _
 
-from allocations.lifecycle import ADJUSTMENT, ALLOCATION, LEASE
-from allocations.models import Adjustment, Allocation, Lease, LedgerEntry, PoolWeight
+from allocations.lifecycle import ADJUSTMENT, ALLOCATION, LEASE, WAIT
+from allocations.models import Adjustment, Allocation, Lease, LedgerEntry, PoolWeight, WaitEntry
 from cluster.models import Pool
 from common.filters import LinkFilter, SinceDayFilter, UntilDayFilter, state_choices
 
@@ -44,6 +44,19 @@ class LedgerFilter(django_filters.FilterSet):
 
     class Meta:
         model = LedgerEntry
+        fields: ClassVar[list[str]] = []
+
+
+class WaitEntryFilter(django_filters.FilterSet):
+    """Entries of the wait-list by pool and state: places are counted among what is left, so by nothing else."""
+
+    pool = django_filters.ModelChoiceFilter(
+        label=_("Pool"), field_name="allocation__pool", queryset=Pool.objects.all(), to_field_name="public_id"
+    )
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(WAIT.states))
+
+    class Meta:
+        model = WaitEntry
         fields: ClassVar[list[str]] = []
 
 

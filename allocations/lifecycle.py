@@ -1,4 +1,4 @@
-"""The tables of allocation, lease and adjustment."""
+"""The tables of allocation, lease, adjustment and wait-list entry."""
 
 from common.lifecycle import Lifecycle
 
@@ -23,7 +23,12 @@ ALLOCATION = Lifecycle(
 LEASE = Lifecycle(
     noun="reservation",
     initial="scheduled",
+    other_initials=("offered",),
     table={
+        ("offered", "accept"): "scheduled",
+        ("offered", "decline"): "cancelled",
+        ("offered", "lapse"): "cancelled",
+        ("offered", "withdraw"): "cancelled",
         ("scheduled", "cancel"): "cancelled",
         ("scheduled", "prepare"): "preparing",
         ("scheduled", "fail"): "failed",
@@ -57,11 +62,34 @@ ADJUSTMENT = Lifecycle(
     },
 )
 
-HELD = ("scheduled", "preparing", "prepare_stuck", "active", "draining", "reclaiming", "reclaim_stuck")
+HELD = ("offered", "scheduled", "preparing", "prepare_stuck", "active", "draining", "reclaiming", "reclaim_stuck")
 """States in which a lease keeps its devices."""
+
+COMING = ("offered", "scheduled")
+"""Of these, those that have not begun: nobody has access yet, and their placements may be moved or dropped."""
 
 LEASE_OVER = ("ended", "cancelled", "failed")
 """States in which a lease has no device any more."""
 
 OVER = ("expired", "closed")
 """States of an allocation of which nothing more can be booked: what is left unused is written off."""
+
+WAIT = Lifecycle(
+    noun="wait-list entry",
+    initial="waiting",
+    table={
+        ("waiting", "offer"): "offered",
+        ("offered", "accept"): "served",
+        ("offered", "decline"): "waiting",
+        ("offered", "lapse"): "waiting",
+        ("offered", "withdraw"): "waiting",
+        ("waiting", "leave"): "left",
+        ("offered", "leave"): "left",
+        ("waiting", "expire"): "expired",
+        ("waiting", "drop"): "dropped",
+        ("offered", "drop"): "dropped",
+    },
+)
+
+ON_THE_LIST = ("waiting", "offered")
+"""States of an entry that is not over: an allocation has one such entry at most."""

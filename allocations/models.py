@@ -16,6 +16,7 @@ from allocations import charging, shapes
 from allocations.books import Adjustment as Adjustment
 from allocations.books import PoolWeight as PoolWeight
 from allocations.lifecycle import ALLOCATION, LEASE
+from allocations.wait_entry import WaitEntry as WaitEntry  # a model needs its app's models to name it
 from cluster.models import Device, MaintenanceWindow, Node, Pool
 from common.ids import PublicIdField
 from partners.models import Organisation, organisation_ids_of
@@ -45,6 +46,9 @@ class Allocation(models.Model):
     )
     valid_from = models.DateTimeField(_("valid from"))
     valid_until = models.DateTimeField(_("valid until"))
+    priority = models.SmallIntegerField(
+        _("priority on the wait-list"), default=0, help_text="set by officers with a reason; higher is served first"
+    )
     adjusted_gpu_seconds = models.BigIntegerField(default=0, help_text="the sum of its confirmed adjustments")
     warned_percent = models.PositiveSmallIntegerField(default=0, help_text="the highest step of use that was told")
     state = models.CharField(_("state"), max_length=20, choices=ALLOCATION.choices(), default=ALLOCATION.initial)
@@ -97,6 +101,9 @@ class Lease(models.Model):
         RECLAIMED = "reclaimed", _("reclaimed by the agency")
         CANCELLED = "cancelled", _("cancelled before the start")
         FAILED = "failed", _("could not be handed over")
+        DECLINED = "declined", _("offer declined")
+        LAPSED = "lapsed", _("offer not answered in time")
+        WITHDRAWN = "withdrawn", _("offer withdrawn by the agency")
 
     class Shape(models.TextChoices):
         ANY = "any", _("wherever they fit")
@@ -117,6 +124,9 @@ class Lease(models.Model):
     shape_nodes = models.PositiveSmallIntegerField(default=1, help_text="how many nodes, where the shape is `nodes`")
     starts_at = models.DateTimeField(_("from"))
     ends_at = models.DateTimeField(_("until"))
+    offer_until = models.DateTimeField(
+        _("answer until"), null=True, blank=True, help_text="until when an offer of the wait-list can be accepted"
+    )
     weights = models.JSONField(default=list, help_text="[from, per mille] as known when it was booked; empty: 1000")
     pending_ends_at = models.DateTimeField(
         null=True, blank=True, help_text="asked-for new end; counts only when every node has acknowledged it"
@@ -157,6 +167,10 @@ class Lease(models.Model):
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="lease_window_in_order"),
             models.CheckConstraint(condition=Q(device_count__gt=0), name="lease_has_devices"),
             models.CheckConstraint(condition=Q(slices__gt=0, slices__lte=F("slices_of")), name="lease_share_of_a_gpu"),
+            models.CheckConstraint(
+                condition=Q(state="offered", offer_until__isnull=False) | ~Q(state="offered") & Q(offer_until=None),
+                name="lease_offer_ends",
+            ),
             models.CheckConstraint(
                 condition=Q(shape_nodes__gt=0, shape_nodes__lte=F("device_count")), name="lease_fills_its_nodes"
             ),

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from allocations.lifecycle import COMING
 from allocations.models import Lease, Placement
 
 RUNNING = ("preparing", "prepare_stuck", "active")
@@ -23,7 +24,7 @@ class Promise:
     @property
     def scheduled(self) -> bool:
         """Not begun: its placements can be moved to other devices."""
-        return self.lease.state == "scheduled"
+        return self.lease.state in COMING
 
     @property
     def running(self) -> bool:
@@ -46,7 +47,7 @@ class Promise:
 def devices_in_work(device_ids: Iterable[int]) -> set[int]:
     """Those that a begun lease has not given back: it decides when they are clean, no report of the node's does."""
     held = Placement.objects.filter(device_id__in=list(device_ids), released=False, lease__isnull=False)
-    rows = held.exclude(lease__state="scheduled")
+    rows = held.exclude(lease__state__in=COMING)
     return set(rows.values_list("device_id", flat=True))
 
 

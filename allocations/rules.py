@@ -25,6 +25,13 @@ may_extend = may_end
 
 
 @rules.predicate
+def may_leave(user: Any, entry: Any) -> bool:
+    """Whoever asked while still in the organisation, and the organisation's managers."""
+    role = role_in(user, entry.allocation.project.organisation)
+    return role in MANAGING or (role in USING and entry.asked_by_id == user.pk)
+
+
+@rules.predicate
 def may_enter(user: Any, lease: Any) -> bool:
     """Managers, whoever booked it, and the project's team, as long as they may use the organisation's GPUs."""
     project = lease.allocation.project

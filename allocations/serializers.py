@@ -52,6 +52,7 @@ class AllocationSerializer(serializers.ModelSerializer):
             "guaranteed_gpus",
             "valid_from",
             "valid_until",
+            "priority",
             "state",
             "created_at",
         )
@@ -122,6 +123,7 @@ class LeaseSerializer(serializers.ModelSerializer):
             "shape_nodes",
             "starts_at",
             "ends_at",
+            "offer_until",
             "pending_ends_at",
             "state",
             "state_reason",

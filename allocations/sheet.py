@@ -23,6 +23,7 @@ KEEPS_FILES = ("scheduled", "preparing", "prepare_stuck", "active")
 """States in which there is, or will be, a login folder that the end of the lease deletes."""
 IN_USE = ("active",)
 STEP_OF = {
+    "offered": 0,
     "scheduled": 0,
     "cancelled": 0,
     "preparing": 1,
@@ -82,7 +83,8 @@ def _reading(handover: Handover | None) -> dict[str, Any] | None:
 
 def steps(lease: Lease) -> list[Step]:
     """The progress line."""
-    names = (_("scheduled"), _("preparing"), _("active"), _("returning"), _("ended"))
+    first = _("offered") if lease.state == "offered" else _("scheduled")
+    names = (first, _("preparing"), _("active"), _("returning"), _("ended"))
     moments = (lease.created_at, None, lease.active_at, lease.drained_at, lease.ended_at)
     now = STEP_OF[lease.state]
     line = []
@@ -98,6 +100,7 @@ def steps(lease: Lease) -> list[Step]:
 def words(lease: Lease) -> str:
     """What happens now, for somebody who does not know the machine room."""
     return {
+        "offered": _("The wait-list offers you these GPUs. They are kept for you until you answer or the time is up."),
         "scheduled": _("The GPUs are kept for you. Shortly before the start each one is checked."),
         "preparing": _("Each GPU is being checked and your access is being set up. This page updates by itself."),
         "prepare_stuck": _("Preparing takes longer than usual. The operators see this too; you need to do nothing."),

@@ -3,7 +3,19 @@
 from django.urls import path
 
 from allocations.views import adjustments as adjusting
-from allocations.views import allocations, booking, calendar, feeds, finding, leases, rules, verbs, weights
+from allocations.views import (
+    allocations,
+    booking,
+    calendar,
+    feeds,
+    finding,
+    leases,
+    rules,
+    staff,
+    verbs,
+    waitlist,
+    weights,
+)
 
 app_name = "allocations"
 urlpatterns = [
@@ -14,6 +26,13 @@ urlpatterns = [
     path("allocations/<slug:public_id>/adjust/", adjusting.AdjustmentNew.as_view(), name="adjustment-new"),
     path("allocations/<slug:public_id>/book/", booking.BookPage.as_view(), name="book"),
     path("allocations/<slug:public_id>/book/check/", booking.BookCheck.as_view(), name="book-check"),
+    path("allocations/<slug:public_id>/wait/", waitlist.JoinPage.as_view(), name="wait"),
+    path("waitlist/", waitlist.WaitListPage.as_view(), name="waitlist"),
+    path("waitlist/<slug:public_id>/leave/", waitlist.LeavePage.as_view(), name="waitlist-leave"),
+    path("staff/waitlist/", staff.StaffWaitList.as_view(), name="staff-waitlist"),
+    path("staff/waitlist/<slug:public_id>/remove/", staff.RemoveEntry.as_view(), name="waitlist-remove"),
+    path("staff/allocations/<slug:public_id>/priority/", staff.Prioritise.as_view(), name="allocation-priority"),
+    path("staff/pools/<slug:public_id>/offers/", staff.HoldOffers.as_view(), name="pool-offers"),
     path("calendar/", calendar.CalendarPage.as_view(), name="calendar"),
     path("calendar/link/", feeds.FeedPage.as_view(), name="feed"),
     path("calendar/link/revoke/", feeds.FeedRevoke.as_view(), name="feed-revoke"),
@@ -32,6 +51,8 @@ urlpatterns = [
     path("leases/<slug:public_id>/handover.json", leases.HandoverFile.as_view(), name="lease-handover-file"),
     path("leases/<slug:public_id>/release/", verbs.ReleasePage.as_view(), name="lease-release"),
     path("leases/<slug:public_id>/cancel/", verbs.CancelPage.as_view(), name="lease-cancel"),
+    path("leases/<slug:public_id>/accept/", waitlist.AcceptPage.as_view(), name="lease-accept"),
+    path("leases/<slug:public_id>/decline/", waitlist.DeclinePage.as_view(), name="lease-decline"),
     path("leases/<slug:public_id>/extend/", verbs.ExtendPage.as_view(), name="lease-extend"),
     path("leases/<slug:public_id>/change/", verbs.ChangePage.as_view(), name="lease-change"),
     path("leases/<slug:public_id>/certificate/", verbs.CertificateDownload.as_view(), name="lease-certificate"),

@@ -65,6 +65,9 @@ class Pool(models.Model):
         default=100,
         help_text="by how much the GPUs at once of all awards may exceed what the pool has",
     )
+    offer_hold_seconds = models.PositiveIntegerField(
+        _("an offer of the wait-list is held for"), default=86_400, help_text="seconds; never past the window's start"
+    )
 
     objects = PoolQuerySet.as_manager()
 

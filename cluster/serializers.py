@@ -228,6 +228,7 @@ class PoolSerializer(serializers.ModelSerializer[Pool]):
             "shared_nodes",
             "turnaround_seconds",
             "overcommit_percent",
+            "offer_hold_seconds",
         )
 
 

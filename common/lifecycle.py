@@ -10,12 +10,13 @@ from common.errors import InvalidTransition
 class Lifecycle:
     """The states of one noun and the events that move it.
 
-    `table` maps (state, event) to the next state; `initial` is where a new row starts.
+    `table` maps (state, event) to the next state; `initial` is where a new row starts, or in one of `other_initials`.
     """
 
     noun: str
     initial: str
     table: Mapping[tuple[str, str], str] = field(hash=False)
+    other_initials: tuple[str, ...] = ()
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -47,6 +48,6 @@ class Lifecycle:
 
     def mermaid(self) -> str:
         """The table as a Mermaid state diagram, for the docs."""
-        lines = ["stateDiagram-v2", f"    [*] --> {self.initial}"]
+        lines = ["stateDiagram-v2", *(f"    [*] --> {state}" for state in (self.initial, *self.other_initials))]
         lines += [f"    {state} --> {target}: {event}" for (state, event), target in self.table.items()]
         return "\n".join(lines)

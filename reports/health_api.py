@@ -11,7 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from allocations.services.pools import LONGEST_TURNAROUND, MOST_OVERCOMMIT, set_terms, share_nodes
+from allocations.services.pools import LONGEST_TURNAROUND, MOST_OVERCOMMIT, hold_offers, set_terms, share_nodes
+from allocations.waitlist_serializers import HoldSerializer
 from cluster.api import PoolViewSet, said_in
 from cluster.models import Device, Inspection, XidPolicy
 from cluster.serializers import PoolSerializer, ReasonSerializer
@@ -158,6 +159,15 @@ class SharedPools(PoolViewSet):
         pool = self.get_object()
         staff_only(request.user)
         share_nodes(actor=request.user, pool=pool, **said_in(request, ShareSerializer))
+        return Response(PoolSerializer(self.get_object()).data)
+
+    @extend_schema(request=HoldSerializer, responses=PoolSerializer)
+    @action(detail=True, methods=["post"], url_path="hold-offers")
+    def hold_offers(self, request: Request, public_id: str) -> Response:
+        """How long are offers of its wait-list held, from the next one on? Officers only."""
+        pool = self.get_object()
+        staff_only(request.user)
+        hold_offers(actor=request.user, pool=pool, **said_in(request, HoldSerializer))
         return Response(PoolSerializer(self.get_object()).data)
 
     @extend_schema(request=TermsSerializer, responses=PoolSerializer)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from allocations import timeline
 from allocations.models import Allocation, Placement
 from allocations.selectors.boards import Parts, on_device
-from allocations.shapes import ANY, Shape, by_group
+from allocations.shapes import ANY, Shape, by_group, choose
 from allocations.timeline import FOREVER, Busy, Spans, peak, starts
 from cluster.models import Device, Pool
 from cluster.selectors import bookable_devices
@@ -237,6 +237,10 @@ class Calendar:
         last = self.before if self.before == FOREVER else self.before - duration
         found = starts(groups, needed, each, duration + self.turnaround, self.after)
         return [(first, min(until, last)) for first, until in found if first <= last]
+
+    def could_ever(self, count: int, shape: Shape = ANY) -> bool:
+        """Whether the bookable devices, if nobody had any of them, would do."""
+        return choose(self.spots, count, shape) is not None
 
     def begun(self, start: datetime, end: datetime) -> set[int]:
         """GPUs (by key) of which something is taken then."""

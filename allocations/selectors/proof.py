@@ -15,7 +15,7 @@ from allocations.models import Adjustment, Allocation, Lease, LedgerEntry, Place
 from allocations.selectors.balances import EARLY_RETURN, charge_of, early_return_of, settled_until, window_lines
 
 Kind = LedgerEntry.Kind
-_PLACED = ("scheduled", "preparing", "prepare_stuck", "active")
+_PLACED = ("offered", "scheduled", "preparing", "prepare_stuck", "active")
 """States in which the windows of the placements are exactly what is held; later they stay open until all is clean."""
 _A_CHUNK = 2_000
 _A_MICROSECOND = timedelta(microseconds=1)

@@ -9,7 +9,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Case, CharField, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import JSONObject, Now
 
-from allocations.lifecycle import HELD
+from allocations.lifecycle import COMING, HELD
 from allocations.models import Allocation, Blackout, BookingRules, Lease
 from allocations.rulebook import HOUSE, RULES, Closing, Closure, Rulebook, Scope, close_early, make_rulebook
 from allocations.selectors.balances import charge_of, early_return_of, settled_until, window_lines
@@ -76,7 +76,7 @@ def inherited_by(scope: Scope, subject: Any) -> Rulebook:
 
 def not_begun(allocation: Allocation, now: datetime) -> QuerySet[Lease]:
     """Reservations of an allocation that are booked ahead, the next one first."""
-    return Lease.objects.filter(allocation=allocation, state="scheduled", starts_at__gt=now).order_by("starts_at")
+    return Lease.objects.filter(allocation=allocation, state__in=COMING, starts_at__gt=now).order_by("starts_at")
 
 
 def passing_starts(allocation: Allocation, book: Rulebook, length: timedelta, after: datetime, now: datetime) -> Spans:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from allocations.charging import frozen
+from allocations.lifecycle import LEASE
 from allocations.models import Allocation, Lease
 from allocations.rules import may_book
 from allocations.selectors.availability import free_devices, next_free_window
@@ -44,6 +45,9 @@ class Ask:
     shape: Shape = ANY
     note: str = ""
     devices: Sequence[Device] | None = None
+    offer_to: Any = None
+    """Not a booking but an offer of the wait-list to this person, who may accept it until `offer_until`."""
+    offer_until: datetime | None = None
 
 
 def book(
@@ -65,7 +69,12 @@ def book(
     """
     # In UTC: the difference of two moments of one zone would be that of its clocks, an hour off when they are changed.
     ask = Ask(device_count, starts_at.astimezone(UTC), ends_at.astimezone(UTC), shape, note, devices)
-    deadlocks = 0
+    return place(actor=actor, allocation=allocation, ask=ask)
+
+
+def place(*, actor: Any, allocation: Allocation, ask: Ask) -> Lease:
+    """Carry an ask out, anew where somebody else was quicker: what `book` does, and how the wait-list offers."""
+    devices, deadlocks = ask.devices, 0
     for _turn in range(RACE_RETRIES):
         try:
             return _book(actor, allocation, ask)
@@ -87,7 +96,7 @@ def book(
 def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     now = timezone.now()
     allocation = checks.lock_allocation(allocation.pk)
-    require(actor, may_book, allocation)
+    require(ask.offer_to or actor, may_book, allocation)
     starts_at, ends_at = checks.window(ask.starts_at, ask.ends_at, now)
     ask = replace(ask, starts_at=starts_at, ends_at=ends_at)
     book = rulebook_of(allocation)
@@ -101,7 +110,7 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     chosen = _take(allocation, ask, now)
     lease = Lease.objects.create(
         allocation=allocation,
-        booked_by=actor,
+        booked_by=ask.offer_to or actor,
         device_count=ask.count,
         shape=ask.shape.kind,
         shape_nodes=ask.shape.nodes,
@@ -109,6 +118,8 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
         ends_at=ends_at,
         weights=frozen(weights, starts_at, ends_at),
         note=ask.note,
+        state="offered" if ask.offer_to else LEASE.initial,
+        offer_until=ask.offer_until,
     )
     placing.place(lease, chosen, starts_at, ends_at)
     ledger.hold(lease, {}, window_lines(lease, ends_at), actor=actor)
@@ -120,8 +131,9 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
         "devices": [device.public_id for device in chosen],
     }
     warning.after_a_hold(allocation, left)
-    audit.record(actor=actor, verb="lease.book", target=lease, changes=changes)
-    telling.tell_booker(lease, "lease_booked")
+    audit.record(actor=actor, verb="lease.offer" if ask.offer_to else "lease.book", target=lease, changes=changes)
+    if not ask.offer_to:
+        telling.tell_booker(lease, "lease_booked")
     return lease
 
 

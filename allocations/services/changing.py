@@ -15,7 +15,7 @@ from allocations.selectors.availability import free_devices
 from allocations.selectors.balances import window_lines
 from allocations.selectors.rulebooks import rulebook_of
 from allocations.selectors.weights import weights_of
-from allocations.services import checks, ending, keeping, ledger, placing, warning
+from allocations.services import checks, ending, keeping, ledger, placing, waking, warning
 from allocations.services.booking import Ask, no_free_devices
 from allocations.services.placing import LostRace
 from allocations.services.rule_checks import Wanted, check_booking, check_length, keep_notice
@@ -121,6 +121,7 @@ def _place_anew(lease: Lease, ask: Ask, now: datetime) -> None:
     placing.place(lease, locked, *span)
     keeping.keep(lease.allocation, [row.device for row in old])
     ending.reopen_windows({row.node_id for row in old})
+    waking.wake_pools_of({row.node_id for row in old})
 
 
 def _choose(lease: Lease, ask: Ask, among: list[Device]) -> list[Device] | None:

@@ -14,7 +14,7 @@ from allocations.rules import may_end, may_reclaim
 from allocations.selectors.availability import of_others
 from allocations.selectors.boards import overlap
 from allocations.selectors.rulebooks import bill_of
-from allocations.services import extending, keeping, ledger, telling
+from allocations.services import entries, extending, keeping, ledger, telling, waking
 from allocations.services.steps import lock_lease, move, open_placements
 from common.errors import InvalidTransition, RuleBroken
 from common.nudge import nudge
@@ -22,6 +22,14 @@ from common.permissions import require
 
 TAKEN_BACK = ("draining", "reclaiming", "reclaim_stuck", "failed")
 RUNNING = ("preparing", "prepare_stuck", "active")
+OFFER_ENDS = {
+    "decline": ("decline", Lease.EndReason.DECLINED),
+    "leave": ("decline", Lease.EndReason.DECLINED),
+    "lapse": ("lapse", Lease.EndReason.LAPSED),
+    "withdraw": ("withdraw", Lease.EndReason.WITHDRAWN),
+    "drop": ("withdraw", Lease.EndReason.WITHDRAWN),
+}
+"""What happens to the entry of an offer that is not taken: (what happens to the lease, why it ended)."""
 
 
 @transaction.atomic
@@ -62,7 +70,22 @@ def reclaim(*, actor: Any, lease: Lease, reason: str) -> Lease:
     lease.state_reason = reason.strip()[:300]
     if lease.state == "scheduled":
         return _cancel(lease, actor, Lease.EndReason.RECLAIMED)
+    if lease.state == "offered":
+        return take_offer_back(lease, "withdraw", actor=actor, reason=lease.state_reason)
     return start_draining(lease, "release", actor=actor, end_reason=Lease.EndReason.RECLAIMED, now=timezone.now())
+
+
+def take_offer_back(lease: Lease, event: str, *, actor: Any, reason: str = "") -> Lease:
+    """An offer of the wait-list is over: devices free, hold given back; its entry moves by `event`, its people know.
+
+    The caller has locked the lease.
+    """
+    of_lease, end_reason = OFFER_ENDS[event]
+    lease.offer_until = None
+    lease.state_reason = reason[:300]
+    _give_up(lease, of_lease, actor, end_reason)
+    entries.offer_is_over(lease, event, actor=actor, reason=reason)
+    return lease
 
 
 def _freeze_charge(lease: Lease, now: datetime) -> None:
@@ -73,16 +96,24 @@ def _freeze_charge(lease: Lease, now: datetime) -> None:
 
 
 def _cancel(lease: Lease, actor: Any, end_reason: str) -> Lease:
+    charged = _give_up(lease, "cancel", actor, end_reason)
+    telling.tell_partner(lease, "lease_ended", charged=charged)
+    return lease
+
+
+def _give_up(lease: Lease, event: str, actor: Any, end_reason: str) -> int:
+    """What has not begun is over; the device-seconds that are charged for it all the same."""
     lease.ended_at = timezone.now()
     lease.end_reason = end_reason
-    move(lease, "cancel", actor=actor, fields=("ended_at", "end_reason"), reason=lease.state_reason)
+    fields = ("ended_at", "end_reason", "offer_until")
+    move(lease, event, actor=actor, fields=fields, reason=lease.state_reason)
     placements = open_placements(lease)
     lease.placements.filter(released=False).update(released=True)
     keeping.keep(lease.allocation, [row.device for row in placements])
     reopen_windows({row.node_id for row in placements})
     charged = ledger.settle(lease, actor=actor, reason=str(end_reason))
-    telling.tell_partner(lease, "lease_ended", charged=charged)
-    return lease
+    waking.wake_pools_of(row.node_id for row in placements)
+    return charged
 
 
 def start_draining(lease: Lease, event: str, *, actor: Any, end_reason: str, now: datetime) -> Lease:

@@ -16,7 +16,7 @@ from allocations import shapes
 from allocations.models import Allocation, Envelope, Pin
 from allocations.selectors.availability import free_devices, own_nodes
 from allocations.selectors.envelopes import pins_in_trouble
-from allocations.services import keeping, placing
+from allocations.services import keeping, placing, waking
 from allocations.services.telling import local
 from audit import services as audit
 from cluster.models import Device, Pool
@@ -91,6 +91,7 @@ def let_go(*, actor: Any, envelope: Envelope, reason: str) -> None:
     envelope.save(update_fields=["let_go_at"])
     envelope.placements.filter(released=False).delete()
     envelope.pins.all().delete()
+    waking.wake(envelope.pool_id)
     audit.record(actor=actor, verb="envelope.let_go", target=envelope, changes={"reason": reason})
 
 

@@ -12,7 +12,7 @@ from allocations.rules import may_extend
 from allocations.selectors.balances import window_lines
 from allocations.selectors.rulebooks import rulebook_of
 from allocations.selectors.weights import weights_of
-from allocations.services import checks, ledger, placing, telling, warning
+from allocations.services import checks, ledger, placing, telling, waking, warning
 from allocations.services.placing import LostRace
 from allocations.services.rule_checks import check_extension
 from allocations.services.steps import lock_lease
@@ -134,6 +134,7 @@ def give_up(lease: Lease, *, actor: Any, reason: str) -> None:
     lease.save(update_fields=["pending_ends_at", "extensions", "attempts"])
     allocation = Allocation.objects.select_for_update(no_key=True).get(pk=lease.allocation_id)
     placing.move_end(lease, lease.ends_at)
+    waking.wake_pools_of(row.node_id for row in lease.placements.filter(released=False))
     before, after = window_lines(lease, asked), window_lines(lease, lease.ends_at)
     ledger.hold(lease, before, after, actor=actor, reason="extension not acknowledged")
     warning.after_a_return(allocation)

@@ -88,7 +88,7 @@ def _lease(lease: Lease) -> Event:
     event.add("dtend", lease.drained_at or lease.ends_at)
     event.add("description", lease.note or lease.public_id)
     event.add("url", str(settings.SITE_URL).rstrip("/") + lease.get_absolute_url())
-    event.add("status", "CONFIRMED")
+    event.add("status", "TENTATIVE" if lease.state == "offered" else "CONFIRMED")
     return event
 
 

@@ -10,8 +10,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.rules import may_run_nodes
+from allocations.lifecycle import COMING
 from allocations.promises import RETURNING, RUNNING, Promise, promises_on
-from allocations.services import envelopes, maintenance, reclaiming
+from allocations.services import envelopes, maintenance, reclaiming, waking
 from allocations.services.planning import Plan, in_one_transaction, keep_promises
 from allocations.timeline import FOREVER
 from cluster.lifecycle import DEVICE, NODE
@@ -41,7 +42,7 @@ def drain_node(*, actor: Any, node: Node, reason: str, plan: Mapping[str, str] =
 
     def verb() -> Done:
         _check(actor, reason, NODE, node, "drain")
-        spare = ("scheduled", *RUNNING, *COMING_BACK)
+        spare = (*COMING, *RUNNING, *COMING_BACK)
         ids = _devices_of(node)
         hit = keep_promises(actor=actor, device_ids=ids, reason=reason, plan=plan, force=True, spare=spare)
         return Done(nodes.drain(actor=actor, node=node, reason=reason), hit)
@@ -121,7 +122,9 @@ def cancel_maintenance(*, actor: Any, window: MaintenanceWindow, reason: str) ->
     """The window is free again."""
     require(actor, may_run_nodes)
     _check_reason(reason)
-    return maintenance.cancel(actor=actor, window=window, reason=reason)
+    cancelled = maintenance.cancel(actor=actor, window=window, reason=reason)
+    waking.wake_pools_of([window.node_id])
+    return cancelled
 
 
 def retire_node(*, actor: Any, node: Node, reason: str, plan: Mapping[str, str] = NO_PLAN, force: bool = False) -> Done:
@@ -157,7 +160,9 @@ def quarantine_device(
 def return_device(*, actor: Any, device: Device, reason: str) -> Device:
     """To cleaning; the node's next clean report makes it available."""
     _check(actor, reason, DEVICE, device, "clean")
-    return device_verbs.move_together("clean", actor=actor, device=device, reason=reason)
+    row = device_verbs.move_together("clean", actor=actor, device=device, reason=reason)
+    waking.wake_pools_of([device.node_id])
+    return row
 
 
 def send_device_back(

@@ -1,4 +1,6 @@
-"""The rules of a pool: who may share its nodes, how long it is cleaned, how far its awards may exceed it."""
+"""The rules of a pool: who may share its nodes, how long it is cleaned, how far its awards may exceed it, how long
+offers of its wait-list are held.
+"""
 
 from typing import Any
 
@@ -7,10 +9,36 @@ from django.utils.translation import gettext as _
 
 from accounts.rules import may_run_nodes, may_run_programme
 from allocations.models import Placement
+from allocations.rules import may_award
 from audit import services as audit
 from cluster.models import Pool
 from common.errors import RuleBroken
 from common.permissions import require
+
+SHORTEST_HOLD, LONGEST_HOLD = 600, 7 * 86_400
+"""Seconds."""
+
+
+@transaction.atomic
+def hold_offers(*, actor: Any, pool: Pool, seconds: int, reason: str) -> Pool:
+    """Set how long an offer of the pool's wait-list is held, from the next offer on. Officers only."""
+    require(actor, may_award)
+    if not reason.strip():
+        raise RuleBroken(_("A reason is needed."), code="reason_missing", remedy=_("Write one."), field="reason")
+    if not SHORTEST_HOLD <= seconds <= LONGEST_HOLD:
+        raise RuleBroken(
+            _("An offer is held for ten minutes at least and for seven days at most."),
+            code="hold",
+            remedy=_("Choose a time between these."),
+            field="minutes",
+            facts={"shortest": SHORTEST_HOLD, "longest": LONGEST_HOLD, "asked": seconds},
+        )
+    pool = Pool.objects.select_for_update(no_key=True).get(pk=pool.pk)
+    before, pool.offer_hold_seconds = pool.offer_hold_seconds, seconds
+    pool.save(update_fields=["offer_hold_seconds"])
+    changes = {"offer_hold_seconds": [before, seconds], "reason": reason.strip()}
+    audit.record(actor=actor, verb="pool.hold_offers", target=pool, changes=changes)
+    return pool
 
 
 def share_nodes(*, actor: Any, pool: Pool, shared: bool, reason: str) -> Pool:

@@ -14,7 +14,17 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from allocations.models import Lease, Placement
 from allocations.selectors.availability import LEAD
-from allocations.services import access, awards, envelopes, incidents, maintenance, no_show, reclaiming, starting
+from allocations.services import (
+    access,
+    awards,
+    envelopes,
+    incidents,
+    maintenance,
+    no_show,
+    reclaiming,
+    serving,
+    starting,
+)
 from allocations.services.steps import lock_lease
 from cluster.models import Grant
 
@@ -58,16 +68,22 @@ def tick(now: datetime | None = None) -> int:
             no_show.watch,
         )
         for chore in chores:
-            try:
-                chore(moment)
-            except Exception:  # what cannot be told or withdrawn now must not stop the leases
-                log.exception("%s failed", chore.__name__)
+            _do(chore, moment)
         for ref in list(due(moment).values_list("public_id", flat=True)):
             try:
                 steps += reconcile_lease(ref, now=now)
             except Exception:  # one ill lease must not stop the others; the next tick tries it again
                 log.exception("reconciling %s failed", ref)
-        return steps
+        return steps + _do(serving.serve, moment)
+
+
+def _do(chore: Callable[[datetime], int], moment: datetime) -> int:
+    """What cannot be told, withdrawn or offered now must not stop the leases."""
+    try:
+        return chore(moment)
+    except Exception:
+        log.exception("%s failed", chore.__name__)
+        return 0
 
 
 def due(now: datetime) -> QuerySet[Lease]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from allocations.lifecycle import COMING
 from allocations.models import Allocation, Lease, Pin, Placement
 from allocations.selectors.availability import Window
 from allocations.services import keeping, placing
@@ -70,7 +71,7 @@ def _movable(allocation: Allocation, within: set[int]) -> list[_Wish]:
     rows = Lease.objects.select_for_update(skip_locked=True, of=("self",), no_key=True)
     leases = {
         lease.pk: lease
-        for lease in rows.filter(allocation=allocation, state="scheduled", shape=Lease.Shape.ANY)
+        for lease in rows.filter(allocation=allocation, state__in=COMING, shape=Lease.Shape.ANY)
         .select_related("allocation__project", "allocation__pool", "allocation__envelope")
         .order_by("pk")
     }

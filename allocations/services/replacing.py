@@ -9,7 +9,7 @@ from django.db.models import Q
 from allocations.models import Lease, Placement
 from allocations.selectors.availability import Window, free_devices, of_others
 from allocations.selectors.boards import overlap
-from allocations.services import ending, keeping, placing, telling
+from allocations.services import ending, keeping, placing, telling, waking
 from allocations.services.steps import device_ids, open_placements
 from allocations.shapes import ANY
 from audit import services as audit
@@ -142,3 +142,4 @@ def release(placements: list[Placement], now: datetime) -> None:
     Placement.objects.bulk_update(placements, ["window", "released"])
     if placements and placements[0].lease:
         keeping.keep(placements[0].lease.allocation, [row.device for row in placements])
+    waking.wake_pools_of({row.node_id for row in placements})

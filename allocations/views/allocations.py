@@ -15,7 +15,7 @@ from allocations.charging import segments
 from allocations.filters import AllocationFilter, LedgerFilter
 from allocations.models import Allocation, LedgerEntry
 from allocations.rule_words import closures_shown, sentences
-from allocations.rules import may_adjust, may_book, may_set_rules
+from allocations.rules import may_adjust, may_award, may_book, may_set_rules
 from allocations.selectors.balances import balance, balance_points, forecast
 from allocations.selectors.rulebooks import rulebook_of, with_rules
 from allocations.selectors.weights import weights_of
@@ -117,6 +117,7 @@ class AllocationPage(ObjectPage):
             lines=lines[:LINES_SHOWN],
             more_lines=len(lines) > LINES_SHOWN,
             leases=allocation.leases.select_related("booked_by").order_by("-starts_at")[:LINES_SHOWN],
+            may_award=allowed(self.request.user, may_award),
             weights=segments(weights_of(allocation), now, max(now, allocation.valid_until)),
             may_adjust=allowed(self.request.user, may_adjust),
             may_book=allocation.state in BOOKABLE_STATES and allowed(self.request.user, may_book, allocation),

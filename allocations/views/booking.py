@@ -25,6 +25,7 @@ from allocations.selectors.weights import weights_of
 from allocations.services import booking
 from allocations.services.rule_checks import Wanted, check_booking, check_length
 from allocations.shapes import ANY, Shape, choose
+from allocations.views.waitlist import wait_url
 from common.errors import DomainError
 from common.permissions import allowed
 from common.web import ObjectMixin, ObjectServicePage
@@ -82,6 +83,7 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
             pool, count, length, start, shape=shape, tenants=tenants, envelope=kept, passes=passes
         )
         found["offer"] = offer_of(allocation, count, *window, asked.get("note", ""), shape) if window else None
+        found["wait_url"] = wait_url(allocation, count, start, end, asked.get("note", ""), shape)
     return found
 
 
@@ -105,6 +107,7 @@ class BookPage(ObjectServicePage):
     success_message = _("The GPUs are reserved for you.")
     offer: dict[str, Any] | None = None
     check: dict[str, Any] | None = None
+    wait_url = ""
 
     def get_queryset(self) -> Any:
         rows = with_rules(super().get_queryset())
@@ -141,6 +144,9 @@ class BookPage(ObjectServicePage):
             )
         except DomainError as error:
             self.offer = _offer_in(self.object, error, asked)
+            if error.code == "no_free_devices":
+                window = (asked["starts_at"], asked["ends_at"])
+                self.wait_url = wait_url(self.object, asked["device_count"], *window, asked["note"], asked["shape"])
             raise
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -153,6 +159,7 @@ class BookPage(ObjectServicePage):
             may_book=allowed(self.request.user, may_book, self.object),
             check=self.check,
             offer=self.offer,
+            wait_url=self.wait_url,
             rules=[row for row in sentences(book, self.object) if row.rule in IN_SHORT],
             closures=closures_shown(book),
             **kwargs,

@@ -1,16 +1,19 @@
 """Find me a slot: an ask, and the best three windows with what each of them costs."""
 
 from typing import Any
+from urllib.parse import urlencode
 
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from allocations.forms import FindForm
 from allocations.models import Lease
 from allocations.rules import may_book
-from allocations.selectors.offers import MOST_ALLOCATIONS, Slot, bookable_allocations, find_slots
+from allocations.selectors.offers import MOST, MOST_ALLOCATIONS, Slot, bookable_allocations, find_slots
 from allocations.shapes import ANY
 from allocations.views.booking import offer_of
+from allocations.views.waitlist import PREFILLED as WAIT_FIELDS
 from common.permissions import allowed
 from common.web import Page
 
@@ -28,14 +31,20 @@ class FindPage(Page):
         where = _places(mine)
         initial = {"where": self.request.GET.get("where"), "device_count": 1}
         form = FindForm(self.request.GET, where=where) if asked else FindForm(where=where, initial=initial)
-        answers = None
+        answers, waits = None, []
         if asked and form.is_valid():
             chosen = [row for row in mine if form.cleaned_data["where"] in (row.public_id, _class_of(row))]
             found = find_slots(chosen[:MOST_ALLOCATIONS], form.cleaned_data["wish"], timezone.now())
             answers = [_answer(slot) for slot in found]
+            waits = [] if answers else [(row, self._wait_url(row)) for row in chosen[:MOST]]
         return super().get_context_data(
-            form=form, answers=answers, nothing_to_book=not mine, several=len(mine) > 1, **kwargs
+            form=form, answers=answers, waits=waits, nothing_to_book=not mine, several=len(mine) > 1, **kwargs
         )
+
+    def _wait_url(self, allocation: Any) -> str:
+        """The form for the wait-list with what was asked here."""
+        asked = {key: self.request.GET[key] for key in WAIT_FIELDS if self.request.GET.get(key)}
+        return f"{reverse('allocations:wait', args=[allocation.public_id])}?{urlencode(asked)}"
 
 
 def _places(allocations: list[Any]) -> list[tuple[str, str]]:

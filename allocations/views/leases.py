@@ -111,6 +111,7 @@ class LeasePage(_LeaseMixin, ObjectPage):
             may_release=may_finish and LEASE.allows(lease.state, "release"),
             may_cancel=may_finish and LEASE.allows(lease.state, "cancel"),
             may_extend=may_finish and lease.state in EXTENDABLE,
+            may_answer=lease.state == "offered" and may_finish,
             may_audit=allowed(user, may_read_audit),
             **kwargs,
         )

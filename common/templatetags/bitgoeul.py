@@ -27,6 +27,9 @@ BADGES = {
     "submitted": "blue",
     "in_review": "blue",
     "scheduled": "azure",
+    "offered": "yellow",
+    "waiting": "azure",
+    "served": "green",
     "preparing": "azure",
     "pending": "azure",
     "draining": "orange",
@@ -79,6 +82,12 @@ def duration(value: timedelta) -> str:
     )
     said = [word for count, word in zip(units, words, strict=True) if count]
     return " ".join(said[:2]) or words[2]
+
+
+@register.filter
+def seconds_in_words(seconds: int) -> str:
+    """A number of seconds as `duration` says it."""
+    return duration(timedelta(seconds=seconds))
 
 
 @register.filter

@@ -17,6 +17,7 @@ PARTNER = (
     ("allocations:allocations", _("Allocations")),
     ("allocations:leases", _("Reservations")),
     ("allocations:calendar", _("Calendar")),
+    ("allocations:waitlist", _("Wait-list")),
     ("partners:organisations", _("Organisation")),
 )
 STAFF = (
@@ -29,6 +30,7 @@ STAFF = (
     ("allocations:allocations", _("Allocations")),
     ("allocations:leases", _("Reservations")),
     ("allocations:calendar", _("Calendar")),
+    ("allocations:staff-waitlist", _("Wait-list")),
     ("allocations:rules", _("Rules")),
     ("reports:nodes", _("Nodes")),
     ("reports:health", _("Health")),

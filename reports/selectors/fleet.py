@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import Avg, Count, Max, OuterRef, Q, Subquery
 
-from allocations.lifecycle import HELD
+from allocations.lifecycle import COMING, HELD
 from allocations.models import Lease, Placement
 from cluster.models import Device, Node
 from telemetry.models import DeviceMinute, Sample
@@ -137,7 +137,7 @@ def holders(devices: list[Device]) -> dict[int, Lease]:
     """The lease that holds each device at this moment (its window has begun and its devices are not back)."""
     placements = (
         Placement.objects.filter(device__in=[device.pk for device in devices], released=False)
-        .filter(lease__state__in=[state for state in HELD if state != "scheduled"])
+        .filter(lease__state__in=[state for state in HELD if state not in COMING])
         .select_related("lease__allocation__project__organisation", "lease__allocation__pool")
     )
     return {placement.device_id: placement.lease for placement in placements if placement.lease}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -43,6 +43,11 @@ class PartnerHome:
     proposals: list[Proposal]
     allocations: list[Allocation]
     leases: list[Lease]
+
+    @property
+    def offers(self) -> list[Lease]:
+        """Those that wait for an answer."""
+        return [lease for lease in self.leases if lease.state == "offered"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def partner_home(user: Any) -> PartnerHome | None:
         leases=list(
             Lease.objects.filter(allocation__project__organisation_id__in=mine, state__in=HELD)
             .select_related("allocation__project", "allocation__pool")
-            .order_by("starts_at")[:ROWS_SHOWN]
+            .order_by(F("offer_until").asc(nulls_last=True), "starts_at")[:ROWS_SHOWN]
         ),
     )
 

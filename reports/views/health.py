@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView
 
 from accounts.rules import may_run_nodes
+from allocations.rules import may_award
 from allocations.services.pools import may_set_terms, set_terms, share_nodes
 from cluster.models import Pool, XidPolicy
 from cluster.services import policies
@@ -102,6 +103,7 @@ class PoolsPage(StaffMixin, TemplateView):
             rows=pools(),
             may_change=allowed(self.request.user, may_run_nodes),
             may_set_terms=allowed(self.request.user, may_set_terms),
+            may_award=allowed(self.request.user, may_award),
             **kwargs,
         )
 

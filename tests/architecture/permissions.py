@@ -25,7 +25,7 @@ notification-detail notification-list notification-mark-all-read
 notification-mark-read notifications:inbox notifications:mark-all-read notifications:open organisation-list
 partners:agreements partners:organisations pool-detail pool-list project-list projects:projects proposal-list
 proposals:call proposals:calls proposals:proposal-check proposals:proposal-new proposals:proposals ssh-key-detail
-ssh-key-list token-detail token-list
+ssh-key-list token-detail token-list allocations:waitlist wait-entry-list wait-entry-queues
 """
 OWN = """
 audit-event-detail audit-event-list person-grant-role person-list
@@ -44,16 +44,20 @@ lease-release lease-usage organisation-detail organisation-invite organisation-m
 partners:agreement-document partners:invitation-resend partners:invitation-revoke partners:member-invite
 partners:member-remove partners:member-role partners:organisation partners:transfer project-add-member
 project-detail project-remove-member project-team projects:project projects:team-add projects:team-remove
+allocations:lease-accept allocations:lease-decline allocations:wait allocations:waitlist-leave
+lease-accept lease-decline wait-entry-detail wait-entry-leave
 proposal-accept proposal-detail proposal-refuse proposal-submit proposal-withdraw proposals:proposal
 proposals:proposal-accept proposals:proposal-edit proposals:proposal-refuse proposals:proposal-withdraw
 """
 KNOCK = """
 agreement-document
 partners:agreement-resume proposal-award proposal-decline proposal-return-for-changes proposal-start-review
-agreement-suspend agreement-terminate lease-reclaim partners:agreement-activate
+agreement-suspend agreement-terminate allocation-prioritise lease-reclaim wait-entry-remove partners:agreement-activate
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
+allocations:allocation-priority allocations:pool-offers allocations:staff-waitlist allocations:waitlist-remove
+pool-hold-offers
 allocations:blackout allocations:blackout-cancel allocations:blackout-new allocations:rules allocations:rules-of
 blackout-cancel booking-rules booking-rules-of
 capacity capacity-details reports:capacity reports:capacity-details

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.urls import reverse
 
-from allocations.models import Blackout, PoolWeight
+from allocations.models import Blackout, PoolWeight, WaitEntry
 from cluster.models import MaintenanceWindow
 from partners.models import Invitation
 from proposals.services import drafting
@@ -30,6 +30,15 @@ def make_world() -> dict[str, Any]:
         "agreement": cast.agreement.public_id,
         "allocation": allocation.public_id,
         "lease": LeaseFactory(allocation=allocation, booked_by=cast.owner).public_id,
+        "wait": WaitEntry.objects.create(
+            allocation=allocation,
+            asked_by=cast.owner,
+            device_count=1,
+            smallest=1,
+            duration_seconds=3600,
+            earliest_at="2098-01-01T00:00:00Z",
+            latest_at="2099-01-01T00:00:00Z",
+        ).public_id,
         "organisation": cast.organisation.public_id,
         "partner": cast.organisation.public_id,
         "project": cast.project.public_id,
@@ -77,7 +86,10 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
         return str(world["organisation"])
     if name in ("allocations:adjustment-new", "allocations:book", "allocations:book-check", "allocations:ledger"):
         return str(world["allocation"])
+    if name == "allocations:wait":
+        return str(world["allocation"])
     for word in (
+        "wait",
         "agreement",
         "allocation",
         "adjustment",
