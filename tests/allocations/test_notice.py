@@ -68,6 +68,7 @@ def test_an_early_return(
     expected = [("hold", -7200, ""), ("return", 7200, "released"), ("settle", -charged, "released")]
     assert lines(lease) == expected + ([("credit", credit, "early return")] if credit else [])
     assert lease.returned_percent == percent and lease.charged_until is not None
+    assert bill_of(lease, lease.ends_at + HOUR).charged_seconds == charged - credit, "what it cost, whenever one asks"
 
 
 def test_the_notice_never_reaches_beyond_the_window(stage: Stage, monkeypatch: Any) -> None:
