@@ -39,7 +39,8 @@ class FindPage(Page):
             chosen = [row for row in mine if form.cleaned_data["where"] in (row.public_id, _class_of(row))]
             found = find_slots(chosen[:MOST_ALLOCATIONS], form.cleaned_data["wish"], timezone.now())
             answers = [_answer(slot) for slot in found]
-            waits = [] if answers or form.cleaned_data["wish"].profile else [(row, self._wait_url(row)) for row in chosen[:MOST]]
+            whole = not form.cleaned_data["profile"]  # the wait-list is for whole GPUs
+            waits = [] if answers or not whole else [(row, self._wait_url(row)) for row in chosen[:MOST]]
         return super().get_context_data(
             form=form, answers=answers, waits=waits, nothing_to_book=not mine, several=len(mine) > 1, **kwargs
         )

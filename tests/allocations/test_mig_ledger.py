@@ -67,7 +67,7 @@ def test_changing_extending_and_giving_up_move_the_share(stage: Stage, parts: li
 
 def test_use_is_charged_by_its_share_from_the_start_to_the_end_of_use(stage: Stage, parts: list[Device]) -> None:
     lease = started(stage, count=2, profile=SMALL)
-    begin = lease.starts_at.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    begin = lease.starts_at.replace(second=0, microsecond=0) + timedelta(minutes=2)
     DeviceMinute.objects.bulk_create(
         DeviceMinute(device=device, minute=begin + timedelta(minutes=turn), samples=6, utilisation_percent=90)
         for device in (row.device for row in lease.placements.all())

@@ -265,7 +265,7 @@ def test_control_without_the_constraint_and_the_look_after_the_lock_slices_are_p
     dropped = ("no_device_slice_promised_twice", "one_organisation_on_a_node")
     definitions = _drop(dropped)
     monkeypatch.setattr(placing, "lock", _unlocked)
-    for check in ("check_bookable", "check_free", "check_untouched"):
+    for check in ("check_free", "check_untouched"):
         monkeypatch.setattr(placing, check, lambda *_args, **_kwargs: None)
     try:
         with ThreadPoolExecutor(AT_ONCE) as crowd:
@@ -337,7 +337,7 @@ def test_control_without_the_lock_on_the_award_updates_are_lost(monkeypatch: pyt
     both = threading.Barrier(SPENDERS)
     look = checks.balance_suffices
 
-    def unlocked(pk: int) -> Allocation:
+    def unlocked(pk: int, _actor: Any = None) -> Allocation:
         rows = Allocation.objects.select_related("project__agreement", "project__organisation", "pool__gpu_class")
         return rows.get(pk=pk)
 
