@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.device_records import Layout, is_mig
 
-VERBS = ("verify", "grant", "extend", "revoke", "reclaim", "partition")
+VERBS = ("verify", "grant", "extend", "revoke", "reclaim", "partition", "reshape")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _PROFILE = re.compile(r"[1-9]g\.[1-9][0-9]{0,3}gb(?:[+-][a-z.]{2,10})?")
 MOST_INSTANCES = 32
@@ -28,7 +28,9 @@ class CommandRefused(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """A command whose signature was good. Times are epoch seconds. `layout`: of `partition` alone, with one device."""
+    """A command whose signature was good. Times are epoch seconds. `layout`: of `partition` alone, with one device;
+    `leaving`: of `reshape` alone, the devices that the lease gives up on this node.
+    """
 
     id: str
     node: str
@@ -40,6 +42,7 @@ class Command:
     login: str
     hard_end: float
     layout: Layout = ()
+    leaving: tuple[str, ...] = ()
 
 
 def open_envelope(envelope: dict[str, Any], signing_key: str | None) -> Command:
@@ -70,6 +73,7 @@ def _command(body: dict[str, Any]) -> Command:
         login=payload["login"],
         hard_end=datetime.fromisoformat(payload["hard_end"]).timestamp(),
         layout=_layout(payload.get("layout", [])),
+        leaving=tuple(str(uuid) for uuid in payload.get("leaving", [])),
     )
     # These become file names and words of a process's environment.
     for word, pattern in ((command.id, _NAME), (command.lease, _NAME), (command.login, _LOGIN)):
@@ -79,6 +83,8 @@ def _command(body: dict[str, Any]) -> Command:
         raise ValueError(f"not a verb: {command.verb!r}")
     if command.verb == "partition" and (len(command.device_uuids) != 1 or is_mig(command.device_uuids[0])):
         raise ValueError("a layout is of one whole device")
+    if command.verb == "reshape" and (not command.device_uuids or set(command.device_uuids) & set(command.leaving)):
+        raise ValueError("a lease keeps a device at least, and none that it gives up")
     return command
 
 

@@ -68,7 +68,7 @@ class Executor:
         if command.deadline_at <= time.time() and not begun:
             return failed("deadline_passed")
         ended = lease is not None and lease.phase == "revoked" and command.generation == lease.generation
-        if ended and command.verb in ("grant", "extend"):
+        if ended and command.verb in ("grant", "extend", "reshape"):
             return failed("access_has_ended")
         return None
 

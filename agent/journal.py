@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ CREATE TABLE IF NOT EXISTS commands (
 CREATE TABLE IF NOT EXISTS leases (
     lease TEXT PRIMARY KEY, generation INTEGER NOT NULL, phase TEXT NOT NULL DEFAULT 'known',
     login TEXT NOT NULL DEFAULT '', device_uuids TEXT NOT NULL DEFAULT '[]', hard_end REAL, granted_at REAL,
-    ended_at REAL, killed INTEGER NOT NULL DEFAULT 0, told INTEGER NOT NULL DEFAULT 1, baseline TEXT
+    ended_at REAL, killed INTEGER NOT NULL DEFAULT 0, told INTEGER NOT NULL DEFAULT 1, baseline TEXT,
+    leaving TEXT NOT NULL DEFAULT '{}'
 );
 CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
 """
@@ -35,7 +36,10 @@ MAX_EVENTS = 5_000
 
 @dataclass(frozen=True)
 class LocalLease:
-    """A lease as this node knows it. Times are epoch seconds; `told`: the portal knows how it ended."""
+    """A lease as this node knows it. Times are epoch seconds; `told`: the portal knows how it ended.
+
+    `leaving`: devices that it gave up on the way, and when its access to each was gone; None: not yet.
+    """
 
     lease: str
     generation: int
@@ -47,6 +51,12 @@ class LocalLease:
     ended_at: float | None
     killed: int
     told: bool
+    leaving: Mapping[str, float | None] = field(default_factory=dict, hash=False)
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The devices that nobody else may have: its own, and those that it has not quite given up."""
+        return (*self.device_uuids, *(uuid for uuid, gone_at in self.leaving.items() if gone_at is None))
 
 
 @dataclass(frozen=True)
@@ -179,9 +189,11 @@ class Journal:
         return [_lease(row) for row in self._rows(sql, time.time() if since is None else since)]
 
     def change_lease(self, lease: str, **values: Any) -> None:
-        """Set columns of a lease's row; `device_uuids` as a sequence."""
+        """Set columns of a lease's row; `device_uuids` as a sequence, `leaving` as a mapping."""
         if "device_uuids" in values:
             values["device_uuids"] = json.dumps(list(values["device_uuids"]))
+        if "leaving" in values:
+            values["leaving"] = json.dumps(dict(values["leaving"]))
         names = ", ".join(f"{name} = ?" for name in values)
         self._write(f"UPDATE leases SET {names} WHERE lease = ?", *values.values(), lease)  # noqa: S608  # our own names
 
@@ -242,4 +254,5 @@ def _lease(row: sqlite3.Row) -> LocalLease:
         ended_at=row["ended_at"],
         killed=row["killed"],
         told=bool(row["told"]),
+        leaving=json.loads(row["leaving"]),
     )

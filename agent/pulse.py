@@ -159,7 +159,7 @@ class Pulse:
 
     def _checks(self, uuids: list[str]) -> list[dict[str, Any]]:
         """Whether the devices that no lease of ours holds could be handed over now: the whole ladder."""
-        held = {uuid for lease in self._journal.open_leases() for uuid in lease.device_uuids}
+        held = {uuid for lease in self._journal.open_leases() for uuid in lease.held}
         return plain(nvml.check_ready([uuid for uuid in uuids if uuid not in held]))
 
     def _health(self) -> list[dict[str, Any]]:

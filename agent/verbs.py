@@ -82,6 +82,7 @@ class Verbs:
                 seen = {"observed": held[check["uuid"]], "expected": "none"}
                 check["checks"].append({"code": "other_lease", "passed": False, **seen})
         readings = {r.uuid: asdict(r.reading) for r in reports if r.reading is not None}
+        readings = {**self._journal.baseline(command.lease), **readings}  # of its other devices, where it has some
         self._journal.change_lease(command.lease, baseline=json.dumps(readings, default=str))
         return Answer("done" if all(check["passed"] for check in checks) else "failed", {"checks": checks})
 
@@ -102,6 +103,7 @@ class Verbs:
             phase="granted" if granted_at else "opening",
             login=command.login,
             device_uuids=command.device_uuids,
+            leaving={},
             hard_end=command.hard_end,
             ended_at=None,
             killed=0,
@@ -142,7 +144,7 @@ class Verbs:
         """
         self._journal.change_lease(lease.lease, phase="closing")
         held = self._held_by_others(lease.lease)
-        uuids = tuple(uuid for uuid in lease.device_uuids or fallback if uuid not in held)
+        uuids = tuple(uuid for uuid in lease.held or fallback if uuid not in held)
         ended = self._host.end_access(lease, uuids)
         killed = lease.killed + ended.killed
         if ended.remaining:
@@ -163,15 +165,54 @@ class Verbs:
             self._host.end_access(known, tuple(uuid for uuid in uuids if uuid not in held))
             if known.login:
                 self._host.clean_up(known)
+        clean, checks = self._cleaned(command.lease, uuids, held)
+        return Answer("done" if clean else "failed", {"clean": clean, "checks": checks})
+
+    def _cleaned(
+        self, lease: str, uuids: tuple[str, ...], held: Mapping[str, str]
+    ) -> tuple[bool, list[dict[str, Any]]]:
+        """Whether devices that the lease gives back are clean, put in order before; and the checks that say so."""
         actions = put_in_order(self._host, (uuid for uuid in uuids if uuid not in held))
-        baseline = self._baseline(command.lease)
+        baseline = self._baseline(lease)
         for _turn in range(SETTLE_TURNS):
             reports = nvml.check_empty(uuids, baseline=baseline)
             if all(report.passed for report in reports):
                 break
             time.sleep(SETTLE_SECONDS)
-        clean = all(report.passed for report in reports)
-        return Answer("done" if clean else "failed", {"clean": clean, "checks": plain(reports, actions)})
+        return all(report.passed for report in reports), plain(reports, actions)
+
+    def _reshape(self, command: Command) -> Answer:
+        """The lease has exactly these devices here from now on; what leaves is ended, cleaned and checked.
+
+        Done is done: whether what left is clean, its checks say.
+        """
+        known = self._journal.lease(command.lease)
+        held = self._held_by_others(command.lease)
+        if known is None or known.phase != "granted":
+            return failed("not_granted")
+        if known.hard_end is None or known.hard_end <= time.time():
+            return failed("hard_end_passed")
+        coming = set(command.device_uuids) - set(known.device_uuids)
+        if coming & held.keys():
+            return failed("device_held_by_another_lease")
+        if not coming <= self._journal.baseline(command.lease).keys():
+            return failed("not_verified")
+        before = [*known.leaving, *known.device_uuids, *command.leaving]
+        leaving = {uuid: known.leaving.get(uuid) for uuid in before if uuid not in command.device_uuids}
+        # On disk before anything is done: the new list is what a new session sees, and what leaves is still taken.
+        self._journal.change_lease(command.lease, device_uuids=command.device_uuids, leaving=leaving)
+        going = tuple(uuid for uuid, gone_at in leaving.items() if gone_at is None and uuid not in held)
+        lease = self._journal.lease(command.lease)
+        assert lease is not None
+        ended = self._host.reshape_access(lease, going)
+        if ended.remaining:
+            return failed("processes_remain", killed=ended.killed, remaining=list(ended.remaining))
+        now = time.time()
+        leaving = {uuid: gone_at or now for uuid, gone_at in leaving.items()}
+        self._journal.change_lease(command.lease, leaving=leaving)
+        clean, checks = self._cleaned(command.lease, command.leaving, held) if command.leaving else (True, [])
+        left = {uuid: leaving[uuid] for uuid in command.leaving}
+        return done(left=left, killed=ended.killed, remaining=[], clean=clean, checks=checks)
 
     def _partition(self, command: Command) -> Answer:
         """The device has exactly this MIG layout afterwards. Who holds which part of it, the host knows."""
@@ -197,7 +238,7 @@ class Verbs:
     def _held_by_others(self, lease: str) -> dict[str, str]:
         """Device UUIDs to the other lease that holds them here."""
         others = [other for other in self._journal.open_leases() if other.lease != lease]
-        return {uuid: other.lease for other in others for uuid in other.device_uuids}
+        return {uuid: other.lease for other in others for uuid in other.held}
 
 
 def _reading(raw: dict[str, Any]) -> DeviceReading:

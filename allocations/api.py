@@ -18,6 +18,7 @@ from accounts.models import SshKey
 from allocations import serializers, sheet
 from allocations.filters import AllocationFilter, LeaseFilter
 from allocations.models import Allocation, Lease, LedgerEntry
+from allocations.reshape_api import ReshapeActions
 from allocations.rule_api import RulebookSerializer, rulebook_data
 from allocations.selectors import availability, balances, leases, occupancy, offers, rulebooks
 from allocations.services import access, booking, changing, ending, extending, feeds, offering, reclaiming, waitlist
@@ -86,7 +87,7 @@ class AllocationViewSet(ReadViewSet):
     cancel=extend_schema(request=None, responses=serializers.LeaseSerializer),
     retry=extend_schema(request=None, responses=serializers.LeaseSerializer),
 )
-class LeaseViewSet(ReadViewSet):
+class LeaseViewSet(ReshapeActions, ReadViewSet):
     """Reservations and their verbs."""
 
     queryset = Lease.objects.select_related("allocation__project__organisation", "allocation__pool", "booked_by")

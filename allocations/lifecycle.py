@@ -52,6 +52,29 @@ LEASE = Lifecycle(
     },
 )
 
+RESHAPE = Lifecycle(
+    noun="change of GPUs",
+    initial="checking",
+    table={
+        ("checking", "checked"): "fitting",
+        ("checking", "undo"): "undone",
+        ("checking", "overtake"): "overtaken",
+        ("fitting", "fitted"): "cleaning",
+        ("fitting", "stick"): "fitting_stuck",
+        ("fitting", "overtake"): "overtaken",
+        ("fitting_stuck", "fitted"): "cleaning",
+        ("fitting_stuck", "overtake"): "overtaken",
+        ("cleaning", "cleaned"): "done",
+        ("cleaning", "stick"): "cleaning_stuck",
+        ("cleaning", "overtake"): "overtaken",
+        ("cleaning_stuck", "cleaned"): "done",
+        ("cleaning_stuck", "overtake"): "overtaken",
+    },
+)
+
+RESHAPING = ("checking", "fitting", "fitting_stuck", "cleaning", "cleaning_stuck")
+"""States in which a change of GPUs is under way: a lease has one at a time."""
+
 ADJUSTMENT = Lifecycle(
     noun="adjustment",
     initial="proposed",

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from allocations import charging, shapes
 from allocations.books import Adjustment as Adjustment
 from allocations.books import PoolWeight as PoolWeight
-from allocations.lifecycle import ALLOCATION, LEASE
+from allocations.lifecycle import ALLOCATION, LEASE, RESHAPE, RESHAPING
 from allocations.wait_entry import WaitEntry as WaitEntry  # a model needs its app's models to name it
 from cluster.models import Device, MaintenanceWindow, Node, Pool
 from common.ids import PublicIdField
@@ -148,6 +148,9 @@ class Lease(models.Model):
     end_reason = models.CharField(max_length=12, choices=EndReason.choices, blank=True)
     used_seconds = models.BigIntegerField(null=True, blank=True, help_text="measured device-seconds, sealed at the end")
     replacements = models.PositiveSmallIntegerField(default=0, help_text="how often devices failed before the handover")
+    reshaped = models.BooleanField(
+        default=False, help_text="its devices were changed while it ran: each has its own time of use"
+    )
     extensions = models.PositiveSmallIntegerField(default=0, help_text="how often it was extended once it had begun")
     charged_until = models.DateTimeField(
         null=True, blank=True, help_text="given back by the partner: until when is charged, use or not (the notice)"
@@ -257,6 +260,10 @@ class Placement(models.Model):
     The holder is a lease, announced maintenance, or an envelope. The window of a lease's row is the lease's and the
     pool's time for cleaning after it; its end is open (infinity) from the moment the lease starts to be taken back
     until the devices are confirmed clean. `released` rows no longer count.
+
+    Where a lease's devices are changed while it runs, `came_by` and `left_by` say with which change a device came and
+    goes, `used_from` and `used_until` when it did: empty, its use begins with the lease (for one that came: it was not
+    handed over) and ends with it.
     """
 
     lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="placements", null=True, blank=True)
@@ -281,6 +288,13 @@ class Placement(models.Model):
         help_text="the lease's or the envelope's: who is on the node; empty for maintenance",
     )
     shared = models.BooleanField(default=False, help_text="the pool's rule: may others be on the node meanwhile")
+    came_by = models.ForeignKey("Reshape", on_delete=models.PROTECT, related_name="coming", null=True, blank=True)
+    left_by = models.ForeignKey("Reshape", on_delete=models.PROTECT, related_name="leaving", null=True, blank=True)
+    used_from = models.DateTimeField(null=True, blank=True)
+    used_until = models.DateTimeField(null=True, blank=True)
+    paid_until = models.DateTimeField(
+        null=True, blank=True, help_text="given back on the way: until when it is charged, use or not (the notice)"
+    )
 
     class Meta:
         constraints = [
@@ -316,6 +330,52 @@ class Placement(models.Model):
         return f"{self.lease_id or self.maintenance_id or self.envelope_id} on {self.device_id}"
 
 
+class ReshapeQuerySet(models.QuerySet["Reshape"]):
+    def visible_to(self, user: Any) -> "ReshapeQuerySet":
+        """Whoever sees the lease."""
+        mine = organisation_ids_of(user)
+        return self if user.is_agency else self.filter(lease__allocation__project__organisation_id__in=mine)
+
+    def under_way(self) -> "ReshapeQuerySet":
+        """Those that are not over."""
+        return self.filter(state__in=RESHAPING)
+
+
+class Reshape(models.Model):
+    """A change of the devices of a running lease: some are given back, or an ill one makes way for a healthy one."""
+
+    class Kind(models.TextChoices):
+        SHRINK = "shrink", _("GPUs given back")
+        SWAP = "swap", _("GPU replaced")
+
+    public_id = PublicIdField(prefix="reshape")
+    lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="reshapes")
+    kind = models.CharField(_("what changes"), max_length=6, choices=Kind)
+    state = models.CharField(_("state"), max_length=20, choices=RESHAPE.choices(), default=RESHAPE.initial)
+    reason = models.CharField(_("reason"), max_length=300, blank=True)
+    shape_nodes = models.PositiveSmallIntegerField(default=1, help_text="the lease's, once this is done")
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(_("asked for"), default=timezone.now)
+    access_gone_at = models.DateTimeField(_("access gone"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("done"), null=True, blank=True)
+    returned_seconds = models.BigIntegerField(default=0, help_text="device-seconds that came back to the allocation")
+
+    objects = ReshapeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["lease"], condition=Q(state__in=RESHAPING), name="one_reshape_at_a_time")
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    def get_absolute_url(self) -> str:
+        """It is shown on the reservation's page."""
+        return self.lease.get_absolute_url()
+
+
 class LedgerEntry(models.Model):
     """One signed amount of device-seconds. Append-only: the database refuses UPDATE and DELETE."""
 
@@ -333,6 +393,7 @@ class LedgerEntry(models.Model):
         "early return": _("given back early"),
         "extension": _("extended"),
         "changed": _("changed before the start"),
+        "shrunk": _("GPUs were given back before the end"),
         "extension not acknowledged": _("a node did not confirm the extension"),
         "allocation expired": _("the term of the allocation is over"),
         "allocation closed": _("the allocation was closed"),

@@ -22,6 +22,7 @@ def may_end(user: Any, lease: Any) -> bool:
 
 
 may_extend = may_end
+may_swap = may_end | may_run_nodes
 
 
 @rules.predicate

@@ -11,8 +11,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from allocations.comparison import Figure, compare, harm
-from allocations.models import Lease
-from allocations.selectors.leases import measured_window, placements_of
+from allocations.models import Lease, Reshape
+from allocations.selectors.leases import measured_groups, placements_of
 from cluster.models import Device, Grant, Handover
 from cluster.selectors import grants_of, handovers_of
 from cluster.services.evidence import canonical, entry_of, sign
@@ -114,6 +114,23 @@ def words(lease: Lease) -> str:
     }[lease.state]
 
 
+def reshape_words(reshape: Reshape) -> str:
+    """What happens with the GPUs of a running reservation, and what one may do meanwhile."""
+    return {
+        "checking": _("Another GPU is being checked before it takes the place of this one. Everything runs on."),
+        "fitting": _("The nodes are changing the access. What runs on the GPUs that stay goes on."),
+        "fitting_stuck": _(
+            "A node does not answer. It is asked again every five minutes; until then everything stays as it was, and "
+            "the operators see it."
+        ),
+        "cleaning": _("The access has changed. The GPUs that left are being cleaned and checked."),
+        "cleaning_stuck": _(
+            "The access has changed. A node that was left does not answer; the operators see this, you need to do "
+            "nothing."
+        ),
+    }[reshape.state]
+
+
 def doors(lease: Lease) -> list[Door]:
     """How to get in, one entry a node; empty unless the reservation is active."""
     if lease.state not in IN_USE:
@@ -200,8 +217,9 @@ def team_of(lease: Lease) -> list[Any]:
 
 def series(lease: Lease, now: datetime) -> dict[str, Any]:
     """Utilisation of each GPU while the reservation had it: the last 24 hours of that."""
-    begin, end = measured_window(lease, now) or (now, now)
-    begin = max(begin, end - timedelta(hours=24))
-    return charts.devices_series(
-        [(device.pk, device.node.name, device.index) for device in devices_of(lease)], begin, end
-    )
+    groups = measured_groups(lease, now) or {(now, now): placements_of(lease)}
+    drawn: dict[str, Any] = {"unit": "%", "series": []}
+    for (begin, end), rows in groups.items():
+        named = [(row.device_id, row.device.node.name, row.device.index) for row in rows]
+        drawn["series"] += charts.devices_series(named, max(begin, end - timedelta(hours=24)), end)["series"]
+    return drawn

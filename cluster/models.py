@@ -223,6 +223,7 @@ class NodeCommand(models.Model):
         EXTEND = "extend", _("move the end")
         REVOKE = "revoke", _("take access away")
         RECLAIM = "reclaim", _("clean and check")
+        RESHAPE = "reshape", _("change the devices")
         PARTITION = "partition", _("cut into MIG instances")
 
     public_id = PublicIdField(prefix="cmd")

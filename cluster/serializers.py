@@ -161,6 +161,10 @@ class HeartbeatSerializer(serializers.Serializer[Any]):
     agent = AgentHealthSerializer(required=False, allow_null=True, default=None)
 
 
+_LEFT = serializers.DictField(child=EpochField())
+"""{UUID: when access was gone}"""
+
+
 class ResultSerializer(serializers.Serializer[Any]):
     """commands/<id>/result/"""
 
@@ -172,6 +176,8 @@ class ResultSerializer(serializers.Serializer[Any]):
         """Evidence inside a result has the shape of checks, a moment that of a moment."""
         if value.get("access_gone_at") is not None:
             value = {**value, "access_gone_at": EpochField().run_validation(value["access_gone_at"])}
+        if "left" in value:
+            value = {**value, "left": _LEFT.run_validation(value["left"])}
         if "checks" in value:
             checks = CheckSerializer(data=value["checks"], many=True)
             checks.is_valid(raise_exception=True)

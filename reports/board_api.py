@@ -122,6 +122,7 @@ def _what_if(found: Scenario, clashing: list[Clash], names: dict[int, str]) -> d
         "promises": [_verdict(row, names) for row in found.verdicts],
         "without_place": [_loser(row) for row in found.losers],
         "found_others": [_lease(row) for row in found.kept],
+        "pinned": found.pinned,
         "moved": [_moved(row) for row in found.moved],
         "clashes": clashing,
     }

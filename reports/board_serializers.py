@@ -17,6 +17,9 @@ class FiguresSerializer(serializers.Serializer[Any]):
     booked_mean = serializers.FloatField()
     room = serializers.IntegerField(help_text="bookable less promised; negative: over-committed")
     over = serializers.IntegerField()
+    guaranteed = serializers.IntegerField(help_text="of the promised, kept at every moment")
+    bound = serializers.IntegerField(help_text="the most that awards may promise at once")
+    past_bound = serializers.IntegerField(help_text="promised beyond the bound")
     used_mean = serializers.FloatField(allow_null=True, help_text="null: nothing was measured")
 
 
@@ -68,6 +71,15 @@ class LoserSerializer(LeaseNameSerializer):
     begun = serializers.BooleanField()
 
 
+class PinnedSerializer(serializers.Serializer[Any]):
+    """A guarantee that GPUs of these nodes keep: others would have to keep it."""
+
+    award = serializers.CharField(help_text="id of the proposal that was awarded")
+    organisation = serializers.CharField()
+    gpus = serializers.IntegerField()
+    until = serializers.DateTimeField()
+
+
 class MovedSerializer(serializers.Serializer[Any]):
     """A window at its new time."""
 
@@ -94,6 +106,7 @@ class ClaimSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
     until = serializers.DateTimeField()
     waiting = serializers.BooleanField()
+    guaranteed = serializers.IntegerField(help_text="of these, kept at every moment")
 
 
 class ClashSerializer(serializers.Serializer[Any]):
@@ -114,6 +127,7 @@ class WhatIfSerializer(serializers.Serializer[Any]):
     promises = VerdictSerializer(many=True)
     without_place = LoserSerializer(many=True)
     found_others = LeaseNameSerializer(many=True)
+    pinned = PinnedSerializer(many=True)
     moved = MovedSerializer(many=True)
     clashes = ClashSerializer(many=True)
 

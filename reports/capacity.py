@@ -27,7 +27,8 @@ class Figures:
     """A pool or a class in one bucket, in GPUs. The most at one moment, unless the name says otherwise.
 
     `bookable`: the fewest that could be lent, `room`: the least that was left of them beside what is promised, negative
-    where more is promised. `used_mean` None: nothing was measured.
+    where more is promised. `guaranteed`: what of the promised is kept at every moment. `bound`: the fewest that awards
+    may promise at once, `slack`: the least that was left of those. `used_mean` None: nothing was measured.
     """
 
     physical: int
@@ -38,12 +39,20 @@ class Figures:
     booked: int
     booked_mean: float
     room: int
+    guaranteed: int = 0
+    bound: int = 0
+    slack: int = 0
     used_mean: float | None = None
 
     @property
     def over(self) -> int:
         """By how many GPUs more is promised than could be lent."""
         return max(0, -self.room)
+
+    @property
+    def past_bound(self) -> int:
+        """By how many GPUs more is promised than the pools' bounds of over-commitment allow."""
+        return max(0, -self.slack)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,17 @@ class Loser:
 
 
 @dataclass(frozen=True)
+class Pinned:
+    """What of an award's guarantee is kept with GPUs of a node that goes: others would have to keep it."""
+
+    award: str
+    """Public id of the proposal that was awarded."""
+    organisation: str
+    gpus: int
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Moved:
     """A window that would begin at another time.
 
@@ -88,11 +99,13 @@ class Scenario:
     losers: tuple[Loser, ...] = ()
     kept: tuple[Any, ...] = ()
     moved: tuple[Moved, ...] = ()
+    pinned: tuple[Pinned, ...] = ()
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Somebody who was promised GPUs of a pool; `waiting`: the partner has not answered yet."""
+    """Somebody who was promised GPUs of a pool; `waiting`: the partner has not answered yet;
+    `guaranteed`: so many of them are kept at every moment."""
 
     ref: str
     label: str
@@ -103,6 +116,7 @@ class Claim:
     since: datetime
     until: datetime
     waiting: bool = False
+    guaranteed: int = 0
 
 
 @dataclass(frozen=True)
@@ -130,3 +144,4 @@ class Draft:
     losers: list[Loser] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
     moved: list[Moved] = field(default_factory=list)
+    pinned: list[Pinned] = field(default_factory=list)

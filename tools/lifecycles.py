@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from allocations.lifecycle import ADJUSTMENT, ALLOCATION, LEASE, WAIT
+from allocations.lifecycle import ADJUSTMENT, ALLOCATION, LEASE, RESHAPE, WAIT
 from cluster.lifecycle import COMMAND, DEVICE, NODE
 from common.lifecycle import Lifecycle
 from partners.lifecycle import AGREEMENT
@@ -13,7 +13,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "lifecycles.md"
 
 def lifecycles() -> tuple[Lifecycle, ...]:
     """Every table of the house."""
-    return (AGREEMENT, PROPOSAL, ALLOCATION, LEASE, WAIT, ADJUSTMENT, DEVICE, NODE, COMMAND)
+    return (AGREEMENT, PROPOSAL, ALLOCATION, LEASE, RESHAPE, WAIT, ADJUSTMENT, DEVICE, NODE, COMMAND)
 
 
 def page() -> str:

@@ -67,6 +67,12 @@ class Host(Protocol):
     def end_access(self, lease: LocalLease, device_uuids: tuple[str, ...]) -> Ended:
         """Block logins, end every process of the lease, and every process of a lease's on these devices."""
 
+    def reshape_access(self, lease: LocalLease, leaving: tuple[str, ...], share: Share | None = None) -> Ended:
+        """From now on the lease may use exactly `lease.device_uuids`; what runs on the `leaving` ones is ended.
+
+        The login, its files, its sessions and what runs on the other devices alone stay. `share` as in `open_access`.
+        """
+
     def clean_up(self, lease: LocalLease) -> None:
         """Remove what the lease's people left behind; HostError where something stays."""
 

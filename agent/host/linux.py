@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from agent import nvml
 from agent.device_records import Layout, MigInstance, NvmlError, Setting, SettingValue, is_mig
@@ -57,9 +58,7 @@ class LinuxHost:
             lease=lease.lease,
             login=lease.login,
             hard_end=lease.hard_end,
-            minors=list(share.device_minors),
-            node_devices=[list(pair) for pair in share.node_devices],
-            parts=[list(part) for part in share.parts],
+            **_wire(share),
         )
 
     def end_access(self, lease: LocalLease, device_uuids: tuple[str, ...]) -> Ended:
@@ -67,6 +66,12 @@ class LinuxHost:
         if not lease.login:  # revoked without ever having been granted here
             return Ended(0, ())
         done = self._root.ask("close", login=lease.login)
+        return Ended(int(done["killed"]), tuple(done["remaining"]))
+
+    def reshape_access(self, lease: LocalLease, leaving: tuple[str, ...], share: Share | None = None) -> Ended:
+        """See Host. Root knows which of the login's devices are not among these; a lost one cannot be asked for."""
+        share = share or _ask_driver(lease.device_uuids)
+        done = self._root.ask("reshape", lease=lease.lease, login=lease.login, **_wire(share))
         return Ended(int(done["killed"]), tuple(done["remaining"]))
 
     def clean_up(self, lease: LocalLease) -> None:
@@ -91,6 +96,14 @@ class LinuxHost:
     def agent_stops(self) -> Ended:
         """See Host. Nothing: an agent is updated while tenants work, and their ends stand with sshd and root too."""
         return Ended(0, ())
+
+
+def _wire(share: Share) -> dict[str, list[Any]]:
+    return {
+        "minors": list(share.device_minors),
+        "node_devices": [list(pair) for pair in share.node_devices],
+        "parts": [list(part) for part in share.parts],
+    }
 
 
 def _ask_driver(device_uuids: tuple[str, ...]) -> Share:

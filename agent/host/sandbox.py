@@ -67,6 +67,13 @@ class SandboxHost:
         rest = processes.end(lambda: processes.of_lease(lease.lease, node) | driver.processes())
         return Ended(marked.killed + rest.killed, rest.remaining)
 
+    def reshape_access(self, lease: LocalLease, leaving: tuple[str, ...], share: Share | None = None) -> Ended:
+        """See Host. Who is on them, the driver says: one that is lost or hangs knows nobody, and fails its check.
+
+        New sessions see the journal's list; what nobody confines here is found by the next tenant's check.
+        """
+        return processes.end(_Driver(leaving).processes)
+
     def clean_up(self, lease: LocalLease) -> None:
         """See Host. Out of the way first, so that a crash in the middle leaves no half home behind for a login."""
         home, going = self._homes / lease.login, self._homes / f".going-{lease.login}"
@@ -103,7 +110,7 @@ class SandboxHost:
             raise HostError(error.code) from error
 
     def _lent(self) -> set[str]:
-        return {uuid for lease in self._journal.open_leases() for uuid in lease.device_uuids}
+        return {uuid for lease in self._journal.open_leases() for uuid in lease.held}
 
     def agent_stops(self) -> Ended:
         """See Host. The door goes with the agent, and so does everybody who came through it."""

@@ -84,16 +84,26 @@ def end(uid: int, folders: list[Path], strangers: Callable[[], set[Process]]) ->
     `strangers` finds others who must be gone and are not ours to kill, such as a neighbour who was handed an open
     device: as long as there are any, they stand in `remaining`.
     """
+    return _end(lambda: of_user(uid, folders), lambda: _kill_group(uid, folders), strangers)
+
+
+def end_on(uid: int, folders: list[Path], devices: Collection[Path], strangers: Callable[[], set[Process]]) -> Ended:
+    """The same for those alone of the user's processes that have one of these device nodes open or mapped."""
+    return _end(lambda: of_user(uid, folders) & holders(devices), lambda: None, strangers)
+
+
+def _end(
+    find: Callable[[], set[Process]], kill_at_once: Callable[[], None], strangers: Callable[[], set[Process]]
+) -> Ended:
     started, asked = time.monotonic(), set[Process]()
     while True:
-        left = of_user(uid, folders)
+        left = find()
         waited = time.monotonic() - started
         others = strangers() if not left else set()
         if waited > LIMIT_SECONDS or not (left or others):
             return Ended(len(asked - left), tuple(sorted({process.pid for process in left | others})))
         if left and waited > GRACE_SECONDS:
-            kill(folders)
-            _kill_all_of(uid)
+            kill_at_once()
         for process in left:
             if waited > GRACE_SECONDS:
                 _send(process, signal.SIGKILL)
@@ -102,6 +112,11 @@ def end(uid: int, folders: list[Path], strangers: Callable[[], set[Process]]) ->
                 _send(process, signal.SIGCONT)  # a stopped process takes no SIGTERM
         asked |= left
         time.sleep(TURN_SECONDS)
+
+
+def _kill_group(uid: int, folders: list[Path]) -> None:
+    kill(folders)
+    _kill_all_of(uid)
 
 
 def _kill_all_of(uid: int) -> None:

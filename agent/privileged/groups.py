@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,12 @@ class Groups(Protocol):
 
     def open(self, uid: int, limits: Limits, devices: tuple[Path, ...]) -> None:
         """Set the limits and allow exactly these devices. May be repeated."""
+
+    def refit(self, uid: int, limits: Limits, devices: tuple[Path, ...], gone: tuple[Path, ...]) -> None:
+        """Other limits, and other devices, for a group in which people work: `gone` are denied, the rest stays open.
+
+        Memory is limited to no less than what is in use: nobody's work on the devices that stay is killed for it.
+        """
 
     def folders(self, uid: int) -> list[Path]:
         """The group in each hierarchy, where it is there."""
@@ -48,6 +55,19 @@ def kill(folders: list[Path]) -> None:
     for folder in folders:
         with suppress(OSError):
             (folder / "cgroup.kill").write_text("1")
+
+
+def memory_in_use(folders: list[Path]) -> int:
+    """Bytes that a group holds now, page cache included; 0 where no hierarchy counts them."""
+    for folder in folders:
+        for name in ("memory.current", "memory.usage_in_bytes"):
+            with suppress(OSError, ValueError):
+                return int((folder / name).read_text())
+    return 0
+
+
+def _at_least_in_use(limits: Limits, folders: list[Path]) -> Limits:
+    return replace(limits, memory_bytes=max(limits.memory_bytes, memory_in_use(folders)))
 
 
 def _text(path: Path) -> str:
@@ -77,6 +97,10 @@ class Slices:
         folder = safe_folder(self._drop_in(uid).parent, 0o755)
         write_whole(folder / self._drop_in(uid).name, drop_in(limits, devices), 0o644)
         tool("no_slice", "systemctl", "daemon-reload")
+
+    def refit(self, uid: int, limits: Limits, devices: tuple[Path, ...], gone: tuple[Path, ...]) -> None:
+        """See Groups. systemd puts the new list in the place of the old one; what is not in it is denied."""
+        self.open(uid, _at_least_in_use(limits, self.folders(uid)), devices)
 
     def folders(self, uid: int) -> list[Path]:
         """See Groups."""
@@ -135,6 +159,18 @@ class RawGroups:
         except OSError as error:
             raise Refused("no_group", str(error)) from error
 
+    def refit(self, uid: int, limits: Limits, devices: tuple[Path, ...], gone: tuple[Path, ...]) -> None:
+        """See Groups. Rule by rule: no moment in which a device that stays is denied."""
+        folder = self._control / "devices" / self._parent / str(uid)
+        try:
+            for device in devices:
+                (folder / "devices.allow").write_text(_rule(device))
+            for device in gone:
+                (folder / "devices.deny").write_text(_rule(device))
+            self._set_limits(uid, _at_least_in_use(limits, self.folders(uid)))
+        except OSError as error:
+            raise Refused("no_group", str(error)) from error
+
     def enter(self, uid: int, pid: int) -> None:
         """Put a process, and so all that it starts, into the groups."""
         for folder in self.folders(uid):
@@ -168,8 +204,7 @@ class RawGroups:
         for rule in STANDARD_DEVICES:
             (folder / "devices.allow").write_text(f"{rule} rwm")
         for device in devices:
-            number = device.stat().st_rdev
-            (folder / "devices.allow").write_text(f"c {os.major(number)}:{os.minor(number)} rw")
+            (folder / "devices.allow").write_text(_rule(device))
 
     def _set_limits(self, uid: int, limits: Limits) -> None:
         cpuset = self._control / "cpuset"
@@ -183,3 +218,8 @@ class RawGroups:
             root, _, name = path.partition("/")
             if (folder := self._control / root / self._parent / str(uid)).is_dir():
                 (folder / name).write_text(str(value))
+
+
+def _rule(device: Path) -> str:
+    number = device.stat().st_rdev
+    return f"c {os.major(number)}:{os.minor(number)} rw"

@@ -123,6 +123,13 @@ VERBS: dict[str, dict[str, Check]] = {
         "node_devices": _devices,
         "parts": _parts,
     },
+    "reshape": {
+        "lease": _LEASE,
+        "login": _LOGIN,
+        "minors": _numbers(0, 254, MAX_DEVICES),
+        "node_devices": _devices,
+        "parts": _parts,
+    },
     "extend": {"login": _LOGIN, "hard_end": _moment},
     "close": {"login": _LOGIN},
     "clean": {"login": _LOGIN},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from agent.privileged.places import Places, Refused
 from agent.privileged.shares import limits
 
 OVERDUE_SECONDS = 30.0
+DEVICES_OF_TENANT = ("minors", "parts", "capability_minors")
 NEEDED_DEVICES = ("nvidiactl", "nvidia-uvm")  # without them no CUDA program starts
 WELCOME_DEVICES = ("nvidia-uvm-tools",)
 
@@ -50,10 +52,7 @@ class RootVerbs:
         parts: tuple[instances.Part, ...],
     ) -> dict[str, Any]:
         """A user with their home and group; let in last of all, when everything that confines them is in place."""
-        if not minors or not set(minors) <= {minor for minor, _ in node_devices}:
-            raise Refused("bad_request", "a device that the machine does not have, or none at all")
-        if not {part[0] for part in parts} <= set(minors):
-            raise Refused("bad_request", "an instance of a device that is not the lease's")
+        _check_share(minors, node_devices, parts)
         with self._working_on(login):
             with self._nobody_changes(minors), self._ledger.locked():
                 self._refuse_devices_of_others(login, minors, parts)
@@ -76,6 +75,42 @@ class RootVerbs:
             users.unlock(tenant)
             sshd.let_in(self._places, tenant)
         return {"uid": tenant.uid, "home": str(self._places.homes / login)}
+
+    def _reshape(
+        self,
+        *,
+        lease: str,
+        login: str,
+        minors: tuple[int, ...],
+        node_devices: tuple[tuple[int, int], ...],
+        parts: tuple[instances.Part, ...],
+    ) -> dict[str, Any]:
+        """Exactly these devices from now on; who has one of the others open is ended, everybody else works on.
+
+        What goes stays theirs in the ledger until nobody is on it.
+        """
+        _check_share(minors, node_devices, parts)
+        with self._working_on(login):
+            with self._nobody_changes(minors), self._ledger.locked():
+                before = self._ledger.tenant(login)
+                if not before.open or before.lease != lease:
+                    raise Refused("not_open", f"{login} of {lease}")
+                self._refuse_devices_of_others(login, minors, parts)
+                mine = limits(self._places.system, minors, node_devices, instances.extents(self._places, parts))
+                capabilities = instances.capability_minors(self._places, parts)
+                after = replace(before, minors=minors, parts=parts, capability_minors=capabilities)
+                both = {name: _union(getattr(before, name), getattr(after, name)) for name in DEVICES_OF_TENANT}
+                tenant = self._ledger.change(before, **both)
+            stays = self._nodes(minors, capabilities)
+            gone = tuple(path for path in self._exclusive(tenant) if path not in stays)
+            there = tuple(path for path in gone if path.is_char_device())  # a lost one may have no node any more
+            self._groups.refit(tenant.uid, mine, stays, there)
+            folders = self._groups.folders(tenant.uid)
+            ended = ending.end_on(tenant.uid, folders, gone, lambda: self._strangers(gone))
+            if not ended.remaining:
+                with self._ledger.locked():
+                    self._ledger.put(after)
+        return {"killed": ended.killed, "remaining": list(ended.remaining)}
 
     def _extend(self, *, login: str, hard_end: float) -> dict[str, Any]:
         """Let in until another moment; only who is let in now."""
@@ -225,6 +260,19 @@ class RootVerbs:
     def _strangers(self, nodes: tuple[Path, ...]) -> set[ending.Process]:
         """Other leases' processes on these devices: somebody handed them an open one. The machine's own are let be."""
         return {process for process in ending.holders(nodes) if any(self._places.owns(uid) for uid in process.uids)}
+
+
+def _check_share(
+    minors: tuple[int, ...], node_devices: tuple[tuple[int, int], ...], parts: tuple[instances.Part, ...]
+) -> None:
+    if not minors or not set(minors) <= {minor for minor, _ in node_devices}:
+        raise Refused("bad_request", "a device that the machine does not have, or none at all")
+    if not {part[0] for part in parts} <= set(minors):
+        raise Refused("bad_request", "an instance of a device that is not the lease's")
+
+
+def _union(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys((*one, *other)))
 
 
 def _failure(act: Callable[[], None]) -> Exception | None:

@@ -12,6 +12,7 @@ from allocations import charging
 from allocations.charging import WHOLE, Lines, Weights
 from allocations.lifecycle import OVER
 from allocations.models import Allocation, Lease, LedgerEntry
+from allocations.selectors.windows import held_lines, used_lines
 from common.quantities import seconds_between
 from partners.policy import Committed
 
@@ -94,12 +95,16 @@ def early_return_of(lease: Lease, held: Lines) -> int:
 
 def charge_of(lease: Lease, until: datetime | None, held: Lines) -> Lines:
     """What to charge from the start until a moment, segment by segment, each at most what was held for it."""
-    asked = {} if until is None else window_lines(lease, until)
+    asked = {}
+    if until is not None:
+        asked = used_lines(lease, until) if lease.reshaped else window_lines(lease, until)
     return {key: min(held.get(key, 0), amount) for key, amount in asked.items()}
 
 
 def window_lines(lease: Lease, until: datetime) -> Lines:
     """What a lease costs from its start until a moment, segment by segment, under the weights of its booking."""
+    if lease.reshaped:
+        return held_lines(lease, until)
     cut = charging.segments(lease.prices, lease.starts_at, until)
     return charging.lines(cut, lease.device_count, lease.share)
 

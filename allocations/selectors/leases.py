@@ -1,6 +1,7 @@
 """What a lease has, and what it measured. Reads only."""
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,8 +11,9 @@ from django.utils import timezone
 from allocations.lifecycle import HELD, LEASE_OVER
 from allocations.models import Lease, Placement
 from cluster.models import Device
+from cluster.selectors import GONE
 from telemetry.models import Sample
-from telemetry.selectors import Point, latest, measured_use, series
+from telemetry.selectors import MeasuredUse, Point, latest, measured_use, series
 
 BACKING = ("draining", "reclaiming", "reclaim_stuck")
 """States of a lease that is being taken back: nobody knows yet when its devices are free."""
@@ -42,6 +44,12 @@ class LeaseDevice:
     sample: Sample | None
     last_at: datetime | None
     mean: Point | None = None
+    leaving: bool = False
+
+    @property
+    def ill(self) -> bool:
+        """Whether it may be replaced: the lease has it, and it is not fit for work."""
+        return not self.released and not self.leaving and is_ill(self.device)
 
     @property
     def figures(self) -> Sample | Point:
@@ -57,6 +65,11 @@ class LeaseDevice:
     def health(self) -> str | None:
         """As `state`."""
         return None if self.released else self.device.health
+
+
+def is_ill(device: Device) -> bool:
+    """Whether a device that is lent is not fit for work any more."""
+    return device.health in ("drain", "fail") or device.state in GONE
 
 
 def held_leases(starts_at: datetime, ends_at: datetime) -> QuerySet[Lease]:
@@ -83,46 +96,86 @@ def placements_of(lease: Lease) -> list[Placement]:
         rows = rows.filter(Q(released=False) | Q(window__endswith__gt=lease.active_at) | Q(window__upper_inf=True))
     elif lease.state not in LEASE_OVER:
         rows = rows.filter(released=False)
+    rows = rows.exclude(released=True, came_by__isnull=False, used_from=None)  # it did not pass its check
     return list(rows.order_by("device__node__name", "device__index"))
 
 
-def lease_devices(lease: Lease, now: datetime) -> list[LeaseDevice]:
+def measured_rows(
+    lease: Lease, now: datetime, placed: list[Placement] | None = None
+) -> list[tuple[Placement, datetime, datetime]]:
+    """Every placement with the part of `measured_window` in which its device was this lease's; empty before that.
+
+    `placed`: as `placements_of` has found them already.
+
+    One that came or left on the way has a shorter time than the others: before and after, its figures are others'.
+    """
+    span = measured_window(lease, now)
+    if span is None:
+        return []
+    found = []
+    for row in placements_of(lease) if placed is None else placed:
+        start = row.used_from or (span[0] if row.came_by_id is None else span[1])
+        end = min(span[1], row.used_until or span[1])
+        found.append((row, max(span[0], start), max(span[0], start, end)))
+    return found
+
+
+def measured_groups(
+    lease: Lease, now: datetime, placed: list[Placement] | None = None
+) -> dict[tuple[datetime, datetime], list[Placement]]:
+    """The same by time: most leases have one for all of their devices."""
+    groups: dict[tuple[datetime, datetime], list[Placement]] = defaultdict(list)
+    for row, start, end in measured_rows(lease, now, placed):
+        groups[start, end].append(row)
+    return groups
+
+
+def lease_devices(lease: Lease, now: datetime, placed: list[Placement] | None = None) -> list[LeaseDevice]:
     """The devices of a lease, each with its newest sample of this lease's own use, or its averages: two queries.
 
     Page and API both show these rows, so that neither ever shows what was measured for another lease.
     """
-    placements = placements_of(lease)
-    means = _means(lease, placements, now) if lease.state in LEASE_OVER else {}
-    span = measured_window(lease, now) if lease.state in ("active", "draining") else None
-    samples = latest(placement.device_id for placement in placements) if span else {}
+    placements = placements_of(lease) if placed is None else placed
+    means = _means(lease, now, placements) if lease.state in LEASE_OVER else {}
+    running = lease.state in ("active", "draining")
+    spans = {row.pk: (start, end) for row, start, end in measured_rows(lease, now, placements)} if running else {}
+    samples = latest(placement.device_id for placement in placements) if spans else {}
     rows = []
     for placement in placements:
-        sample = samples.get(placement.device_id)
+        sample, span = samples.get(placement.device_id), spans.get(placement.pk)
         if sample is not None and (span is None or placement.released or not span[0] <= sample.at <= span[1]):
             sample = None
         fresh = sample if sample is not None and sample.at > now - FRESH else None
         last_at = sample.at if sample else None
-        mean = means.get(placement.device_id)
-        rows.append(LeaseDevice(placement.device, placement.released, fresh, last_at, mean))
+        mean = means.get(placement.pk)
+        rows.append(
+            LeaseDevice(placement.device, placement.released, fresh, last_at, mean, placement.left_by_id is not None)
+        )
     return rows
 
 
-def _means(lease: Lease, placements: list[Placement], now: datetime) -> dict[int, Point]:
-    span = measured_window(lease, now)
-    if span is None:
-        return {}
-    whole = max(60, math.ceil((span[1] - span[0]).total_seconds()))
-    return {point.device_id: point for point in series([row.device_id for row in placements], *span, whole)}
+def _means(lease: Lease, now: datetime, placed: list[Placement]) -> dict[int, Point]:
+    """By placement."""
+    found: dict[int, Point] = {}
+    for (start, end), rows in measured_groups(lease, now, placed).items():
+        whole = max(60, math.ceil((end - start).total_seconds()))
+        means = {point.device_id: point for point in series([row.device_id for row in rows], start, end, whole)}
+        found |= {row.pk: means[row.device_id] for row in rows if row.device_id in means}
+    return found
 
 
-def lease_usage(lease: Lease, now: datetime | None = None) -> LeaseUsage:
+def lease_usage(lease: Lease, now: datetime | None = None, placed: list[Placement] | None = None) -> LeaseUsage:
     """Held (from the start, as it is charged) against measured device-seconds of a lease: two queries."""
     moment = now or timezone.now()
     span = measured_window(lease, moment)
     if span is None:
         return LeaseUsage(0, 0, 0, 0)
+    groups = measured_groups(lease, moment, placed)
     held = int((span[1] - lease.starts_at).total_seconds()) * lease.device_count
-    use = measured_use([placement.device_id for placement in placements_of(lease)], *span)
+    if lease.reshaped:
+        held = sum(len(rows) * _held_until(lease, rows[0], end) for (_start, end), rows in groups.items())
+    uses = [measured_use([row.device_id for row in rows], *times) for times, rows in groups.items()]
+    use = MeasuredUse(sum(each.used_seconds for each in uses), sum(each.idle_seconds for each in uses))
     used = use.used_seconds if lease.used_seconds is None else lease.used_seconds
     return LeaseUsage(
         held_seconds=held,
@@ -130,3 +183,10 @@ def lease_usage(lease: Lease, now: datetime | None = None) -> LeaseUsage:
         idle_seconds=min(use.idle_seconds, max(0, held - used)),
         no_data_seconds=max(0, held - used - use.idle_seconds),
     )
+
+
+def _held_until(lease: Lease, row: Placement, end: datetime) -> int:
+    """Counted from the start, as it is charged; of a device that came later, from its own handover."""
+    if row.came_by_id is not None and row.used_from is None:
+        return 0
+    return max(0, int((end - (row.used_from or lease.starts_at)).total_seconds()))

@@ -11,8 +11,9 @@ from django.db.models.functions import Coalesce
 
 from allocations.charging import NORMAL, Lines, difference, segments
 from allocations.lifecycle import LEASE_OVER, OVER
-from allocations.models import Adjustment, Allocation, Lease, LedgerEntry, Placement
+from allocations.models import Adjustment, Allocation, Lease, LedgerEntry, Placement, Reshape
 from allocations.selectors.balances import EARLY_RETURN, charge_of, early_return_of, settled_until, window_lines
+from allocations.selectors.windows import served
 
 Kind = LedgerEntry.Kind
 _PLACED = ("offered", "scheduled", "preparing", "prepare_stuck", "active")
@@ -57,7 +58,8 @@ def _faults_of_leases(leases: list[Lease]) -> Iterator[Fault]:
         lines[key] = lines.get(key, 0) + total
         if kind == Kind.CREDIT:
             said[pk][EARLY_RETURN] = {key: returned}
-    placed = _placed([lease for lease in leases if lease.state in _PLACED])
+    changed = set(Reshape.objects.filter(lease__in=keys).values_list("lease_id", flat=True))
+    placed = _placed([lease for lease in leases if lease.state in _PLACED and lease.pk not in changed])
     for lease in leases:
         kinds = said[lease.pk]
         yield from _faults_of_one_over(lease, kinds) if lease.state in LEASE_OVER else _faults_of_open(lease, kinds)
@@ -96,6 +98,9 @@ def _faults_of_open(lease: Lease, said: dict[str, Lines]) -> Iterator[Fault]:
     if lease.state in _PLACED:
         promised = difference({}, window_lines(lease, lease.pending_ends_at or lease.ends_at))
         yield from _unlike(lease, "what is held is the window of every GPU", _held(said), promised)
+        own = sum(row.used_until is None for row in served(lease)) if lease.reshaped else lease.device_count
+        if own != lease.device_count:
+            yield Fault(lease.public_id, "as many GPUs are placed as are counted", own, lease.device_count)
 
 
 def _unlike(lease: Lease, rule: str, found: Lines, expected: Lines) -> Iterator[Fault]:

@@ -6,7 +6,7 @@ from django.db.models import Q
 
 from allocations.models import Lease, LedgerEntry
 from allocations.selectors.balances import hold_of
-from allocations.selectors.leases import placements_of
+from allocations.selectors.windows import device_windows, served
 from allocations.services.ledger import enter
 from cluster.models import DeviceEvent
 from cluster.services.policies import rules
@@ -39,16 +39,20 @@ def _late(lease: Lease) -> int:
     ready = min(lease.active_at, lease.drained_at)
     if seconds_between(begun, ready) <= PUNCTUAL_SECONDS:
         return 0
-    return _price(lease, lease.device_count, begun, ready)
+    return _price(lease, _from_the_start(lease), begun, ready)
+
+
+def _from_the_start(lease: Lease) -> int:
+    return sum(row.used_from is None for row in served(lease)) if lease.reshaped else lease.device_count
 
 
 def _lost(lease: Lease) -> int:
-    """From the moment that a device was lost to the end of use, or of the notice that was charged beyond it."""
+    """From the moment that a device was lost to the end of its use, or of the notice that was charged beyond it."""
     if lease.active_at is None or lease.drained_at is None:
         return 0
     until = max(lease.drained_at, lease.charged_until or lease.drained_at)
-    rows = placements_of(lease)
-    held = {row.device_id for row in rows} | {row.board_id for row in rows}
+    windows = device_windows(lease, until)
+    held = {each.device_id for each in windows} | {each.board_id for each in windows}
     fatal = [rule.xid for rule in rules() if rule.level == "fail"]
     events = DeviceEvent.objects.filter(
         Q(kind__in=LOSSES) | Q(kind="xid", detail__xid__in=fatal),
@@ -56,12 +60,14 @@ def _lost(lease: Lease) -> int:
         at__gt=lease.active_at,
         at__lt=lease.drained_at,
     )
-    first: dict[int, datetime] = {}
-    for device_id, at in events.order_by("at").values_list("device", "at"):
-        first.setdefault(device_id, at)
-    # What befalls a GPU befalls every MIG instance of it.
-    lost = [min(filter(None, (first.get(row.device_id), first.get(row.board_id))), default=None) for row in rows]
-    return sum(_price(lease, 1, at, until) for at in lost if at)
+    troubles = list(events.order_by("at").values_list("device", "at"))
+    total = 0
+    for each in windows:
+        # What befalls a GPU befalls every MIG instance of it.
+        own = (at for pk, at in troubles if pk in (each.device_id, each.board_id) and each.start < at < each.end)
+        first = next(own, None)
+        total += _price(lease, 1, first, each.end) if first else 0
+    return total
 
 
 def _price(lease: Lease, device_count: int, start: datetime, end: datetime) -> int:

@@ -14,7 +14,7 @@ from allocations.rules import may_end, may_reclaim
 from allocations.selectors.availability import of_others
 from allocations.selectors.boards import overlap
 from allocations.selectors.rulebooks import bill_of
-from allocations.services import entries, extending, keeping, ledger, telling, waking
+from allocations.services import entries, extending, keeping, ledger, overtaking, telling, waking
 from allocations.services.steps import lock_lease, move, open_placements
 from common.errors import InvalidTransition, RuleBroken
 from common.nudge import nudge
@@ -126,6 +126,7 @@ def start_draining(lease: Lease, event: str, *, actor: Any, end_reason: str, now
     lease.pending_ends_at = None
     lease.generation += 1
     move(lease, event, actor=actor, fields=("drained_at", "end_reason", "pending_ends_at"), reason=lease.state_reason)
+    overtaking.overtake(lease, now, actor=actor)
     open_windows(lease)
     telling.tell_partner(lease, "lease_ending")
     ref = lease.public_id
@@ -137,10 +138,14 @@ def open_windows(lease: Lease) -> None:
     """Keep the devices until they are confirmed clean: no end, or the next booking of the same device (or, by another
     organisation, of the same node where that is lent whole).
 
+    Of a lease that goes on, those alone that it gives up.
+
     A booking that follows stays booked; it cannot begin before the device is available, and the reconciler moves it
     to another device if this one is not back in time.
     """
     placements = open_placements(lease)
+    if lease.state not in TAKEN_BACK:
+        placements = [row for row in placements if row.left_by_id is not None]
     others = Placement.objects.filter(
         ~Q(lease=lease), released=False, window__startswith__gt=lease.starts_at
     ).order_by()
@@ -161,9 +166,11 @@ def open_windows(lease: Lease) -> None:
 
 def reopen_windows(nodes: set[int]) -> None:
     """A booking that came next has gone: whoever is still being taken back from these nodes keeps them open again."""
+    there = Placement.objects.filter(node__in=nodes, released=False)
+    coming_back = Q(state__in=TAKEN_BACK, pk__in=there.values("lease"))
     leases = (
         Lease.objects.select_for_update(skip_locked=True, of=("self",), no_key=True)
-        .filter(pk__in=Placement.objects.filter(node__in=nodes, released=False).values("lease"), state__in=TAKEN_BACK)
+        .filter(coming_back | Q(pk__in=there.exclude(left_by=None).values("lease")))
         .select_related("allocation__project")
         .order_by("pk")
     )

@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 from allocations.charging import frozen, spliced
 from allocations.models import Allocation, Lease
 from allocations.rules import may_extend
-from allocations.selectors.balances import window_lines
+from allocations.selectors.balances import hold_of, window_lines
 from allocations.selectors.rulebooks import rulebook_of
 from allocations.selectors.weights import weights_of
-from allocations.services import checks, ledger, placing, telling, waking, warning
+from allocations.services import checks, ledger, overtaking, placing, telling, waking, warning
 from allocations.services.placing import LostRace
 from allocations.services.rule_checks import check_extension
 from allocations.services.steps import lock_lease
@@ -58,6 +58,7 @@ def _extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
             code="extension_pending",
             remedy=_("Please try again in a minute."),
         )
+    overtaking.refuse_while_reshaping(lease)
     if ends_at <= lease.ends_at:
         raise RuleBroken(
             _("The new end must come after the present one."),
@@ -76,7 +77,7 @@ def _extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
         lease.device_count,
         lease.starts_at,
         ends_at,
-        already=sum(before.values()),
+        already=hold_of(lease.device_count, lease.starts_at, old, lease.prices, lease.share),
         weights=weights,
         share=lease.share,
     )

@@ -8,10 +8,11 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from allocations.models import Lease
+from allocations.models import Lease, Placement
 from allocations.rules import may_retry
-from allocations.selectors.leases import measured_window, placements_of
-from allocations.services import ending, extending, ledger, telling
+from allocations.selectors.leases import measured_groups
+from allocations.selectors.windows import standing
+from allocations.services import ending, extending, fitting, ledger, telling
 from allocations.services.crediting import credit_faults
 from allocations.services.replacing import release
 from allocations.services.steps import device_ids, lock_lease, move, open_placements
@@ -32,7 +33,7 @@ _LIVE = ("available", "preparing", "in_use", "cleaning")
 
 
 def step_active(lease: Lease, now: datetime) -> bool:
-    """The end by the clock or by the node's own dead-man timer; an extension that the nodes have acknowledged."""
+    """The end by the clock or by the nodes' own dead-man timers; else an extension or a change of GPUs goes on."""
     if lease.pending_ends_at and now < lease.ends_at:
         outcome, step = pursue(lease, "extend", now, hard_end=lease.pending_ends_at)
         if outcome == "done":
@@ -41,8 +42,8 @@ def step_active(lease: Lease, now: datetime) -> bool:
         if outcome in ("failed", "exhausted"):
             extending.give_up(lease, actor=RECONCILER, reason="; ".join(step.failures if step else ()))
             return True
-    if now < lease.ends_at and not _all_revoked(lease):
-        return False
+    if now < lease.ends_at and not _all_revoked(lease, standing(lease)):
+        return fitting.step(lease, now)
     if lease.pending_ends_at:
         extending.give_up(lease, actor=RECONCILER, reason="not acknowledged before the end")
     ending.start_draining(lease, "expire", actor=RECONCILER, end_reason=Lease.EndReason.EXPIRED, now=now)
@@ -52,7 +53,7 @@ def step_active(lease: Lease, now: datetime) -> bool:
 def step_draining(lease: Lease, now: datetime) -> bool:
     """Access away; then the devices go into cleaning."""
     outcome, step = pursue(lease, "revoke", now)
-    if outcome == "done" or (outcome != "failed" and lease.active_at and _all_revoked(lease)):
+    if outcome == "done" or (outcome != "failed" and lease.active_at and _all_revoked(lease, open_placements(lease))):
         _access_gone(lease, now)
         return True
     return _stick(lease, step, now) if outcome in ("failed", "exhausted") else False
@@ -155,13 +156,14 @@ def let_go(*, actor: Any, lease: Lease, device_ids: Iterable[int], reason: str) 
 
 
 def _end(lease: Lease, now: datetime) -> None:
-    span = measured_window(lease, now)
-    placed = [row.device_id for row in placements_of(lease)]
+    measured = {
+        span: [row.device_id for row in rows] for span, rows in measured_groups(lease, now).items() if span[1] > span[0]
+    }
     _give_back(lease, now)
     lease.used_seconds = 0
-    if span and span[1] > span[0]:
-        roll_up(now, device_ids=placed)
-        lease.used_seconds = used_device_seconds(placed, *span)
+    if measured:
+        roll_up(now, device_ids=[pk for placed in measured.values() for pk in placed])
+        lease.used_seconds = sum(used_device_seconds(placed, *span) for span, placed in measured.items())
     lease.ended_at = now
     lease.state_reason = lease.state_reason if lease.end_reason == Lease.EndReason.RECLAIMED else ""
     charged = ledger.settle(lease, actor=RECONCILER, reason=str(lease.end_reason))
@@ -216,6 +218,8 @@ def _stick(lease: Lease, step: Step | None, now: datetime, *, wait_for_people: b
     return True
 
 
-def _all_revoked(lease: Lease) -> bool:
-    grants = list(grants_of(lease.public_id))
+def _all_revoked(lease: Lease, rows: list[Placement]) -> bool:
+    """Whether access is gone on every node of these placements where it was given."""
+    nodes = {row.node_id for row in rows}
+    grants = [grant for grant in grants_of(lease.public_id) if grant.node_id in nodes]
     return bool(grants) and all(grant.revoked_at for grant in grants)

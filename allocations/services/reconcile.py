@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from allocations.models import Lease, Placement
+from allocations.models import Lease, Placement, Reshape
 from allocations.selectors.availability import LEAD
 from allocations.services import (
     access,
@@ -90,10 +90,12 @@ def due(now: datetime) -> QuerySet[Lease]:
     """Leases for which there may be something to do."""
     held = Placement.objects.filter(lease_id=OuterRef("pk"), released=False)
     cut_off = Grant.objects.filter(lease_ref=OuterRef("public_id"), revoked_at__isnull=False)
+    changing = Reshape.objects.under_way().filter(lease_id=OuterRef("pk"))
     return Lease.objects.filter(
         Q(state="scheduled", starts_at__lte=now + LEAD)
         | Q(state__in=("preparing", "prepare_stuck", "draining", "reclaiming", "reclaim_stuck"))
-        | Q(state="active") & (Q(ends_at__lte=now) | Q(pending_ends_at__isnull=False) | Exists(cut_off))
+        | Q(state="active")
+        & (Q(ends_at__lte=now) | Q(pending_ends_at__isnull=False) | Exists(cut_off) | Exists(changing))
         | Q(state="failed") & Exists(held)
     ).order_by(F("ends_at"))
 

@@ -1,5 +1,6 @@
 """What every step of a lease shares: the order for the engine, the locked row, the move that is written down."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -37,16 +38,28 @@ def open_placements(lease: Lease) -> list[Placement]:
     return list(rows)
 
 
-def order_for(lease: Lease, placements: list[Placement], *, hard_end: datetime | None = None) -> LeaseOrder:
-    """What the engine is asked about: the devices that the lease still holds, by node."""
+def by_node(placements: Iterable[Placement]) -> dict[str, tuple[str, ...]]:
+    """Node names to the UUIDs of these placements' devices."""
     devices: dict[str, tuple[str, ...]] = {}
     for placement in placements:
         name = placement.device.node.name
         devices[name] = (*devices.get(name, ()), placement.device.uuid)
+    return devices
+
+
+def order_for(
+    lease: Lease,
+    placements: list[Placement],
+    *,
+    hard_end: datetime | None = None,
+    leaving: Iterable[Placement] = (),
+) -> LeaseOrder:
+    """What the engine is asked about: the devices that the lease still holds, by node; and those that it gives up."""
     return LeaseOrder(
         lease_ref=lease.public_id,
         generation=lease.generation,
-        devices=devices,
+        devices=by_node(placements),
+        leaving=by_node(leaving),
         login=login_of(lease),
         starts_at=lease.starts_at,
         hard_end=hard_end or lease.ends_at,

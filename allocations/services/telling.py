@@ -51,6 +51,8 @@ def _tell(lease: Lease, event: str, recipients: Iterable[User], context: dict[st
         context["charged_hours"] = seconds_to_hours(context.pop("charged"))
     if context.get("credited"):
         context["credited_hours"] = seconds_to_hours(context.pop("credited"))
+    if "returned" in context:
+        context["returned_hours"] = seconds_to_hours(context.pop("returned"))
     notify(recipients=recipients, event=event, context=values | context, url=lease.get_absolute_url())
 
 

@@ -8,13 +8,14 @@ from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView, View
 
 from accounts.models import SshKey
-from accounts.rules import may_read_audit
+from accounts.rules import may_read_audit, may_run_nodes
 from allocations import sheet
 from allocations.filters import LeaseFilter
 from allocations.lifecycle import LEASE, LEASE_OVER
 from allocations.models import Lease
 from allocations.rules import may_end, may_enter
-from allocations.selectors.leases import lease_devices, lease_usage
+from allocations.selectors.leases import lease_devices, lease_usage, placements_of
+from allocations.selectors.reshapes import under_way, with_devices
 from allocations.services.extending import EXTENDABLE
 from common.permissions import allowed
 from common.tables import Column
@@ -76,14 +77,19 @@ class _LeaseMixin(ObjectMixin):
         )
 
 
-def live_context(lease: Lease) -> dict[str, Any]:
+def live_context(lease: Lease, user: Any, *, may_finish: bool) -> dict[str, Any]:
     """What the refreshing part of the page shows."""
-    now = timezone.now()
+    now, placed = timezone.now(), placements_of(lease)
+    reshape = under_way(lease) if lease.state == "active" else None
     return {
+        "reshape": reshape,
+        "reshape_words": sheet.reshape_words(reshape) if reshape else "",
+        "reshape_stuck": reshape is not None and reshape.state in ("fitting_stuck", "cleaning_stuck"),
+        "may_swap": lease.state == "active" and reshape is None and (may_finish or allowed(user, may_run_nodes)),
         "steps": sheet.steps(lease),
         "words": sheet.words(lease),
-        "rows": lease_devices(lease, now),
-        "usage": lease_usage(lease, now),
+        "rows": lease_devices(lease, now, placed),
+        "usage": lease_usage(lease, now, placed),
         "over": lease.state in LEASE_OVER,
         "now": now,
     }
@@ -100,7 +106,8 @@ class LeasePage(_LeaseMixin, ObjectPage):
         may_finish = allowed(user, may_end, lease)  # the same rule as for extending; asked once
         entering = running and allowed(user, may_enter, lease)
         return super().get_context_data(
-            **live_context(lease),
+            **live_context(lease, user, may_finish=may_finish),
+            changes=list(with_devices(lease)) if lease.reshaped else [],
             doors=sheet.doors(lease) if entering else [],
             keys=list(SshKey.objects.visible_to(user)) if entering else [],
             may_enter=entering,
@@ -110,6 +117,7 @@ class LeasePage(_LeaseMixin, ObjectPage):
             may_change=may_finish and lease.state == "scheduled",
             may_release=may_finish and LEASE.allows(lease.state, "release"),
             may_cancel=may_finish and LEASE.allows(lease.state, "cancel"),
+            may_shrink=may_finish and running and lease.device_count > 1,
             may_extend=may_finish and lease.state in EXTENDABLE,
             may_answer=lease.state == "offered" and may_finish,
             may_audit=allowed(user, may_read_audit),
@@ -124,12 +132,16 @@ class LeaseLive(_LeaseMixin, TemplateView):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """A changed state changes the whole page (access, buttons), so the browser is told to load it again."""
-        if request.GET.get("state", self.object.state) != self.object.state:
+        lease, asked = self.object, request.GET
+        change = lease.reshapes.under_way().values_list("public_id", flat=True).first() or ""
+        if asked.get("state", lease.state) != lease.state or asked.get("change", change) != change:
             return HttpResponse(headers={"HX-Refresh": "true"})
         return super().get(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**live_context(self.object), **kwargs)
+        lease, user = self.object, self.request.user
+        may_finish = lease.state == "active" and allowed(user, may_end, lease)
+        return super().get_context_data(**live_context(lease, user, may_finish=may_finish), **kwargs)
 
 
 class HandoverPage(_LeaseMixin, ObjectPage):

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from cluster.drivers.base import DeviceReport, LeaseOrder, Step, StepState
 
-VERBS = ("verify", "grant", "extend", "revoke", "reclaim")
+VERBS = ("verify", "grant", "extend", "revoke", "reclaim", "reshape")
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,10 @@ class BareMetalDriver:
         """See EngineDriver."""
         self._send("reclaim", order, deadline_at)
 
+    def reshape(self, order: LeaseOrder, *, deadline_at: datetime) -> None:
+        """See EngineDriver."""
+        self._send("reshape", order, deadline_at)
+
     def observe(self, order: LeaseOrder) -> dict[str, Step]:
         """See EngineDriver."""
         commands = self._outbox.look(order.lease_ref, order.generation)
@@ -94,6 +98,7 @@ class BareMetalDriver:
                     "login": order.login,
                     "starts_at": order.starts_at.isoformat(),
                     "hard_end": order.hard_end.isoformat(),
+                    **({"leaving": list(order.leaving.get(node, ()))} if verb == "reshape" else {}),
                 },
             )
             for node, uuids in sorted(order.devices.items())
@@ -112,6 +117,11 @@ def _step(verb: str, commands: list[CommandState], nodes: int) -> Step:
         failures=failures,
         reports=tuple(report for command in commands for report in _reports(command.result)),
         finished_at=max((c.finished_at for c in commands if c.finished_at), default=None),
+        left_at={
+            uuid: datetime.fromtimestamp(at, UTC)
+            for command in commands
+            for uuid, at in command.result.get("left", {}).items()
+        },
     )
 
 

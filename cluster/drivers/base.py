@@ -1,6 +1,7 @@
 """The port of every engine: plain dataclasses in and out, no ORM, every verb idempotent."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -12,6 +13,7 @@ class LeaseOrder:
     """What an engine is asked to do for one lease.
 
     `devices` maps node names to device UUIDs; (lease_ref, generation) is the fencing token of every verb.
+    `leaving`: what the lease gives up on these nodes; of `reshape` alone.
     """
 
     lease_ref: str
@@ -20,6 +22,7 @@ class LeaseOrder:
     login: str
     starts_at: datetime
     hard_end: datetime
+    leaving: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Step:
     """How far one verb has come over all nodes of an order.
 
     "done" when every node is done, "failed" as soon as one failed or its deadline passed, "waiting" in between.
+    `left_at`: of `reshape`, when the access to each device (by UUID) that was given up was gone.
     """
 
     verb: str
@@ -43,6 +47,7 @@ class Step:
     failures: tuple[str, ...] = ()
     reports: tuple[DeviceReport, ...] = ()
     finished_at: datetime | None = None
+    left_at: Mapping[str, datetime] = field(default_factory=dict)
 
 
 class EngineDriver(Protocol):
@@ -65,6 +70,12 @@ class EngineDriver(Protocol):
 
     def reclaim(self, order: LeaseOrder, *, deadline_at: datetime) -> None:
         """Have the nodes clean up and prove the devices empty."""
+
+    def reshape(self, order: LeaseOrder, *, deadline_at: datetime) -> None:
+        """Have the nodes, which gave access before, give it to exactly `order.devices`, and give `order.leaving` back.
+
+        What runs on the devices that stay goes on. Done is done: whether what left is clean, its reports say.
+        """
 
     def observe(self, order: LeaseOrder) -> dict[str, Step]:
         """Each verb's step for this order's generation."""

@@ -157,7 +157,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('public_id', common.ids.PublicIdField(prefix='cmd')),
-                ('verb', models.CharField(choices=[('verify', 'check the devices'), ('grant', 'give access'), ('extend', 'move the end'), ('revoke', 'take access away'), ('reclaim', 'clean and check'), ('partition', 'cut into MIG instances')], max_length=10)),
+                ('verb', models.CharField(choices=[('verify', 'check the devices'), ('grant', 'give access'), ('extend', 'move the end'), ('revoke', 'take access away'), ('reclaim', 'clean and check'), ('reshape', 'change the devices'), ('partition', 'cut into MIG instances')], max_length=10)),
                 ('lease_ref', models.CharField(help_text='public id of the lease; of a `partition`, of the GPU', max_length=40)),
                 ('generation', models.PositiveIntegerField()),
                 ('payload', models.JSONField(default=dict)),

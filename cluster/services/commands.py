@@ -17,7 +17,7 @@ from common.actors import SystemActor
 from common.errors import WrongState
 from common.nudge import nudge
 
-EVIDENCE = {"verify": Handover.Moment.START, "reclaim": Handover.Moment.END}
+EVIDENCE = {"verify": Handover.Moment.START, "reclaim": Handover.Moment.END, "reshape": Handover.Moment.END}
 
 
 def hand_out(node: Node, limit: int = 20) -> list[NodeCommand]:
@@ -113,9 +113,15 @@ def _tell(lease_ref: str) -> None:
 
 
 def _is_proved(command: NodeCommand, result: dict[str, Any]) -> bool:
-    """Whether a verb that ends in evidence brings it: every device of the command, and each has passed."""
+    """Whether a verb that ends in evidence brings it: every device of the command, and each has passed.
+
+    A `reshape` is done when the devices have changed hands: those that left are clean or not, but looked at.
+    """
     if command.verb not in EVIDENCE:
         return True
+    if command.verb == NodeCommand.Verb.RESHAPE:
+        seen = {check["uuid"] for check in result.get("checks", [])}
+        return seen & result.get("left", {}).keys() >= set(command.payload["leaving"])
     passed = {check["uuid"] for check in result.get("checks", []) if check["passed"]}
     return passed >= set(command.payload["device_uuids"])
 
@@ -124,7 +130,7 @@ def _keep_evidence(command: NodeCommand) -> list[Handover]:
     moment = EVIDENCE.get(command.verb)
     if moment is None:
         return []
-    asked = command.payload["device_uuids"]
+    asked = command.payload["leaving" if command.verb == NodeCommand.Verb.RESHAPE else "device_uuids"]
     devices = {device.uuid: device for device in Device.objects.filter(node=command.node, uuid__in=asked)}
     kept = [
         Handover(
@@ -166,6 +172,8 @@ def _keep_access(command: NodeCommand) -> None:
         )
     elif command.verb == NodeCommand.Verb.EXTEND:
         grants.update(ends_at=datetime.fromisoformat(payload["hard_end"]), generation=command.generation)
+    elif command.verb == NodeCommand.Verb.RESHAPE:
+        grants.update(device_uuids=payload["device_uuids"], generation=command.generation)
     elif command.verb == NodeCommand.Verb.REVOKE:
         gone = result.get("access_gone_at")
         at = datetime.fromtimestamp(gone, UTC) if isinstance(gone, int | float) else command.finished_at

@@ -16,8 +16,8 @@ from cluster.models import Handover
 from cluster.services.signing import public_key, signature
 
 ALGORITHM = "Ed25519"
-VERBS = {"start": "command.verify", "end": "command.reclaim"}
-"""The audit event that holds the digests, by the moment of the evidence."""
+VERBS = {"start": ("command.verify",), "end": ("command.reclaim", "command.reshape")}
+"""The audit events that hold the digests, by the moment of the evidence."""
 
 
 class NotGenuine(Exception):
@@ -66,7 +66,7 @@ def verify(signed: Any) -> int:
     entries = list(_entries(document))
     for entry in entries:
         answers = AuditEvent.objects.filter(
-            verb=VERBS[entry["moment"]], changes__lease=entry["lease"], changes__generation=entry["generation"]
+            verb__in=VERBS[entry["moment"]], changes__lease=entry["lease"], changes__generation=entry["generation"]
         )
         if digest(entry) not in {event.changes.get("evidence", {}).get(entry["device"]) for event in answers}:
             words = {"device": entry["device"], "moment": entry["moment"]}

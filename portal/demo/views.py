@@ -92,7 +92,8 @@ class StartWorkload(LoginRequiredMixin, View):
         )
         if lease is None:
             raise Http404
-        placements = lease.placements.select_related("device__node").order_by("device__node__name", "device__index")
+        held = lease.placements.filter(released=False, left_by=None)
+        placements = held.select_related("device__node").order_by("device__node__name", "device__index")
         by_node: dict[str, list[int]] = {}
         for placement in placements[: form.cleaned_data["gpus"]]:
             by_node.setdefault(placement.device.node.name, []).append(placement.device.index)

@@ -24,19 +24,20 @@ from cluster.selectors import WELL
 from reports.capacity import Figures, NodeSupply, Span, Step, Window, edges, supply_steps
 
 Rows = Literal["pool", "class"]
+_GIVEN = ("at_pools", "ats", "physical", "out", "promised", "booked", "allowed")
 
 _SWEEP = """
 WITH shown AS (
     SELECT * FROM unnest(%(pools)s::bigint[], %(groups)s::bigint[]) AS t (pool_id, grp)
 ), windows AS MATERIALIZED (
     SELECT n.pool_id, lower(p.window) AS since, coalesce(upper(p.window), 'infinity') AS until,
-           0 AS promised, count(*)::float8 AS booked
+           0 AS promised, 0 AS kept, count(*)::float8 AS booked
     FROM allocations_placement p JOIN cluster_node n ON n.id = p.node_id
     WHERE %(with_bookings)s AND NOT p.released AND p.lease_id IS NOT NULL AND n.pool_id = ANY(%(pools)s)
       AND lower(p.window) < %(end)s AND coalesce(upper(p.window), 'infinity') > %(start)s
     GROUP BY 1, 2, 3
     UNION ALL
-    SELECT n.pool_id, lower(p.window), coalesce(upper(p.window), 'infinity'), 0, l.slices::float8 / l.slices_of - 1
+    SELECT n.pool_id, lower(p.window), coalesce(upper(p.window), 'infinity'), 0, 0, l.slices::float8 / l.slices_of - 1
     FROM cluster_device d
     JOIN allocations_placement p ON p.device_id = d.id
     JOIN allocations_lease l ON l.id = p.lease_id
@@ -44,43 +45,51 @@ WITH shown AS (
     WHERE %(with_bookings)s AND d.parent_id IS NOT NULL AND NOT p.released AND n.pool_id = ANY(%(pools)s)
       AND lower(p.window) < %(end)s AND coalesce(upper(p.window), 'infinity') > %(start)s
     UNION ALL
-    SELECT n.pool_id, greatest(lower(p.window), l.starts_at), upper(p.window), 0, l.slices::float8 / l.slices_of
+    SELECT n.pool_id, greatest(lower(p.window), l.starts_at), upper(p.window), 0, 0, l.slices::float8 / l.slices_of
     FROM allocations_placement p
     JOIN cluster_node n ON n.id = p.node_id
     JOIN allocations_lease l ON l.id = p.lease_id
     WHERE %(with_bookings)s AND p.released AND n.pool_id = ANY(%(pools)s) AND l.active_at < upper(p.window)
       AND lower(p.window) < %(end)s AND upper(p.window) > %(start)s AND l.starts_at < upper(p.window)
     UNION ALL
-    SELECT pool_id, valid_from, valid_until, concurrent_gpus, 0 FROM allocations_allocation
+    SELECT pool_id, valid_from, valid_until, concurrent_gpus, 0, 0 FROM allocations_allocation
     WHERE state = ANY(%(open)s) AND valid_from < %(end)s AND valid_until > %(start)s
     UNION ALL
-    SELECT a.pool_id, a.window_from, a.window_until, a.gpus, 0
+    SELECT a.pool_id, a.window_from, a.window_until, a.gpus, 0, 0
     FROM proposals_awardline a
     JOIN proposals_decision d ON d.id = a.decision_id
     JOIN proposals_proposal o ON o.id = d.proposal_id
     WHERE o.state = 'awarded' AND a.window_from < %(end)s AND a.window_until > %(start)s
+    UNION ALL
+    SELECT pool_id, starts_at, ends_at, 0, gpus, 0 FROM allocations_envelope
+    WHERE let_go_at IS NULL AND starts_at < %(end)s AND ends_at > %(start)s
 ), steps AS (
-    SELECT pool_id, greatest(since, %(start)s) AS at, 0 AS physical, 0 AS away, promised, booked FROM windows
+    SELECT pool_id, greatest(since, %(start)s) AS at, 0 AS physical, 0 AS away, 0 AS allowed, promised, kept, booked
+    FROM windows
     UNION ALL
-    SELECT pool_id, until, 0, 0, -promised, -booked FROM windows WHERE until < %(end)s
+    SELECT pool_id, until, 0, 0, 0, -promised, -kept, -booked FROM windows WHERE until < %(end)s
     UNION ALL
-    SELECT * FROM unnest(%(at_pools)s::bigint[], %(ats)s::timestamptz[],
-                         %(physical)s::int[], %(out)s::int[], %(promised)s::int[], %(booked)s::float8[])
+    SELECT pool_id, at, physical, away, allowed, promised, 0, booked
+    FROM unnest(%(at_pools)s::bigint[], %(ats)s::timestamptz[], %(physical)s::int[], %(out)s::int[],
+                %(promised)s::int[], %(booked)s::float8[], %(allowed)s::int[])
+         AS t (pool_id, at, physical, away, promised, booked, allowed)
     UNION ALL
-    SELECT s.pool_id, edge, 0, 0, 0, 0 FROM shown s, unnest(%(edges)s::timestamptz[]) AS edge
+    SELECT s.pool_id, edge, 0, 0, 0, 0, 0, 0 FROM shown s, unnest(%(edges)s::timestamptz[]) AS edge
 ), moments AS (
-    SELECT grp, at, sum(physical)::int AS physical, sum(away)::int AS away,
-           sum(promised)::int AS promised, sum(booked) AS booked
+    SELECT grp, at, sum(physical)::int AS physical, sum(away)::int AS away, sum(allowed)::int AS allowed,
+           sum(promised)::int AS promised, sum(kept)::int AS kept, sum(booked) AS booked
     FROM steps JOIN shown USING (pool_id) GROUP BY grp, at
 ), levels AS (
     SELECT grp, at, lead(at) OVER moment AS until, sum(physical) OVER moment AS physical, sum(away) OVER moment AS away,
-           sum(promised) OVER moment AS promised, sum(booked) OVER moment AS booked
+           sum(allowed) OVER moment AS allowed, sum(promised) OVER moment AS promised,
+           sum(kept) OVER moment AS kept, sum(booked) OVER moment AS booked
     FROM moments WINDOW moment AS (PARTITION BY grp ORDER BY at)
 )
 SELECT grp, width_bucket(at, %(edges)s::timestamptz[]) - 1,
        max(physical), max(away), min(physical - away),
        max(promised), sum(promised * date_part('epoch', until - at)),
-       max(booked), sum(booked * date_part('epoch', until - at)), min(physical - away - promised)
+       max(booked), sum(booked * date_part('epoch', until - at)), min(physical - away - promised),
+       max(kept), min(allowed) / 100, floor(min(allowed - 100 * promised) / 100.0)::int
 FROM levels WHERE at < %(end)s GROUP BY 1, 2
 """
 """One pass over the placements, grouped by window, as fast as a scan is: a covering index is no faster. Bounds, not
@@ -224,27 +233,30 @@ def swept(
 ) -> dict[tuple[int, int], Figures]:
     """Figures by (row, bucket) of these pools with these steps: one query. Without `bookings` none are counted."""
     start, end = between[0], between[-1]
-    given = _given(steps, start, end)
-    columns: list[Any] = [list(column) for column in zip(*given, strict=True)] if given else [[], [], [], [], [], []]
-    values = dict(zip(("at_pools", "ats", "physical", "out", "promised", "booked"), columns, strict=True))
+    given = _given(steps, start, end, {pool.pk: 100 + pool.overcommit_percent for pool in pools})
+    columns: list[Any] = [[row[place] for row in given] for place in range(len(_GIVEN))]
+    values = dict(zip(_GIVEN, columns, strict=True))
     values |= {"with_bookings": bookings, "open": list(OPEN_ALLOCATIONS)}
     found = {}
     for group, at, *figures in _asked(_SWEEP, pools, between, key, values):
-        physical, out, bookable, promised, promised_seconds, booked, booked_seconds, room = figures
+        physical, out, bookable, promised, promised_seconds, booked, booked_seconds, room, *promises = figures
         seconds = (between[at + 1] - between[at]).total_seconds()
         means = (promised_seconds / seconds, booked_seconds / seconds)
         most = math.ceil(round(booked, 6))  # parts of GPUs add up to whole ones
-        found[group, at] = Figures(physical, out, bookable, promised, means[0], most, means[1], room)
+        found[group, at] = Figures(physical, out, bookable, promised, means[0], most, means[1], room, *promises)
     return found
 
 
-def _given(steps: Iterable[Step], start: datetime, end: datetime) -> list[tuple[Any, ...]]:
-    """One row a pool and moment; what was before the beginning holds from it on."""
-    sums: dict[tuple[int, datetime], list[float]] = defaultdict(lambda: [0, 0, 0, 0])
+def _given(steps: Iterable[Step], start: datetime, end: datetime, percents: dict[int, int]) -> list[tuple[Any, ...]]:
+    """One row a pool and moment; what was before the beginning holds from it on. Last, what its pool's bound allows, in
+    hundredths: `percents` are of these pools, steps of others are left out.
+    """
+    sums: dict[tuple[int, datetime], list[float]] = defaultdict(lambda: [0, 0, 0, 0, 0])
     for step in steps:
-        if step.at < end:
+        if step.at < end and step.pool_id in percents:
             row = sums[step.pool_id, max(step.at, start)]
-            for place, value in enumerate((step.physical, step.out, step.promised, step.booked)):
+            allowed = step.physical * percents[step.pool_id]
+            for place, value in enumerate((step.physical, step.out, step.promised, step.booked, allowed)):
                 row[place] += value
     return [(pool_id, at, *row) for (pool_id, at), row in sums.items()]
 

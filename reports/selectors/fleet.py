@@ -10,6 +10,7 @@ from django.db.models import Avg, Count, Max, OuterRef, Q, Subquery
 
 from allocations.lifecycle import COMING, HELD
 from allocations.models import Lease, Placement
+from allocations.selectors.windows import device_windows
 from cluster.models import Device, Node
 from telemetry.models import DeviceMinute, Sample
 from telemetry.selectors import USED_ABOVE_PERCENT, latest, used_device_seconds
@@ -217,13 +218,19 @@ def _quiet(device_ids: list[int], since: datetime, now: datetime) -> Any:
 def held_seconds(start: datetime, end: datetime) -> int:
     """Device-seconds that handed-over leases held between two moments, counted from their start as the ledger does."""
     leases = Lease.objects.filter(active_at__lt=end).filter(Q(drained_at=None) | Q(drained_at__gt=start))
-    total = 0
-    for count, starts_at, drained_at, ended_at in leases.values_list(
+    total = sum(_reshaped_seconds(lease, start, end) for lease in leases.filter(reshaped=True))
+    for count, starts_at, drained_at, ended_at in leases.filter(reshaped=False).values_list(
         "device_count", "starts_at", "drained_at", "ended_at"
     ):
         until = min(drained_at or ended_at or end, end)
         total += count * max(0, int((until - max(starts_at, start)).total_seconds()))
     return total
+
+
+def _reshaped_seconds(lease: Lease, start: datetime, end: datetime) -> int:
+    """The same of a lease whose devices were changed while it ran: each has its own time of use."""
+    windows = device_windows(lease, min(lease.drained_at or lease.ended_at or end, end))
+    return sum(max(0, int((window.end - max(window.start, start)).total_seconds())) for window in windows)
 
 
 def _cell(device: Device, sample: Sample | None, lease: Lease | None) -> Cell:

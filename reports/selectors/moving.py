@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import Count, F, Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from allocations.lifecycle import HELD
-from allocations.models import Allocation, Lease, Placement
+from allocations.models import Allocation, Envelope, Lease, Placement
 from allocations.promises import promises_on
 from allocations.selectors.boards import Parts
 from allocations.selectors.envelopes import OPEN_ALLOCATIONS
@@ -21,7 +21,7 @@ from common.errors import RuleBroken
 from proposals.models import AwardLine
 from reports.capacity import Ask, Window, between, removal_steps, rescheduling_steps
 from reports.elsewhere import Ground, Spot, Stay, Taken, first_gap, homeless
-from reports.scenario import Draft, Loser, Move, Moved
+from reports.scenario import Draft, Loser, Move, Moved, Pinned
 from reports.selectors.board import supplies
 
 _EARLY = datetime.min.replace(tzinfo=UTC)
@@ -35,6 +35,7 @@ def without_nodes(draft: Draft, nodes: Sequence[Node], at: datetime) -> None:
     for node in supplies(pools, draft.now, FOREVER, nodes=Q(node__in=keys)):
         draft.steps += removal_steps(node, at, draft.now)
     lost = set(Device.objects.filter(node__in=keys).values_list("pk", flat=True))
+    draft.pinned += _pinned(lost, at)
     hit = promises_on(lost, since=at)
     draft.losers += [Loser(promise.lease, len(promise.placements), begun=True) for promise in hit if promise.running]
     waiting = [promise for promise in hit if promise.scheduled]
@@ -52,6 +53,16 @@ def without_nodes(draft: Draft, nodes: Sequence[Node], at: datetime) -> None:
             draft.losers.append(Loser(promise.lease, len(promise.placements), begun=False))
         else:
             draft.kept.append(promise.lease)
+
+
+def _pinned(devices: set[int], at: datetime) -> list[Pinned]:
+    """The guarantees that these devices keep from a moment on, by award: one query."""
+    kept = Envelope.objects.filter(let_go_at=None, pins__device__in=devices, pins__until__gt=at)
+    rows = kept.select_related("organisation").order_by("pk")
+    return [
+        Pinned(row.award_ref, row.organisation.name, row.gpus_there, row.last)
+        for row in rows.annotate(gpus_there=Count("pins__device", distinct=True), last=Max("pins__until"))
+    ]
 
 
 def windows(draft: Draft, moves: Sequence[Move]) -> None:

@@ -43,7 +43,14 @@ def scenario(changes: Changes, now: datetime) -> Scenario:
     draft.asks += _asks(changes.approve)
     verdicts = judge(draft.asks, _rooms(draft)) if draft.asks else []
     draft.steps += [step for verdict in verdicts for step in _promised(verdict)]
-    return Scenario(tuple(draft.steps), tuple(verdicts), tuple(draft.losers), tuple(draft.kept), tuple(draft.moved))
+    return Scenario(
+        tuple(draft.steps),
+        tuple(verdicts),
+        tuple(draft.losers),
+        tuple(draft.kept),
+        tuple(draft.moved),
+        tuple(draft.pinned),
+    )
 
 
 def clashes(groups: Iterable[Group]) -> list[Clash]:
@@ -94,6 +101,7 @@ def _claim_of(row: Allocation) -> Claim:
         gpus=row.concurrent_gpus,
         since=row.valid_from,
         until=row.valid_until,
+        guaranteed=row.guaranteed_gpus,
     )
 
 
@@ -109,6 +117,7 @@ def _offer_of(line: AwardLine) -> Claim:
         since=line.window_from,
         until=line.window_until,
         waiting=True,
+        guaranteed=line.guaranteed_gpus,
     )
 
 

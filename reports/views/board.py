@@ -51,6 +51,8 @@ COLUMNS = (
     Column("bookable", gettext_lazy("Can be lent"), _figure("bookable")),
     Column("promised", gettext_lazy("Promised"), _figure("promised")),
     Column("promised_mean", gettext_lazy("Promised, mean"), _figure("promised_mean", 1)),
+    Column("guaranteed", gettext_lazy("Of these guaranteed"), _figure("guaranteed")),
+    Column("bound", gettext_lazy("May be promised"), _figure("bound")),
     Column("booked", gettext_lazy("Booked"), _figure("booked")),
     Column("booked_mean", gettext_lazy("Booked, mean"), _figure("booked_mean", 1)),
     Column("used_mean", gettext_lazy("Used, mean"), _figure("used_mean", 1)),
@@ -152,6 +154,7 @@ def _chart(group: Group) -> dict[str, Any]:
         {"name": _("Over-committed"), "kind": "bar", "look": "over", "points": [figures.over for figures in shown]},
         {"name": _("GPUs"), "kind": "line", "look": "physical", "points": [figures.physical for figures in shown]},
         {"name": _("Can be lent"), "kind": "line", "look": "bookable", "points": [each.bookable for each in shown]},
+        {"name": _("Guaranteed"), "kind": "line", "look": "guaranteed", "points": [each.guaranteed for each in shown]},
         {"name": _("Used, mean"), "kind": "line", "look": "used", "points": [each.used_mean for each in shown]},
     ]
     if any(bucket.changed for bucket in group.buckets):

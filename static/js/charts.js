@@ -34,6 +34,7 @@
     over: { color: "#c92a2a", decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [3, 4], rotation: -Math.PI / 4, color: "#ffffff" } },
     physical: { color: "#767676", line: "dashed" },
     bookable: { color: "#009e73", line: "solid" },
+    guaranteed: { color: "#5b3a8c", line: [2, 3, 8, 3] },
     used: { color: "#e69f00", line: "solid", symbol: true },
     before: { color: "#cc79a7", line: "dotted" },
   };

@@ -21,9 +21,10 @@ def iso(epoch: float) -> str:
 
 
 def body(verb: str, **changes: Any) -> dict[str, Any]:
-    """A command; `device_uuids`, `login` and `hard_end` (epoch) go into its payload."""
+    """A command; `device_uuids`, `leaving`, `login` and `hard_end` (epoch) go into its payload."""
     payload = {
         "device_uuids": changes.pop("device_uuids", []),
+        "leaving": changes.pop("leaving", []),
         "login": changes.pop("login", "bg-test"),
         "starts_at": iso(time.time()),
         "hard_end": iso(changes.pop("hard_end", time.time() + 3600)),

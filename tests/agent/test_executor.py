@@ -146,6 +146,38 @@ def test_a_device_is_not_granted_twice(bench: Bench) -> None:
     assert second == ("failed", {"error": "device_held_by_another_lease"})
 
 
+def test_devices_are_changed_only_of_a_lease_that_is_open_here_and_only_for_checked_ones(bench: Bench) -> None:
+    asked: dict[str, Any] = {"device_uuids": ["GPU-a"], "leaving": ["GPU-b"]}
+    assert bench.run("reshape", **asked) == ("failed", {"error": "not_granted"})
+    assert bench.run("grant", generation=2, device_uuids=["GPU-a", "GPU-b"])[0] == "done"
+    comes: dict[str, Any] = {"device_uuids": ["GPU-a", "GPU-c"], "leaving": ["GPU-b"]}
+    assert bench.run("reshape", generation=3, **comes) == ("failed", {"error": "not_verified"})
+    assert bench.run("grant", id="CMD-other", lease="L-2", device_uuids=["GPU-d"])[0] == "done"
+    held: dict[str, Any] = {"device_uuids": ["GPU-a", "GPU-d"]}
+    assert bench.run("reshape", generation=4, **held) == ("failed", {"error": "device_held_by_another_lease"})
+    assert bench.run("reshape", id="late", generation=3, **asked)[1]["error"] == "stale_generation"
+    (lease, _other) = bench.journal.open_leases()
+    assert lease.device_uuids == ("GPU-a", "GPU-b"), "a refusal changes nothing"
+    bench.journal.change_lease("L-1", hard_end=time.time() - 1)
+    assert bench.run("reshape", generation=5, **asked)[1] == {"error": "hard_end_passed"}
+    assert bench.run("revoke", generation=6)[0] == "done"
+    assert bench.run("reshape", id="after", generation=6, **asked)[1] == {"error": "access_has_ended"}
+    for nonsense in ({"device_uuids": []}, {"device_uuids": ["GPU-a"], "leaving": ["GPU-a"]}):
+        with pytest.raises(CommandRefused):
+            bench.run("reshape", id="odd", generation=7, **nonsense)
+
+
+def test_a_device_that_is_not_quite_given_up_is_nobody_elses_and_ends_with_the_lease(bench: Bench) -> None:
+    bench.run("grant", device_uuids=["GPU-a", "GPU-b"])
+    bench.journal.change_lease("L-1", device_uuids=["GPU-a"], leaving={"GPU-b": None})  # as a crash leaves it
+    other: dict[str, Any] = {"lease": "L-2", "login": "bg-two", "device_uuids": ["GPU-b"]}
+    assert bench.run("grant", id="CMD-2", **other)[1] == {"error": "device_held_by_another_lease"}
+    bench.journal.change_lease("L-1", hard_end=time.time() - 1)
+    DeadMan(bench.journal, bench.executor, PortalClient(NOBODY, bench.folder / "token")).end_overdue()
+    wait_until(lambda: not bench.journal.open_leases())
+    assert bench.run("grant", id="CMD-3", generation=2, **other)[0] == "done"
+
+
 def test_a_kill_in_the_middle_of_a_revocation_is_made_good(bench: Bench) -> None:
     bench.run("grant")
     tenant = bench.tenant(STUBBORN)

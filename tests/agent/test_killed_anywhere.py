@@ -17,8 +17,9 @@ import pytest
 
 from agent.journal import LocalLease
 from tests.agent.envelopes import body, seal
+from tests.agent.running import is_alive
 from tests.agent.test_executor import Bench
-from tests.simulator.nodes import ROOT
+from tests.simulator.nodes import ROOT, start_node, wait_until
 
 LATER = 7200.0
 STORY: tuple[tuple[str, int], ...] = (("verify", 1), ("grant", 1), ("extend", 2), ("revoke", 3), ("reclaim", 3))
@@ -44,7 +45,8 @@ class Mortal(Journal):
 def live(folder, envelope, step):
     journal = Mortal(folder / "state")
     journal.left = step
-    Executor(journal, SandboxHost(folder, journal), PortalClient("http://127.0.0.1:9", folder / "token")).run(envelope)
+    executor = Executor(journal, SandboxHost(folder, journal), PortalClient("http://127.0.0.1:9", folder / "token"))
+    assert executor.run(envelope).outcome == "done"
 
 
 for line in sys.stdin:
@@ -109,3 +111,54 @@ def test_a_verb_that_was_killed_before_any_of_its_steps_is_made_good(tmp_path: P
         assert facts(bench.journal.lease("L-1")) == wanted, step
     mortals.communicate()
     assert status == 0 and killed >= 4, f"{verb} ran through after {killed} deaths"
+
+
+def test_a_change_of_devices_that_was_killed_before_any_of_its_steps_is_made_good(tmp_path: Path) -> None:
+    """One device stays with its work, one leaves, one comes. Everything is run by processes that know the driver."""
+    sim = start_node(tmp_path, count=3)
+    mortals = subprocess.Popen(
+        [sys.executable, "-c", MORTALS], cwd=ROOT, env=sim.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert mortals.stdin is not None and mortals.stdout is not None
+    stays, leaves, comes = sim.brain.uuids
+    kept = sim.job_pid(sim.run(["sleep", "600"], gpus=[0], memory_mib=20_000))
+
+    def run(bench: Bench, step: int, verb: str, generation: int, **changes: Any) -> int:
+        sealed = seal(bench.key, body(verb, generation=generation, **changes))
+        assert mortals.stdin is not None and mortals.stdout is not None
+        print(json.dumps([str(bench.folder), sealed, step]), file=mortals.stdin, flush=True)
+        return int(mortals.stdout.readline())
+
+    try:
+        killed, status = 0, -signal.SIGKILL
+        for step in range(1, 60):
+            (tmp_path / str(step)).mkdir()
+            bench = Bench(tmp_path / str(step))
+            bench.journal.begin("CMD-0", "L-1", 1, "verify")
+            bench.journal.change_lease("L-1", baseline=json.dumps({}))
+            assert run(bench, 0, "grant", 1, device_uuids=[stays, leaves]) == 0
+            assert run(bench, 0, "verify", 2, device_uuids=[comes]) == 0
+            going = sim.job_pid(sim.run(["sleep", "600"], gpus=[1], memory_mib=20_000))
+            change: dict[str, Any] = {"device_uuids": [stays, comes], "leaving": [leaves]}
+            status = run(bench, step, "reshape", 3, **change)
+            lease = bench.journal.lease("L-1")
+            assert lease is not None and lease.phase == "granted" and lease.hard_end is not None
+            if status != 0:
+                assert status == -signal.SIGKILL
+                assert leaves in lease.held or not is_alive(going), "nobody else gets it before its work is ended"
+                killed += 1
+                assert run(bench, 0, "reshape", 3, **change) == 0, step
+                lease = bench.journal.lease("L-1")
+            assert lease is not None and lease.device_uuids == (stays, comes) and lease.held == (stays, comes)
+            record = bench.journal.command("CMD-reshape-3")
+            assert record is not None and record.result["left"] == lease.leaving and set(lease.leaving) == {leaves}
+            (check,) = record.result["checks"]
+            assert check["uuid"] == leaves and check["passed"], check
+            wait_until(lambda pid=going: not is_alive(pid))
+            assert is_alive(kept)
+            if status == 0:
+                break
+        assert status == 0 and killed >= 6, f"ran through after {killed} deaths"
+    finally:
+        mortals.communicate()
+        sim.stop()

@@ -26,15 +26,18 @@ def answer(
     """Every waiting command of this verb ends with this event; devices in `bad` did not pass. The number answered."""
     commands = pending(lease, verb)
     for command in commands:
-        uuids: list[str] = command.payload["device_uuids"]
+        uuids: list[str] = command.payload["leaving" if verb == "reshape" else "device_uuids"]
         checks: list[dict[str, Any]] = []
-        if verb in ("verify", "reclaim") and event != "expire":
+        if verb in ("verify", "reclaim", "reshape") and event != "expire":
             checks = [
                 {"uuid": uuid, "passed": uuid not in bad, "checks": [{"code": "empty", "passed": uuid not in bad}]}
                 for uuid in uuids
             ]
+        left = {"left": {uuid: (at or timezone.now()).timestamp() for uuid in uuids}} if verb == "reshape" else {}
         NodeCommand.objects.filter(pk=command.pk).update(
-            state=COMMAND.next(command.state, event), result={"checks": checks}, finished_at=at or timezone.now()
+            state=COMMAND.next(command.state, event),
+            result={"checks": checks} | (left if event == "succeed" else {}),
+            finished_at=at or timezone.now(),
         )
         grant_follows(command, event)
     return len(commands)

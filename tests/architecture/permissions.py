@@ -38,6 +38,11 @@ allocations:allocation-series
 allocations:book allocations:book-check allocations:lease allocations:lease-cancel allocations:lease-certificate
 allocations:lease-change allocations:lease-extend allocations:lease-handover allocations:lease-handover-file
 allocations:lease-live
+allocations:lease-release allocations:lease-series allocations:lease-shrink allocations:lease-swap
+allocations:ledger
+lease-cancel lease-certificate lease-change lease-detail lease-devices lease-extend lease-handover
+lease-release lease-reshapes lease-shrink lease-swap lease-usage
+organisation-detail organisation-invite organisation-members partners:agreement
 allocations:lease-release allocations:lease-series allocations:ledger
 lease-bill lease-cancel lease-certificate lease-change lease-detail lease-devices lease-extend lease-handover
 lease-release lease-usage organisation-detail organisation-invite organisation-members partners:agreement

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from agent.commands import CommandRefused, open_envelope
-from cluster.models import NodeCommand
+from audit.models import AuditEvent
+from cluster.drivers.base import Step
+from cluster.models import Grant, Handover, NodeCommand
 from cluster.services import signing
 from cluster.services.commands import expire_late
 from cluster.services.engine import engine_for
+from cluster.services.evidence import digest, entry_of
 from tests.cluster.site import LEASE, LOGIN, Speaker, checks
 
 pytestmark = pytest.mark.django_db
@@ -65,3 +71,51 @@ def test_a_command_nobody_answers_expires_and_a_late_answer_changes_nothing(spea
     assert (step.state, step.failures) == ("failed", ("gpu-01: no answer in time",))
     assert speaker.answer(command).data["state"] == "expired"
     assert speaker.heartbeat()["commands"] == []
+
+
+def reshape(speaker: Speaker, leaving: str, **result: Any) -> Step:
+    """Have the first of two devices kept and the second given up; the step after the node's answer."""
+    keeps = next(uuid for uuid in speaker.uuids if uuid != leaving)
+    order = replace(
+        speaker.lease_order(3), devices={speaker.node.name: (keeps,)}, leaving={speaker.node.name: (leaving,)}
+    )
+    driver = engine_for(speaker.node.pool)
+    driver.reshape(order, deadline_at=timezone.now() + timedelta(minutes=1))
+    command = NodeCommand.objects.get(verb="reshape")
+    pinned = signing.public_key()
+    told = open_envelope(signing.envelope(command), pinned)
+    assert (told.device_uuids, told.leaving) == ((keeps,), (leaving,))
+    speaker.answer(command, result=result)
+    return driver.observe(order)["reshape"]
+
+
+def test_devices_change_hands_with_evidence_of_those_that_left(speaker: Speaker) -> None:
+    speaker.hello()
+    speaker.answer(speaker.order("grant"))
+    keeps, leaves = speaker.uuids
+    at = time.time()
+    step = reshape(speaker, leaves, left={leaves: at}, checks=checks([leaves]))
+    assert step.state == "done" and step.left_at == {leaves: datetime.fromtimestamp(at, UTC)}
+    evidence = Handover.objects.get()
+    assert (evidence.device.uuid, evidence.moment, evidence.passed) == (leaves, "end", True)
+    event = AuditEvent.objects.get(verb="command.reshape")
+    assert event.changes["evidence"] == {leaves: digest(entry_of(evidence))}
+    grant = Grant.objects.get()
+    assert grant.device_uuids == [keeps] and grant.revoked_at is None
+
+
+def test_a_dirty_device_has_left_all_the_same(speaker: Speaker) -> None:
+    speaker.hello()
+    leaves = speaker.uuids[1]
+    step = reshape(speaker, leaves, left={leaves: time.time()}, checks=checks([leaves], bad=(leaves,)))
+    assert step.state == "done" and [report.passed for report in step.reports] == [False]
+
+
+@pytest.mark.parametrize("what", ["left", "checks"])
+def test_a_device_of_which_nothing_is_said_has_not_left(speaker: Speaker, what: str) -> None:
+    speaker.hello()
+    keeps, leaves = speaker.uuids
+    said: dict[str, Any] = {"left": {leaves: time.time()}, "checks": checks([leaves])}
+    said[what] = {keeps: time.time()} if what == "left" else checks([keeps])
+    step = reshape(speaker, leaves, **said)
+    assert step.state == "failed" and step.failures == ("gpu-01: evidence_missing",)

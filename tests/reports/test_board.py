@@ -9,7 +9,7 @@ import pytest
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
 from django.utils import timezone
 
-from allocations.models import Placement
+from allocations.models import Envelope, Placement
 from cluster.models import Device, Node, Pool
 from proposals.services import answers
 from reports.capacity import Step
@@ -103,6 +103,25 @@ def test_more_promised_than_can_be_lent_is_over_commitment_at_the_worst_moment(s
     stage.close(stage.big, 1.3, 1.4)
     assert column(stage, "over") == [0, 10, 0]
     assert column(stage, "bookable") == [12, 4, 12]
+
+
+def test_what_is_guaranteed_and_what_may_be_promised_are_told_beside_it(stage: BoardStage) -> None:
+    Pool.objects.filter(pk=stage.pool.pk).update(overcommit_percent=25)
+    stage.pool.refresh_from_db()
+    award = stage.promise(16, 0, 2)
+    usual = {"pool": stage.pool, "organisation": stage.cast.organisation, "award_ref": "prop-a", "gpus": 5}
+    Envelope.objects.create(**usual, starts_at=stage.at(0), ends_at=stage.at(1.5), allocation=award)
+    Envelope.objects.create(**usual, starts_at=stage.at(1), ends_at=stage.at(2))
+    Envelope.objects.create(**usual, starts_at=stage.at(0), ends_at=stage.at(3), let_go_at=timezone.now())
+    stage.close(stage.small, 0, 1)
+    assert column(stage, "guaranteed") == [5, 10, 0]
+    assert column(stage, "bound") == [15, 15, 15]
+    assert column(stage, "past_bound") == [1, 1, 0]
+    assert column(stage, "over") == [8, 4, 0]
+    retired = stage.big.devices.get(index=0)
+    Device.objects.filter(pk=retired.pk).update(state="retired")
+    assert column(stage, "bound") == [13, 13, 13]
+    assert column(stage, "past_bound") == [3, 3, 0]
 
 
 def test_an_award_is_promised_while_it_waits_and_once_when_it_is_accepted() -> None:

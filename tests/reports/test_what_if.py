@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone
 
-from allocations.models import Lease
+from allocations.models import Envelope, Lease, Pin
 from cluster.models import Device, Node
 from common.errors import RuleBroken
 from proposals.models import Proposal
@@ -78,6 +78,18 @@ def test_reservations_on_a_node_that_is_taken_away_go_elsewhere_where_they_fit(s
     }
     assert found.kept == (fits,)
     assert over not in found.kept
+
+
+def test_guarantees_that_a_node_keeps_are_named(stage: BoardStage) -> None:
+    usual = {"pool": stage.pool, "organisation": stage.cast.organisation, "award_ref": "prop-a", "gpus": 3}
+    kept = Envelope.objects.create(**usual, starts_at=stage.at(0), ends_at=stage.at(9))
+    gone = Envelope.objects.create(**usual, starts_at=stage.at(0), ends_at=stage.at(9), let_go_at=timezone.now())
+    for envelope in (kept, gone):
+        for device in (*stage.small.devices.all()[:2], stage.big.devices.all()[0]):
+            Pin.objects.create(envelope=envelope, device=device, since=stage.at(0), until=stage.at(4))
+    (pinned,) = asked(remove=(stage.small,), remove_on=stage.monday).pinned
+    assert (pinned.award, pinned.gpus, pinned.until) == ("prop-a", 2, stage.at(4))
+    assert asked(remove=(stage.small,), remove_on=stage.monday + 4 * DAY).pinned == ()
 
 
 def test_a_reservation_before_the_node_goes_stays(stage: BoardStage) -> None:
