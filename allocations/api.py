@@ -21,6 +21,7 @@ from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.reshape_api import ReshapeActions
 from allocations.rule_api import RulebookSerializer, rulebook_data
 from allocations.selectors import availability, balances, leases, occupancy, offers, rulebooks
+from allocations.selectors import statement as statements
 from allocations.services import access, booking, changing, ending, extending, feeds, offering, reclaiming, waitlist
 from allocations.waitlist_serializers import DeclineSerializer, PrioritySerializer
 from cluster.models import Pool
@@ -80,6 +81,27 @@ class AllocationViewSet(ReadViewSet):
         entries = LedgerEntry.objects.filter(allocation=self.get_object()).select_related("lease").order_by("id")
         page = self.paginate_queryset(entries)
         return self.get_paginated_response(serializers.LedgerEntrySerializer(page, many=True).data)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("from", {"type": "string", "format": "date-time"}),
+            OpenApiParameter("until", {"type": "string", "format": "date-time"}),
+            OpenApiParameter("page", int),
+            OpenApiParameter("page_size", int),
+        ],
+        responses=serializers.StatementSerializer,
+        filters=False,
+    )
+    @action(detail=True, filterset_class=None)
+    def statement(self, request: Request, public_id: str) -> Response:
+        """A period: opening balance, every line with what was left after it, closing balance, sums by kind."""
+        query = serializers.AskPeriodSerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        found = statements.statement(self.get_object(), **query.validated_data)
+        page = self.paginate_queryset(found.lines)
+        paged = self.get_paginated_response(serializers.StatementLineSerializer(page, many=True).data)
+        head = {key: getattr(found, key) for key in ("since", "until", "opening", "closing", "sums")}
+        return Response(serializers.StatementSerializer(head).data | paged.data)
 
 
 @extend_schema_view(

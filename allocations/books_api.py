@@ -33,7 +33,7 @@ class PoolWeightSerializer(serializers.ModelSerializer[PoolWeight]):
         read_only_fields = fields
 
 
-class AnnounceSerializer(serializers.Serializer[Any]):
+class AnnounceWeightSerializer(serializers.Serializer[Any]):
     """A new weight."""
 
     pool = serializers.CharField(max_length=60, help_text="id of the pool")
@@ -97,10 +97,10 @@ class PoolWeightViewSet(ReadViewSet):
     serializer_class = PoolWeightSerializer
     filterset_class = WeightFilter
 
-    @extend_schema(request=AnnounceSerializer, responses={201: PoolWeightSerializer})
+    @extend_schema(request=AnnounceWeightSerializer, responses={201: PoolWeightSerializer})
     def create(self, request: Request) -> Response:
         """Announce a weight from a moment that is not in the past. Officers only."""
-        ask = _said(AnnounceSerializer, request)
+        ask = _said(AnnounceWeightSerializer, request)
         ask["pool"] = get_object_or_404(Pool.objects.visible_to(request.user), public_id=ask["pool"])
         made = weighing.announce(actor=request.user, **ask)
         return Response(PoolWeightSerializer(made).data, status=status.HTTP_201_CREATED)

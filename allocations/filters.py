@@ -6,7 +6,7 @@ import django_filters
 from django.utils.translation import gettext_lazy as _
 
 from allocations.lifecycle import ADJUSTMENT, ALLOCATION, LEASE, WAIT
-from allocations.models import Adjustment, Allocation, Lease, LedgerEntry, PoolWeight, WaitEntry
+from allocations.models import Adjustment, Allocation, Lease, PoolWeight, WaitEntry
 from cluster.models import Pool
 from common.filters import LinkFilter, SinceDayFilter, UntilDayFilter, state_choices
 
@@ -33,17 +33,6 @@ class LeaseFilter(django_filters.FilterSet):
 
     class Meta:
         model = Lease
-        fields: ClassVar[list[str]] = []
-
-
-class LedgerFilter(django_filters.FilterSet):
-    """Lines of a statement by kind and reservation."""
-
-    kind = django_filters.ChoiceFilter(label=_("Kind"), choices=LedgerEntry.Kind.choices)
-    lease = LinkFilter(label=_("Reservation"), field_name="lease__public_id")
-
-    class Meta:
-        model = LedgerEntry
         fields: ClassVar[list[str]] = []
 
 

@@ -438,7 +438,15 @@ class LedgerEntry(models.Model):
     @property
     def by(self) -> str:
         """Who moved it, for people: what the portal did by itself is the portal's."""
+        if self.kind == self.Kind.ADJUSTMENT and hasattr(self, "adjustment"):
+            names = {"proposer": self.adjustment.proposed_by.label, "second": self.actor_label}
+            return str(_("proposed by %(proposer)s, confirmed by %(second)s") % names)
         return str(_("the portal")) if self.actor_label.startswith("system:") else self.actor_label
+
+    @property
+    def weight_hours(self) -> float | None:
+        """GPU-hours that an hour on a GPU is charged as; None where no weight applies."""
+        return None if self.weight is None else self.weight / charging.NORMAL
 
 
 class CalendarFeed(models.Model):

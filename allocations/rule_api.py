@@ -158,7 +158,7 @@ class BlackoutSerializer(serializers.ModelSerializer[Blackout]):
         read_only_fields = fields
 
 
-class AnnouncedSerializer(BlackoutSerializer):
+class AnnouncedBlackoutSerializer(BlackoutSerializer):
     """A blackout and the reservations that lie in it, which stay."""
 
     leases = serializers.SerializerMethodField()
@@ -171,7 +171,7 @@ class AnnouncedSerializer(BlackoutSerializer):
         return list(booked_in(blackout).values_list("public_id", flat=True))
 
 
-class AnnounceSerializer(serializers.Serializer[Any]):
+class AnnounceBlackoutSerializer(serializers.Serializer[Any]):
     """When, where and why nothing may be booked."""
 
     pool = serializers.SlugRelatedField(
@@ -189,11 +189,11 @@ class BlackoutViewSet(ReadViewSet):
     queryset = Blackout.objects.select_related("pool")
     serializer_class = BlackoutSerializer
 
-    @extend_schema(request=AnnounceSerializer, responses={201: AnnouncedSerializer})
+    @extend_schema(request=AnnounceBlackoutSerializer, responses={201: AnnouncedBlackoutSerializer})
     def create(self, request: Request) -> Response:
         """Announce one; the reservations that lie in it are named, and stay. Officers only."""
-        made = announce_blackout(actor=request.user, **said_in(request, AnnounceSerializer))
-        return Response(AnnouncedSerializer(made).data, status=status.HTTP_201_CREATED)
+        made = announce_blackout(actor=request.user, **said_in(request, AnnounceBlackoutSerializer))
+        return Response(AnnouncedBlackoutSerializer(made).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=ReasonSerializer, responses=BlackoutSerializer)
     @action(detail=True, methods=["post"])

@@ -112,11 +112,15 @@ class Bill:
 
 
 def bill_of(lease: Lease, at: datetime) -> Bill:
-    """What it costs if the partner gives the reservation back at this moment: what the verb will freeze."""
-    book = rulebook_of(lease.allocation)
-    closing = close_early(book, lease.starts_at, lease.ends_at, lease.active_at, at)
-    would = copy(lease)
-    would.drained_at = min(at, lease.ends_at)
+    """What it costs if the partner gives the reservation back at this moment: what the verb will freeze. Of one that
+    has ended, what it cost.
+    """
+    book, would = rulebook_of(lease.allocation), copy(lease)
+    if lease.drained_at is None and lease.ended_at is None:
+        closing = close_early(book, lease.starts_at, lease.ends_at, lease.active_at, at)
+        would.drained_at = min(at, lease.ends_at)
+    else:
+        closing = Closing(lease.charged_until, lease.returned_percent)
     would.charged_until, would.returned_percent = closing.charged_until, closing.returned_percent
     held = window_lines(lease, lease.ends_at)
     charged = sum(charge_of(would, settled_until(would), held).values()) - early_return_of(would, held)

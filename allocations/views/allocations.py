@@ -5,15 +5,14 @@ from typing import Any
 from django.db.models import Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import View
 
 from allocations.charging import segments
-from allocations.filters import AllocationFilter, LedgerFilter
-from allocations.models import Allocation, LedgerEntry
+from allocations.filters import AllocationFilter
+from allocations.models import Allocation
 from allocations.rule_words import closures_shown, sentences
 from allocations.rules import may_adjust, may_award, may_book, may_set_rules
 from allocations.selectors.balances import balance, balance_points, forecast
@@ -23,7 +22,7 @@ from allocations.services.checks import SHORTEST
 from common.permissions import allowed
 from common.quantities import seconds_to_hours
 from common.tables import Column
-from common.templatetags.bitgoeul import day, hours, moment
+from common.templatetags.bitgoeul import day, hours
 from common.web import ListPage, ObjectMixin, ObjectPage
 
 LINES_SHOWN = 10
@@ -105,7 +104,9 @@ class AllocationPage(ObjectPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         allocation = self.object
-        lines = list(allocation.ledger.select_related("lease").order_by("-id")[: LINES_SHOWN + 1])
+        lines = list(
+            allocation.ledger.select_related("lease", "adjustment__proposed_by").order_by("-id")[: LINES_SHOWN + 1]
+        )
         found, book, now = balance(allocation), rulebook_of(allocation), timezone.now()
         return super().get_context_data(
             balance=found,
@@ -135,42 +136,3 @@ class AllocationSeries(ObjectMixin, View):
         line = [[int(at.timestamp() * 1000), float(seconds_to_hours(left))] for at, left in points]
         name = _now("Left, GPU-hours")
         return JsonResponse({"unit": _now("GPU-hours"), "series": [{"name": name, "points": line}]})
-
-
-class LedgerList(ObjectMixin, ListPage):
-    """The statement: every amount that moved."""
-
-    model = Allocation
-    object_name = "allocation"
-    filterset_class = LedgerFilter
-    title = _("Statement")
-    empty_text = _("Nothing has moved yet.")
-    export_name = "statement"
-    default_order = "-id"
-    columns = (
-        Column("at", _("Time"), lambda row: row.at.isoformat(), cell=lambda row: moment(row.at), sort="id"),
-        Column("kind", _("Kind"), lambda row: row.get_kind_display(), sort="kind"),
-        Column(
-            "hours",
-            _("GPU-hours"),
-            lambda row: seconds_to_hours(row.device_seconds),
-            cell=lambda row: hours(row.device_seconds),
-            sort="device_seconds",
-            numeric=True,
-        ),
-        Column(
-            "lease",
-            _("Reservation"),
-            lambda row: row.lease.public_id if row.lease else "",
-            link=lambda row: row.lease.get_absolute_url() if row.lease else None,
-        ),
-        Column("reason", _("Reason"), lambda row: row.reason),
-        Column("actor", _("By"), lambda row: row.actor_label),
-    )
-
-    def fetch(self) -> Allocation:
-        """The allocation of the address, or 404."""
-        return get_object_or_404(Allocation.objects.visible_to(self.request.user), public_id=self.kwargs["public_id"])
-
-    def get_queryset(self) -> Any:
-        return LedgerEntry.objects.filter(allocation=self.object).select_related("lease")

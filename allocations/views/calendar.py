@@ -10,9 +10,11 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
+from allocations.rule_words import ShownClosure, closures_shown
 from allocations.rules import may_book
 from allocations.selectors.occupancy import Row, Stretch, by_node, occupancy
 from allocations.selectors.offers import bookable_allocations
+from allocations.selectors.rulebooks import closures_of
 from cluster.models import Node, Pool
 from common.permissions import allowed
 from common.web import Page
@@ -70,6 +72,20 @@ class Line:
     bars: list[Bar]
     free: list[tuple[datetime, datetime]]
     """What can still be booked: what is past is nobody's."""
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A blackout in the drawing's units."""
+
+    closure: ShownClosure
+    x: float
+    until_x: float
+
+    @property
+    def width(self) -> float:
+        """Never too narrow to be seen."""
+        return max(1.5, round(self.until_x - self.x, 1))
 
 
 class CalendarPage(Page):
@@ -132,6 +148,11 @@ class CalendarPage(Page):
             "label": LABEL,
             "line": LINE,
             "height": HEAD + LINE * len(lines),
+            "closures": [
+                Closed(row, _x(max(row.start, start), start, end), _x(min(row.end, end), start, end))
+                for row in closures_shown(closures_of(pool))
+                if row.start < end and row.end > start
+            ],
             "now_x": _x(now, start, end) if start <= now < end else None,
             "page": number,
             "pages": range(1, len(pages) + 1),

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from allocations.models import Lease, LedgerEntry
+from allocations.models import Lease, LedgerEntry, PoolWeight
 from allocations.selectors.balances import balance
 from allocations.selectors.proof import ledger_faults
 from allocations.selectors.rulebooks import bill_of
@@ -68,6 +68,7 @@ def test_an_early_return(
     expected = [("hold", -7200, ""), ("return", 7200, "released"), ("settle", -charged, "released")]
     assert lines(lease) == expected + ([("credit", credit, "early return")] if credit else [])
     assert lease.returned_percent == percent and lease.charged_until is not None
+    assert bill_of(lease, lease.ends_at + HOUR).charged_seconds == charged - credit, "what it cost, whenever one asks"
 
 
 def test_the_notice_never_reaches_beyond_the_window(stage: Stage, monkeypatch: Any) -> None:
@@ -224,3 +225,19 @@ def test_a_statement_calls_the_credit_by_its_name(stage: Stage, monkeypatch: Any
     lease = started(stage, count=1)
     released(stage, monkeypatch, lease, lease.starts_at + HOUR)
     assert "given back early" in sign_in(stage.cast.owner).get(stage.allocation.get_absolute_url()).content.decode()
+
+
+def test_notice_and_early_return_are_charged_by_the_weights_of_the_booking(stage: Stage, monkeypatch: Any) -> None:
+    """Two hours, of which the second counts double: released after half an hour with half an hour's notice."""
+    say(stage, release_notice_seconds=1800, early_return_percent=50)
+    start = stage.now + HOUR
+    PoolWeight.objects.create(
+        pool=stage.pool, weight=2000, valid_from=start + HOUR, reason="x", set_by=stage.cast.officer
+    )
+    lease = started(stage, count=1)
+    lease = released(stage, monkeypatch, lease, lease.starts_at + HOUR / 2)
+    assert lines(lease)[-3:] == [
+        ("settle", -3600, "released"),
+        ("settle", -7200, "released"),
+        ("credit", 3600, "early return"),
+    ]

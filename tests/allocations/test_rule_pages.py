@@ -15,6 +15,7 @@ from tests.allocations.conftest import Stage
 from tests.allocations.rules import black_out, refused, say, subject_of
 from tests.allocations.test_api import client
 from tests.allocations.test_views import sign_in
+from tests.factories import PoolFactory
 from tests.queries import MOST_A_PAGE, queries_of
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -319,3 +320,19 @@ def test_the_booking_page_says_what_a_rule_has_against_the_window(stage: Stage) 
     assert answer.context["offer"]["start"] < stage.now + DAY + HOUR, "the last window within reach, as a link"
     taken = owner.get(answer.context["offer"]["url"])
     assert not taken.context["check"]["refused"]
+
+
+def test_the_calendar_draws_a_blackout_and_says_it_in_words(stage: Stage) -> None:
+    black_out(stage, stage.now + HOUR, stage.now + DAY)
+    black_out(stage, stage.now + 40 * DAY, stage.now + 41 * DAY, reason_en="much later")
+    black_out(stage, stage.now + HOUR, stage.now + DAY, pool=PoolFactory(), reason_en="elsewhere")
+    page = sign_in(stage.cast.viewer).get(reverse("allocations:calendar"), {"pool": stage.pool.public_id})
+    text = page.content.decode()
+    assert 'class="calendar-blackout"' in text and "nothing can be booked: the hall is moved" in text
+    assert "much later" not in text and "elsewhere" not in text
+
+
+def test_staff_reach_an_agreements_rules_from_its_page_and_partners_do_not(stage: Stage) -> None:
+    url = stage.cast.agreement.get_absolute_url()
+    assert form_of(stage, "agreement") in sign_in(stage.cast.officer).get(url).content.decode()
+    assert form_of(stage, "agreement") not in sign_in(stage.cast.owner).get(url).content.decode()

@@ -32,6 +32,7 @@ audit-event-detail audit-event-list person-grant-role person-list
 """
 """Everybody reads themselves and what they did; tests/audit and tests/accounts look closer."""
 OBJECT = """
+agreement-detail allocation-balance allocation-detail allocation-forecast allocation-ledger allocation-statement
 agreement-detail allocation-balance allocation-detail allocation-forecast allocation-ledger allocation-rules
 allocations:allocation
 allocations:allocation-series
