@@ -20,7 +20,7 @@ from agent.journal import Journal
 from agent.options import AGENT_VERSION, boot_id
 from agent.own_health import OwnHealth
 from agent.portal_client import PortalClient, PortalError
-from agent.verbs import plain
+from agent.verbs import LAYOUT_FACT, plain
 
 log = logging.getLogger(__name__)
 HELLO_AGAIN_SECONDS = 600.0
@@ -50,12 +50,14 @@ class Pulse:
         self._refused_serials: set[int] = set()
         self._to_check: list[str] = []
         self._said_hello_at: float | None = None
+        self._layout: str | None = None
 
     def beat(self, stop: threading.Event) -> None:
         """Until stopped."""
         while not stop.is_set():
             started = time.monotonic()
-            if self._said_hello_at is None or started - self._said_hello_at > HELLO_AGAIN_SECONDS:
+            silent = self._said_hello_at is None or started - self._said_hello_at > HELLO_AGAIN_SECONDS
+            if silent or self._journal.fact(LAYOUT_FACT) != self._layout:
                 self._try(self.hello)
             if self._journal.fact("node"):
                 self._try(self.heartbeat)
@@ -73,6 +75,7 @@ class Pulse:
 
     def hello(self) -> None:
         """Say who we are; pin the portal's keys the first time. NvmlError where the driver does not answer at all."""
+        layout = self._journal.fact(LAYOUT_FACT)
         inventory = nvml.inventory()
         uuids = [device.uuid for device in inventory.devices]
         answer = self._portal.hello(
@@ -95,6 +98,7 @@ class Pulse:
                 self._event(None, f"{name}_changed", {})
         self._journal.remember("devices", ",".join(device.uuid for device in inventory.devices))
         self._journal.tidy()
+        self._layout = layout
         self._said_hello_at = time.monotonic()
 
     def heartbeat(self) -> None:

@@ -14,6 +14,7 @@ from agent.options import AgentOptions
 from agent.parent import StopSignal
 from agent.portal_client import PortalClient, PortalError
 from agent.spool import Spool
+from agent.verbs import LAYOUT_FACT
 from agent.xid_log import XidLog
 from agent.xid_watcher import XidWatcher
 
@@ -46,6 +47,8 @@ class Sampler:
         self.spool = Spool(options.state / "spool", journal, options.spool_batches)
         self.xids = XidLog(journal, options.kernel_log)
         self._uuids: tuple[str, ...] = ()
+        self._parts: tuple[str, ...] = ()
+        self._layout: str | None = None
         self._listed_at: float | None = None
         self._restarted_at = 0.0
         self._silent: dict[str | None, nvml.Silence] = {}
@@ -56,7 +59,7 @@ class Sampler:
         self._list_when_due()
         calls = nvml.cost().calls
         try:
-            found = nvml.sample_all(self._uuids)
+            found = nvml.sample_all((*self._uuids, *self._parts))
         except NvmlError as error:
             log.warning("no samples: %s", error)
             self._start_again()
@@ -70,8 +73,10 @@ class Sampler:
         self._tell_cost(nvml.cost().calls - calls, len(found.samples))
 
     def _list_when_due(self) -> None:
-        """The inventory, at the start, every ten minutes, and after the library was started again."""
+        """The inventory: at the start, every ten minutes, after a new layout and when the library was started again."""
         due = self._listed_at is None or time.monotonic() - self._listed_at > INVENTORY_SECONDS
+        layout = self._journal.fact(LAYOUT_FACT)
+        due = due or layout != self._layout
         if due or not self._uuids:
             try:
                 inventory = nvml.inventory()
@@ -79,12 +84,14 @@ class Sampler:
                 log.warning("no inventory: %s", error)
                 return
             self._uuids = tuple(device.uuid for device in inventory.devices) or self._uuids
+            self._parts = tuple(each.uuid for device in inventory.devices for each in device.mig_instances)
+            self._layout = layout
             self.xids.know(inventory.devices)
             self._listed_at = time.monotonic()
 
     @property
     def uuids(self) -> tuple[str, ...]:
-        """The devices of the last inventory."""
+        """The whole devices of the last inventory."""
         return self._uuids
 
     def send(self) -> None:

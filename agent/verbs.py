@@ -17,6 +17,8 @@ from agent.host.base import Host, HostError
 from agent.journal import Journal, LocalLease
 from agent.preparation import put_in_order
 
+LAYOUT_FACT = "layout_changed"
+"""The journal's word for the last change of a layout: who keeps lists of devices makes them anew."""
 SETTLE_TURNS, SETTLE_SECONDS = 6, 0.5  # a driver takes a moment to give back the memory of a process that died
 
 
@@ -217,7 +219,10 @@ class Verbs:
     def _partition(self, command: Command) -> Answer:
         """The device has exactly this MIG layout afterwards. Who holds which part of it, the host knows."""
         (uuid,) = command.device_uuids
-        made = self._host.partition_device(uuid, command.layout)
+        try:
+            made = self._host.partition_device(uuid, command.layout)
+        finally:
+            self._journal.remember(LAYOUT_FACT, f"{command.id} {time.time()}")
         return done(instances=[asdict(each) for each in made])
 
     def _baseline(self, lease: str) -> dict[str, DeviceReading]:

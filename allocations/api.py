@@ -25,6 +25,7 @@ from allocations.selectors import statement as statements
 from allocations.services import access, booking, changing, ending, extending, feeds, offering, reclaiming, waitlist
 from allocations.waitlist_serializers import DeclineSerializer, PrioritySerializer
 from cluster.models import Pool
+from cluster.selectors import profiles_in
 from common.api import ReadViewSet
 from partners.models import organisation_ids_of
 
@@ -233,6 +234,7 @@ class AvailabilityViewSet(viewsets.ViewSet):
         parameters=[
             OpenApiParameter("pool", str, required=True, description=str(_("id or name of the pool"))),
             OpenApiParameter("gpus", int),
+            OpenApiParameter("profile", str, description=str(_("a MIG profile; empty: whole GPUs"))),
             OpenApiParameter("shape", str, enum=Lease.Shape.values),
             OpenApiParameter("shape_nodes", int),
             OpenApiParameter("from", {"type": "string", "format": "date-time"}, required=True),
@@ -250,14 +252,15 @@ class AvailabilityViewSet(viewsets.ViewSet):
         ask = query.validated_data
         pool = _pool(request, ask["pool"])
         tenants = None if request.user.is_agency else own_organisations(request.user)
-        found = availability.capacity(pool, ask["since"], ask["until"], tenants=tenants)
+        kind: Any = {"tenants": tenants, "profile": ask["profile"]}
+        found = availability.capacity(pool, ask["since"], ask["until"], **kind)
         length = ask["until"] - ask["since"]
         passes = rulebooks.closures_of(pool).open_starts(length, ask["since"])
-        offer = availability.next_free_window(
-            pool, ask["gpus"], length, ask["since"], shape=ask["shape"], tenants=tenants, passes=passes
-        )
+        kind |= {"shape": ask["shape"], "passes": passes}
+        offer = availability.next_free_window(pool, ask["gpus"], length, ask["since"], **kind)
         window = {"start": offer[0], "end": offer[1]} if offer else None
-        return Response(serializers.AvailabilitySerializer(asdict(found) | {"next_window": window}).data)
+        told = asdict(found) | {"next_window": window, "profiles": list(profiles_in(pool))}
+        return Response(serializers.AvailabilitySerializer(told).data)
 
     @extend_schema(
         operation_id="availability_slots",
@@ -266,6 +269,7 @@ class AvailabilityViewSet(viewsets.ViewSet):
             OpenApiParameter("gpu_class", str),
             OpenApiParameter("gpus", int),
             OpenApiParameter("smallest", int),
+            OpenApiParameter("profile", str, description=str(_("a MIG profile; empty: whole GPUs"))),
             OpenApiParameter("shape", str, enum=Lease.Shape.values),
             OpenApiParameter("shape_nodes", int),
             OpenApiParameter("duration_seconds", int, required=True),

@@ -105,7 +105,12 @@ def _seconds_for(budget: int, per_second: Fraction) -> int:
 
 
 def affordable(
-    budget: int, device_count: int, length: timedelta, span: tuple[datetime, datetime], weights: Weights
+    budget: int,
+    device_count: int,
+    length: timedelta,
+    span: tuple[datetime, datetime],
+    weights: Weights,
+    share: Fraction = WHOLE,
 ) -> Spans:
     """When a window of that length may start within `span` so that it costs no more than `budget`; closed stretches.
 
@@ -113,7 +118,7 @@ def affordable(
     """
 
     def fits(at: datetime) -> bool:
-        return charge(device_count, at, at + length, weights) <= budget
+        return charge(device_count, at, at + length, weights, share) <= budget
 
     first, last = span
     bends = {at for step in weights for at in (step.at, step.at - length) if first < at < last}

@@ -1,5 +1,6 @@
 """Forms of allocations: shape only; the rules are asked in the services."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,8 +55,9 @@ class MomentField(forms.DateTimeField):
 
 
 class ShapeForm(forms.Form):
-    """How many GPUs, and how they lie together."""
+    """How many GPUs, or MIG instances where a pool has some, and how they lie together."""
 
+    profile = forms.ChoiceField(label=_("What"), required=False)
     device_count = forms.IntegerField(label=_("GPUs"), min_value=1, max_value=10_000)
     shape = forms.ChoiceField(
         label=_("How they lie together"), choices=Lease.Shape.choices, required=False, initial=Lease.Shape.ANY
@@ -68,9 +70,19 @@ class ShapeForm(forms.Form):
         help_text=_("Only for as many GPUs on each of several nodes."),
     )
 
+    def __init__(self, *args: Any, profiles: Iterable[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = [(name, _("MIG instances of %(profile)s") % {"profile": name}) for name in profiles]
+        if names:
+            self.fields["profile"].choices = [("", _("whole GPUs")), *names]  # type: ignore[attr-defined]
+            self.fields["device_count"].label = _("How many")
+        else:
+            del self.fields["profile"]
+
     def clean(self) -> dict[str, Any]:
-        """`shape` is a Shape afterwards."""
+        """`shape` is a Shape afterwards, and `profile` is there."""
         cleaned = super().clean() or {}
+        cleaned["profile"] = cleaned.get("profile") or ""
         kind: Any = cleaned.get("shape") or "any"
         nodes = cleaned.get("shape_nodes")
         if kind == "nodes" and "shape_nodes" not in self.errors and not nodes:
@@ -83,7 +95,7 @@ class ShapeForm(forms.Form):
 class BookForm(ShapeForm):
     """How many GPUs, from when, for how long."""
 
-    field_order = ("device_count", "starts_at", "length", "ends_at", "shape", "shape_nodes", "note")
+    field_order = ("profile", "device_count", "starts_at", "length", "ends_at", "shape", "shape_nodes", "note")
     starts_at = MomentField(label=_("Start"), required=False, help_text=_("Leave it empty to start now."))
     length = forms.ChoiceField(label=_("Length"), choices=LENGTHS, required=False)
     ends_at = MomentField(
@@ -142,6 +154,7 @@ class FindForm(ShapeForm):
     )
     field_order = (
         "where",
+        "profile",
         "device_count",
         "smallest",
         "shape",
@@ -174,7 +187,14 @@ class FindForm(ShapeForm):
         if smallest > cleaned["device_count"]:
             self.add_error("smallest", _("The fewest cannot be more than the GPUs that you ask for."))
         cleaned["wish"] = Wish(
-            cleaned["device_count"], smallest, duration, earliest, latest, cleaned["shape"], bool(cleaned.get("late"))
+            count=cleaned["device_count"],
+            smallest=smallest,
+            duration=duration,
+            earliest=earliest,
+            latest=latest,
+            shape=cleaned["shape"],
+            late=bool(cleaned.get("late")),
+            profile=cleaned["profile"],
         )
         return cleaned
 
@@ -184,7 +204,7 @@ class ChangeForm(ShapeForm):
 
     starts_at = MomentField(label=_("Start"))
     ends_at = MomentField(label=_("End"))
-    field_order = ("device_count", "starts_at", "ends_at", "shape", "shape_nodes")
+    field_order = ("profile", "device_count", "starts_at", "ends_at", "shape", "shape_nodes")
 
     def clean(self) -> dict[str, Any]:
         """The end comes after the start."""

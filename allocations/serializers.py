@@ -175,6 +175,7 @@ class LeaseSerializer(serializers.ModelSerializer):
             "pool",
             "booked_by",
             "device_count",
+            "profile",
             "shape",
             "shape_nodes",
             "starts_at",
@@ -214,8 +215,11 @@ class BillSerializer(serializers.Serializer):
 
 
 class ShapeSerializer(serializers.Serializer):
-    """How devices lie together."""
+    """What the devices are, and how they lie together."""
 
+    profile = serializers.CharField(
+        max_length=40, default="", allow_blank=True, help_text="MIG instances of this kind; empty: whole GPUs"
+    )
     shape = serializers.ChoiceField(choices=Lease.Shape.choices, default=Lease.Shape.ANY)
     shape_nodes = serializers.IntegerField(
         min_value=1, max_value=1_000, default=1, help_text="how many nodes, where the shape is `nodes`"
@@ -240,6 +244,9 @@ class BookSerializer(ShapeSerializer):
 class ChangeSerializer(ShapeSerializer):
     """What a reservation that has not begun is to become."""
 
+    profile = serializers.CharField(
+        max_length=40, default=None, allow_null=True, allow_blank=True, help_text="null: as it is"
+    )
     device_count = serializers.IntegerField(min_value=1, max_value=100_000)
     starts_at = MomentField()
     ends_at = MomentField()
@@ -289,6 +296,7 @@ class LeaseDeviceSerializer(serializers.Serializer):
     id = serializers.CharField(source="device.public_id")
     node = serializers.CharField(source="device.node.name")
     index = serializers.IntegerField(source="device.index")
+    profile = serializers.CharField(source="device.profile", help_text="of a MIG instance; empty for a whole GPU")
     uuid = serializers.CharField(source="device.uuid")
     state = serializers.CharField(allow_null=True, help_text="null once the device is given back")
     health = serializers.CharField(allow_null=True, help_text="null once the device is given back")
@@ -379,6 +387,8 @@ class RowSerializer(serializers.Serializer):
 
     node = serializers.CharField()
     index = serializers.IntegerField(allow_null=True, help_text="null for a node")
+    name = serializers.CharField()
+    profile = serializers.CharField(help_text="of a MIG instance; empty for GPUs")
     devices = serializers.IntegerField()
     stretches = StretchSerializer(many=True)
 
@@ -411,7 +421,8 @@ class AskSlotSerializer(ShapeSerializer):
         if attrs["until"] - attrs["since"] > LONGEST_SPAN:
             raise serializers.ValidationError({"until": "lies more than 400 days after from"})
         span = (attrs["since"], attrs["until"])
-        return attrs | {"wish": Wish(attrs["gpus"], smallest, duration, *span, attrs["shape"], attrs["late"])}
+        kind = {"shape": attrs["shape"], "late": attrs["late"], "profile": attrs["profile"]}
+        return attrs | {"wish": Wish(attrs["gpus"], smallest, duration, *span, **kind)}
 
 
 class ShareSerializer(serializers.Serializer):
@@ -429,6 +440,7 @@ class SlotSerializer(serializers.Serializer):
     allocation = serializers.CharField(source="allocation.public_id")
     pool = serializers.CharField(source="allocation.pool.name")
     device_count = serializers.IntegerField(source="count")
+    profile = serializers.CharField()
     shape = serializers.CharField(source="shape.kind")
     shape_nodes = serializers.IntegerField(source="shape.nodes")
     starts_at = serializers.DateTimeField(source="start")
@@ -459,6 +471,7 @@ class AvailabilitySerializer(serializers.Serializer):
     booked_peak = serializers.IntegerField()
     free = serializers.IntegerField()
     promised = serializers.IntegerField()
+    profiles = serializers.ListField(child=serializers.CharField(), help_text="MIG profiles that the pool has")
     next_window = WindowSerializer(allow_null=True)
 
 

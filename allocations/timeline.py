@@ -1,30 +1,40 @@
 """Arithmetic of time windows. Pure: no Django, no rows."""
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Busy:
-    """`count` devices taken in [start, end); `end` is FOREVER while nobody knows."""
+    """`count` devices (or GPUs, of which a MIG instance is a part) taken in [start, end); `end` is FOREVER while nobody
+    knows.
+    """
 
     start: datetime
     end: datetime
-    count: int = 1
+    count: int | Fraction = 1
 
 
 def peak(busy: Iterable[Busy], start: datetime, end: datetime) -> int:
-    """The most devices taken at one moment of [start, end)."""
+    """The most devices taken at one moment of [start, end); parts of a GPU add up, and the sum is rounded up."""
+    return math.ceil(peak_exactly(busy, start, end))
+
+
+def peak_exactly(busy: Iterable[Busy], start: datetime, end: datetime) -> int | Fraction:
+    """The same, not rounded."""
     edges = []
     for item in busy:
         if item.start < end and item.end > start:
             edges += [(max(item.start, start), item.count), (min(item.end, end), -item.count)]
     edges.sort()  # at one moment the ends (negative) come before the starts: windows are half open
-    running = highest = 0
+    running: int | Fraction = 0
+    highest: int | Fraction = 0
     for _at, change in edges:
         running += change
         highest = max(highest, running)
@@ -52,10 +62,11 @@ def shared(*spans_of: Spans) -> Spans:
     return _shared(spans_of, len(spans_of))
 
 
-def starts_below(busy: Iterable[Busy], most: int, duration: timedelta, after: datetime) -> Spans:
+def starts_below(busy: Iterable[Busy], most: int | Fraction, duration: timedelta, after: datetime) -> Spans:
     """The starts >= `after` of windows of `duration` in which never more than `most` devices are taken at once."""
     over: list[Busy] = []
-    running, opened = 0, None
+    running: int | Fraction = 0
+    opened = None
     edges = sorted(edge for item in busy for edge in ((item.start, item.count), (item.end, -item.count)))
     for at, group in itertools.groupby(edges, key=lambda edge: edge[0]):
         running += sum(change for _at, change in group)

@@ -99,7 +99,7 @@ class NodeViewSet(ReadViewSet):
 class DeviceViewSet(ReadViewSet):
     """Devices: staff only, others see none. reports adds the verbs that could break a promise, and the address."""
 
-    queryset = Device.objects.select_related("node", "gpu_class")
+    queryset = Device.objects.select_related("node", "gpu_class", "parent")
     serializer_class = DeviceSerializer
     filterset_class = DeviceFilter
 

@@ -45,12 +45,15 @@ def bookable_devices(*pools: Pool, profile: str | None = "") -> QuerySet[Device]
     return rows.select_related("node", "gpu_class").order_by("pk")
 
 
-def profiles_in(*pools: Pool) -> list[str]:
-    """The MIG profiles of which these pools have bookable instances, the smallest first: one query."""
-    rows = bookable_devices(*pools, profile=None).exclude(profile="").order_by()
-    told: Any = rows.values_list("profile", "slices")
-    sizes = {profile: slices.upper - slices.lower for profile, slices in told}
-    return sorted(sizes, key=lambda name: (sizes[name], name))
+def profiles_in(*pools: Pool) -> dict[str, tuple[int, int]]:
+    """The MIG profiles of which these pools have instances, the smallest first, each with (memory slices, of how many).
+
+    One query. Whether any of them can be booked now is another question: what is being cleaned counts.
+    """
+    there = Device.objects.filter(node__pool__in=pools, slices__isnull=False, set_aside=False).exclude(state="retired")
+    told: Any = there.order_by().values_list("profile", "slices", "gpu_class__memory_slices").distinct()
+    sizes = {profile: (slices.upper - slices.lower, whole) for profile, slices, whole in told}
+    return dict(sorted(sizes.items(), key=lambda row: (row[1], row[0])))
 
 
 def with_instances(device: Device) -> list[int]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from cluster.models import Device, DeviceEvent, Node, Pool
@@ -255,18 +256,25 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
 
 
 class DeviceSerializer(serializers.ModelSerializer[Device]):
-    """A device, for staff."""
+    """A device, for staff: a GPU, or a MIG instance of one (`part_of`), in these `slices` of its memory."""
 
     node = serializers.CharField(source="node.name")
     gpu_class = serializers.CharField(source="gpu_class.code")
+    part_of = serializers.CharField(source="parent.public_id", default=None, help_text="id of the GPU; null for one")
+    slices = serializers.SerializerMethodField(help_text="[first, the one after the last]; null for a GPU")
+    layout = serializers.ListField(help_text="[profile, first slice] of each instance that is wanted of a GPU")
 
     class Meta:
         model = Device
         fields = (
             *("public_id", "uuid", "node", "index", "gpu_class", "serial", "pci_bus_id", "memory_mib"),
             *("state", "state_reason", "health", "health_reasons", "last_sample_at"),
-            *("awaiting_confirmation", "rma_ticket"),
+            *("awaiting_confirmation", "rma_ticket", "part_of", "profile", "slices", "layout", "set_aside"),
         )
+
+    @extend_schema_field(serializers.ListField(child=serializers.IntegerField(), allow_null=True))
+    def get_slices(self, device: Device) -> list[int] | None:
+        return [device.slices.lower, device.slices.upper] if device.slices else None
 
 
 class DeviceEventSerializer(serializers.ModelSerializer[DeviceEvent]):

@@ -9,7 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.rules import may_run_nodes
 from cluster.lifecycle import DEVICE, NODE
+from cluster.mig import profiles_of
 from cluster.models import Device, Node
+from cluster.selectors import GONE
 from common.errors import Text
 from common.permissions import allowed
 
@@ -66,7 +68,11 @@ def node_actions(user: Any, node: Node) -> list[Action]:
 
 def device_actions(user: Any, device: Device) -> list[Action]:
     """What this person may do with this device now."""
-    return _actions(user, device, DEVICE_ROWS)
+    found = _actions(user, device, DEVICE_ROWS)
+    if found and device.parent_id is None and device.state not in GONE and profiles_of(device.gpu_class.nvml_name):
+        address = reverse("reports:device-partition", args=[device.public_id])
+        found.insert(0, Action(_("Cut into MIG instances"), address))
+    return found
 
 
 def _actions(user: Any, row: Any, rows: Iterable[_Row]) -> list[Action]:

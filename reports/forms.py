@@ -1,5 +1,6 @@
 """Forms of the machine pages: shape only; the rules are asked in the services."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from cluster.models import Device, Pool
 from common.templatetags.bitgoeul import moment, state_label
 
 PREFIX = "plan-"
+COUNTED = re.compile(r"(?:(?P<count>[1-9])\s*[x×*]\s*)?(?P<name>[0-9]g\.[0-9]{1,3}gb(?:\+me)?)")
 Finder = Callable[[datetime | None, datetime | None], list[Promise]]
 
 
@@ -135,6 +137,36 @@ class SendBackForm(ForceForm):
     """The vendor's number for it."""
 
     ticket = forms.CharField(label=_("RMA ticket"), max_length=60)
+
+
+class PartitionForm(ForceForm):
+    """The MIG instances that a GPU is to be cut into."""
+
+    instances = forms.CharField(
+        label=_("MIG instances"),
+        max_length=200,
+        required=False,
+        help_text=_("Their profiles, as “3g.40gb, 2 x 1g.10gb”. Leave it empty to make the GPU whole again."),
+    )
+    field_order = ("instances", "reason")
+
+    def clean_instances(self) -> list[str]:
+        """One name an instance."""
+        names = profiles_in_words(self.cleaned_data["instances"])
+        if names is None:
+            raise forms.ValidationError(_("Please write profiles and numbers, as “3g.40gb, 2 x 1g.10gb”."))
+        return names
+
+
+def profiles_in_words(text: str) -> list[str] | None:
+    """`3g.40gb, 2 x 1g.10gb` as a list with one name an instance; None where it reads otherwise."""
+    names: list[str] = []
+    for word in filter(None, (part.strip() for part in re.split(r"[,;\n]|\s\+\s", text))):
+        found = COUNTED.fullmatch(word)
+        if found is None:
+            return None
+        names += [found["name"]] * int(found["count"] or 1)
+    return names
 
 
 class NodeForm(forms.Form):

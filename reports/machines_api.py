@@ -22,6 +22,7 @@ from reports.serializers import (
     MaintenanceWindowSerializer,
     OperatedDeviceSerializer,
     OperatedNodeSerializer,
+    PartitionSerializer,
     PlanSerializer,
     SendBackSerializer,
 )
@@ -68,6 +69,12 @@ class OperatedDevices(DeviceViewSet):
     def send_back(self, request: Request, public_id: str) -> Response:
         """To the vendor, under its ticket."""
         return self._do(operating.send_device_back, SendBackSerializer)
+
+    @extend_schema(request=PartitionSerializer, responses=OperatedDeviceSerializer)
+    @action(detail=True, methods=["post"])
+    def partition(self, request: Request, public_id: str) -> Response:
+        """Cut a GPU into MIG instances, or make it whole; refused while it is promised, unless forced with a plan."""
+        return self._do(operating.partition_device, PartitionSerializer)
 
     @extend_schema(request=PlanSerializer, responses=OperatedDeviceSerializer)
     @action(detail=True, methods=["post"])

@@ -35,6 +35,12 @@ class SendBackSerializer(PlanSerializer):
     ticket = serializers.CharField(max_length=60)
 
 
+class PartitionSerializer(PlanSerializer):
+    """`instances`: the MIG profile of each instance; empty: the GPU is whole again."""
+
+    instances = serializers.ListField(child=serializers.CharField(max_length=40), max_length=7)
+
+
 class AnnounceSerializer(PlanSerializer):
     """A window on a node."""
 

@@ -35,5 +35,6 @@ urlpatterns = [
     path("staff/devices/<slug:public_id>/quarantine/", operating.QuarantineDevice.as_view(), name="device-quarantine"),
     path("staff/devices/<slug:public_id>/return/", operating.ReturnDevice.as_view(), name="device-return"),
     path("staff/devices/<slug:public_id>/send-back/", operating.SendDeviceBack.as_view(), name="device-send-back"),
+    path("staff/devices/<slug:public_id>/partition/", operating.PartitionDevice.as_view(), name="device-partition"),
     path("staff/devices/<slug:public_id>/retire/", operating.RetireDevice.as_view(), name="device-retire"),
 ]

@@ -78,7 +78,7 @@ def device_facts(uuid: str) -> DeviceFacts:
         nvlink_count=len(link_states(handle)),
         gpm_supported=gpm_supported(handle),
         numa_node=maybe(pynvml.nvmlDeviceGetNumaNodeId, handle),
-        mig_instances=mig.instances_of(uuid),
+        mig_instances=mig.told_instances(uuid),
     )
 
 

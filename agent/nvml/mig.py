@@ -81,6 +81,17 @@ def _instance(mig: Any) -> MigInstance:
     )
 
 
+def told_instances(uuid: str) -> tuple[MigInstance, ...]:
+    """The MIG devices of a device, with their places where this process may ask for them."""
+    there = instances_of(uuid)
+    try:
+        return placed_instances(uuid) if there else ()
+    except NvmlError as error:
+        if error.code != "NO_PERMISSION":
+            raise
+        return there
+
+
 def place_of(uuid: str) -> MigPlace:
     """Where a MIG device is: its GPU's UUID and its instances' ids."""
     mig = handle_of(uuid)

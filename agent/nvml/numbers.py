@@ -18,7 +18,7 @@ READING_FIELDS = (
     FIELD_PCIE_REPLAY,
     FIELD_RECOVERY_ACTION,
 )
-GPM_SM, GPM_TENSOR = 2, 5
+GPM_GRAPHICS, GPM_SM, GPM_TENSOR = 1, 2, 5
 COMPUTE_MODES: dict[int, ComputeMode] = {0: "default", 2: "prohibited", 3: "exclusive_process"}
 ARCHITECTURES = {5: "Volta", 6: "Turing", 7: "Ampere", 8: "Ada", 9: "Hopper", 10: "Blackwell", 13: "Rubin"}
 # Codes that mean "this device or driver has no such thing", not that something is wrong.

@@ -44,7 +44,7 @@ def commitment(pool: Pool, start: datetime, end: datetime, waiting: Iterable[Bus
         pool=pool, state__in=OPEN_ALLOCATIONS, valid_from__lt=end, valid_until__gt=start
     ).values_list("valid_from", "valid_until", "concurrent_gpus")
     promised = peak([*(Busy(*row) for row in rows), *waiting], start, end)
-    devices = Device.objects.filter(node__pool=pool).exclude(state="retired").count()
+    devices = Device.objects.filter(node__pool=pool, parent=None).exclude(state="retired").count()
     return Commitment(devices=devices, promised=promised, ceiling=ceiling_of(pool, devices))
 
 

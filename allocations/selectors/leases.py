@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -13,7 +14,7 @@ from allocations.models import Lease, Placement
 from cluster.models import Device
 from cluster.selectors import GONE
 from telemetry.models import Sample
-from telemetry.selectors import MeasuredUse, Point, latest, measured_use, series
+from telemetry.selectors import Point, latest, measured_use, series
 
 BACKING = ("draining", "reclaiming", "reclaim_stuck")
 """States of a lease that is being taken back: nobody knows yet when its devices are free."""
@@ -24,7 +25,9 @@ FRESH = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class LeaseUsage:
-    """Device-seconds of one lease: held = used + idle + no_data, so far or sealed."""
+    """Device-seconds of one lease: held = used + idle + no_data, so far or sealed. A MIG instance's second counts as
+    much of a GPU's as it is of the GPU.
+    """
 
     held_seconds: int
     used_seconds: int
@@ -70,6 +73,11 @@ class LeaseDevice:
 def is_ill(device: Device) -> bool:
     """Whether a device that is lent is not fit for work any more."""
     return device.health in ("drain", "fail") or device.state in GONE
+
+
+def gpus_in(device_count: int, slices: int, slices_of: int) -> Fraction | int:
+    """How many GPUs so many devices of a lease are: MIG instances count by their share of the memory."""
+    return device_count if slices == slices_of else Fraction(device_count * slices, slices_of)
 
 
 def held_leases(starts_at: datetime, ends_at: datetime) -> QuerySet[Lease]:
@@ -171,17 +179,20 @@ def lease_usage(lease: Lease, now: datetime | None = None, placed: list[Placemen
     if span is None:
         return LeaseUsage(0, 0, 0, 0)
     groups = measured_groups(lease, moment, placed)
-    held = int((span[1] - lease.starts_at).total_seconds()) * lease.device_count
+    held = int((span[1] - lease.starts_at).total_seconds() * lease.device_count * lease.share)
     if lease.reshaped:
-        held = sum(len(rows) * _held_until(lease, rows[0], end) for (_start, end), rows in groups.items())
+        held = int(
+            sum(len(rows) * _held_until(lease, rows[0], end) for (_start, end), rows in groups.items()) * lease.share
+        )
     uses = [measured_use([row.device_id for row in rows], *times) for times, rows in groups.items()]
-    use = MeasuredUse(sum(each.used_seconds for each in uses), sum(each.idle_seconds for each in uses))
-    used = use.used_seconds if lease.used_seconds is None else lease.used_seconds
+    idle = int(sum(each.idle_seconds for each in uses) * lease.share)
+    used = int(sum(each.used_seconds for each in uses) * lease.share)
+    used = used if lease.used_seconds is None else lease.used_seconds
     return LeaseUsage(
         held_seconds=held,
         used_seconds=min(held, used),
-        idle_seconds=min(use.idle_seconds, max(0, held - used)),
-        no_data_seconds=max(0, held - used - use.idle_seconds),
+        idle_seconds=min(idle, max(0, held - used)),
+        no_data_seconds=max(0, held - used - idle),
     )
 
 

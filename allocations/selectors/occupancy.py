@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from django.db.models import Q
+
 from allocations.models import Placement
 from allocations.selectors.availability import overlapping
+from allocations.selectors.boards import Parts
 from allocations.timeline import Busy, gaps
 from cluster.models import Device, Pool
 from cluster.selectors import bookable_devices
@@ -44,11 +47,18 @@ class Row:
     stretches: tuple[Stretch, ...]
     free: tuple[tuple[datetime, datetime], ...]
     """When all of the row is free."""
+    place: str = ""
+    profile: str = ""
+    """Of a MIG instance; of a node's instances taken together, where they are all of one kind."""
+    parts: bool = False
+    """MIG instances, not whole GPUs."""
 
     @property
     def name(self) -> str:
         """As people call it."""
-        return self.node if self.index is None else f"{self.node}/{self.index}"
+        if self.index is None:
+            return f"{self.node} MIG" if self.parts else self.node
+        return f"{self.node}/{self.place}" + (f" {self.profile}" if self.profile else "")
 
 
 def occupancy(
@@ -56,39 +66,59 @@ def occupancy(
 ) -> list[Row]:
     """One row a device of the pool (of these nodes, by key), in order of node and index, for one reader.
 
-    The agency sees whose each stretch is; a partner sees its own, and of others only that the device is taken.
+    A GPU that is cut up has no row of its own: its MIG instances have. The agency sees whose each stretch is; a partner
+    sees its own, and of others only that the device is taken.
     """
-    devices = Device.objects.filter(node__pool=pool).exclude(state="retired").select_related("node")
+    cut = Q(parent=None, set_aside=True, instances__isnull=False)
+    devices = Device.objects.filter(node__pool=pool).exclude(state="retired").exclude(cut).select_related("node")
     if nodes is not None:
         devices = devices.filter(node__in=nodes)
-    rows = list(devices.order_by("node__name", "index", "pk"))
+    rows = list(devices.order_by("node__name", "index", "slices", "pk"))
     found = _placed(rows, start, end, user)
-    usable = set(bookable_devices(pool).values_list("pk", flat=True))
+    usable = set(bookable_devices(pool, profile=None).values_list("pk", flat=True))
     for device in rows:
         if device.pk not in usable:
             found[device.pk].append(Stretch("out", start, end, open=True))
-    return [_row(device.node.name, device.index, 1, found[device.pk], start, end) for device in rows]
+    return [
+        replace(
+            _row(device.node.name, device.index, 1, found[device.pk], start, end),
+            place=device.place,
+            profile=device.profile,
+            parts=bool(device.profile),
+        )
+        for device in rows
+    ]
 
 
 def by_node(rows: Iterable[Row], start: datetime, end: datetime) -> list[Row]:
-    """The same, a row a node: each stretch says how many of its devices are taken; own ones stand for themselves."""
-    groups: dict[str, list[Row]] = defaultdict(list)
+    """The same, a row a node: each stretch says how many of its devices are taken; own ones stand for themselves.
+
+    A node's MIG instances have a row of their own: they are no GPUs.
+    """
+    groups: dict[tuple[str, bool], list[Row]] = defaultdict(list)
     for row in rows:
-        groups[row.node].append(row)
-    return [_node_row(name, group, start, end) for name, group in groups.items()]
+        groups[row.node, row.parts].append(row)
+    found = []
+    for (name, parts), group in sorted(groups.items()):
+        kinds = {row.profile for row in group}
+        one = kinds.pop() if len(kinds) == 1 else ""
+        found.append(replace(_node_row(name, group, start, end), parts=parts, profile=one))
+    return found
 
 
 def _placed(rows: list[Device], start: datetime, end: datetime, user: Any) -> dict[int, list[Stretch]]:
     mine = set(organisation_ids_of(user).values_list("organisation_id", flat=True))
     columns = (
-        *("device_id", "window__startswith", "window__endswith", "organisation_id", "maintenance_id", "envelope_id"),
+        *("board_id", "slices", "window__startswith", "window__endswith", "organisation_id", "maintenance_id"),
+        "envelope_id",
         *("lease__public_id", "lease__ends_at", "lease__pending_ends_at"),
     )
     found: dict[int, list[Stretch]] = defaultdict(list)
-    placed = Placement.objects.filter(overlapping(start, end), device__in=[device.pk for device in rows])
+    placed = Placement.objects.filter(overlapping(start, end), board__in={device.board_id for device in rows})
     taken = list(placed.values_list(*columns))
-    names = {row.pk: row.name for row in Organisation.objects.filter(pk__in={each[3] for each in taken})}
-    for device_id, lower, upper, organisation_id, work, envelope, lease, *ends in taken:
+    names = {row.pk: row.name for row in Organisation.objects.filter(pk__in={each[4] for each in taken})}
+    parts = Parts(rows)
+    for board_id, slices, lower, upper, organisation_id, work, envelope, lease, *ends in taken:
         own, told = organisation_id in mine, user.is_agency or organisation_id in mine
         kind: Kind = "own" if own else "taken"
         if work is not None:
@@ -103,7 +133,8 @@ def _placed(rows: list[Device], start: datetime, end: datetime, user: Any) -> di
             organisation=names[organisation_id] if told else "",
             open=upper is None,
         )
-        found[device_id] += _with_cleaning(whole, max(filter(None, ends), default=None))
+        for device_id in parts.taken_by(board_id, slices):
+            found[device_id] += _with_cleaning(whole, max(filter(None, ends), default=None))
     return found
 
 

@@ -1,22 +1,25 @@
 """Find me a slot: the windows that would pass every rule, the best first, each with what it costs. Reads only."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from django.db.models import Q
 
-from allocations.charging import NORMAL, affordable, weight_at
+from allocations.charging import NORMAL, WHOLE, affordable, weight_at
 from allocations.models import Allocation
 from allocations.selectors.availability import Calendar, FreeSpot, calendar_of, own_nodes, whole_minute
 from allocations.selectors.balances import balance, hold_of
-from allocations.selectors.leases import BACKING, held_leases
+from allocations.selectors.leases import BACKING, gpus_in, held_leases
 from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_rules
 from allocations.selectors.weights import weights_of
 from allocations.shapes import ANY, Shape, choose
 from allocations.timeline import FOREVER, Busy, Spans, shared, starts_below
 from cluster.models import Device, Node
+from cluster.selectors import profiles_in
 from common.quantities import whole_seconds
 from partners.policy import last_moment
 
@@ -33,7 +36,8 @@ _ONE_NODE = Shape("same_node")
 class Wish:
     """What somebody is after: `count` devices, `smallest` at least, for `duration` somewhere in [earliest, latest].
 
-    `late`: the latest window is wanted (it must be done before `latest`), else the first.
+    `late`: the latest window is wanted (it must be done before `latest`), else the first. With `profile` they are MIG
+    instances of that kind, not whole GPUs.
     """
 
     count: int
@@ -43,11 +47,12 @@ class Wish:
     latest: datetime
     shape: Shape = ANY
     late: bool = False
+    profile: str = ""
 
 
 @dataclass(frozen=True)
 class NodeShare:
-    """What a choice takes of one node: `taken` of `free` devices, of `size` that the node has."""
+    """What a choice takes of one node: `taken` of `free` devices of the kind, of `size` that the node has."""
 
     node: str
     taken: int
@@ -80,6 +85,7 @@ class Slot:
     fewer: int
     reshaped: bool
     shares: tuple[NodeShare, ...]
+    profile: str = ""
 
 
 def find_slots(allocations: Iterable[Allocation], wish: Wish, now: datetime) -> list[Slot]:
@@ -95,7 +101,7 @@ def find_slots(allocations: Iterable[Allocation], wish: Wish, now: datetime) -> 
     return found[:MOST]
 
 
-def shares_of(chosen: Iterable[Any], free: Iterable[Any]) -> tuple[NodeShare, ...]:
+def shares_of(chosen: Iterable[Any], free: Iterable[Any], profile: str = "") -> tuple[NodeShare, ...]:
     """What a choice takes of each node, by the node's name: two queries."""
     taken: dict[int, int] = {}
     for spot in chosen:
@@ -105,10 +111,19 @@ def shares_of(chosen: Iterable[Any], free: Iterable[Any]) -> tuple[NodeShare, ..
         open_there[spot.node_id] = open_there.get(spot.node_id, 0) + 1
     names = dict(Node.objects.filter(pk__in=taken).values_list("pk", "name"))
     size: dict[int, int] = {}
-    for node_id in Device.objects.filter(node__in=taken).exclude(state="retired").values_list("node_id", flat=True):
+    there = Device.objects.filter(node__in=taken, profile=profile).exclude(state="retired")
+    for node_id in there.values_list("node_id", flat=True):
         size[node_id] = size.get(node_id, 0) + 1
     rows = (NodeShare(names[pk], count, open_there.get(pk, count), size[pk]) for pk, count in taken.items())
     return tuple(sorted(rows, key=lambda share: share.node))
+
+
+def _share_of(allocation: Allocation, profile: str) -> Fraction | None:
+    """The part of a GPU that an instance is; None where the pool has none of this profile. No query for whole ones."""
+    if not profile:
+        return Fraction(1)
+    found = profiles_in(allocation.pool).get(profile)
+    return Fraction(*found) if found else None
 
 
 class _Search:
@@ -121,21 +136,26 @@ class _Search:
         self.after = whole_minute(max(wish.earliest, allocation.valid_from, now))
         self.before = min(wish.latest, allocation.valid_until, last_moment(agreement))
         self.left = balance(allocation).left
+        self.share = _share_of(allocation, wish.profile)
         self.weights = weights_of(allocation)
         self.at_once = min(allocation.concurrent_gpus, _or(self.book.concurrent_gpus.value, allocation.concurrent_gpus))
-        ceilings = (self.at_once, agreement.ceiling_concurrent_gpus, self._payable())
-        self.most = min(wish.count, *ceilings)
+        ceilings: tuple[int | Fraction, ...] = (
+            self.at_once,
+            agreement.ceiling_concurrent_gpus,
+            self._payable(),
+        )
+        self.most = min(wish.count, math.floor(min(ceilings) / self.share)) if self.share else 0
         self.own: list[Busy] = []
         self.all_of_agreement: list[Busy] = []
         self.calendar: Calendar | None = None
         self.passing: Spans = []
         """The starts that the rules allow."""
 
-    def _payable(self) -> int:
-        """Devices that the balance bears for the whole duration where a second counts least."""
+    def _payable(self) -> Fraction:
+        """GPUs, and parts of one, that the balance bears for the whole duration where a second counts least."""
         passed = [step.weight for step in self.weights if self.after < step.at < self.before]
         least = min([weight_at(self.weights, self.after), *passed])
-        return self.left * NORMAL // (max(1, whole_seconds(self.wish.duration)) * least)
+        return Fraction(max(0, self.left) * NORMAL, max(1, whole_seconds(self.wish.duration)) * least)
 
     def slots(self) -> list[Slot]:
         wish = self.wish
@@ -161,13 +181,13 @@ class _Search:
             self.after,
             self.before,
             tenants=[project.organisation_id],
-            envelope=self.allocation.envelope_key,
+            envelope=None if self.wish.profile else self.allocation.envelope_key,
+            profile=self.wish.profile,
         )
         rows = held_leases(self.after, self.before).filter(allocation__project__agreement_id=project.agreement_id)
-        for pk, start, end, count, state in rows.values_list(
-            "allocation_id", "starts_at", "ends_at", "device_count", "state"
-        ):
-            busy = Busy(start, FOREVER if state in BACKING else end, count)
+        columns = ("allocation_id", "starts_at", "ends_at", "state", "device_count", "slices", "slices_of")
+        for pk, start, end, state, *size in rows.values_list(*columns):
+            busy = Busy(start, FOREVER if state in BACKING else end, gpus_in(*size))
             self.all_of_agreement.append(busy)
             if pk == self.allocation.pk:
                 self.own.append(busy)
@@ -176,12 +196,14 @@ class _Search:
         if self.calendar is None or not shape.fits(count) or not self.passing:
             return []
         duration, agreement = self.wish.duration, self.allocation.project.agreement
+        share = self.share or WHOLE
+        gpus = count * share
         return shared(
             self.calendar.starts(count, duration, shape),
             self.passing,
-            affordable(self.left, count, duration, (self.after, self.before - duration), self.weights),
-            starts_below(self.own, self.at_once - count, duration, self.after),
-            starts_below(self.all_of_agreement, agreement.ceiling_concurrent_gpus - count, duration, self.after),
+            affordable(self.left, count, duration, (self.after, self.before - duration), self.weights, share),
+            starts_below(self.own, self.at_once - gpus, duration, self.after),
+            starts_below(self.all_of_agreement, agreement.ceiling_concurrent_gpus - gpus, duration, self.after),
         )
 
     def _picks(self, spans: Spans) -> list[datetime]:
@@ -206,10 +228,11 @@ class _Search:
             return
         free: list[FreeSpot] = self.calendar.free(start, end)
         tenant = self.allocation.project.organisation_id
-        chosen = choose(free, count, shape, own_nodes(self.allocation.pool, tenant, start, end))
+        begun = self.calendar.begun(start, end) if wish.profile else set()
+        chosen = choose(free, count, shape, own_nodes(self.allocation.pool, tenant, start, end), begun)
         if chosen is None:
             return
-        hold = hold_of(count, start, end, self.weights)
+        hold = hold_of(count, start, end, self.weights, self.share or WHOLE)
         if hold > self.left:
             return
         found[start, count] = Slot(
@@ -223,7 +246,8 @@ class _Search:
             delay=_whole_minutes(wish.latest - end if wish.late else start - wish.earliest),
             fewer=wish.count - count,
             reshaped=shape != wish.shape,
-            shares=shares_of(chosen, free),
+            shares=shares_of(chosen, free, wish.profile),
+            profile=wish.profile,
         )
 
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -45,6 +46,7 @@ class Ask:
     shape: Shape = ANY
     note: str = ""
     devices: Sequence[Device] | None = None
+    profile: str = ""
     offer_to: Any = None
     """Not a booking but an offer of the wait-list to this person, who may accept it until `offer_until`."""
     offer_until: datetime | None = None
@@ -60,15 +62,16 @@ def book(
     note: str = "",
     shape: Shape = ANY,
     devices: Sequence[Device] | None = None,
+    profile: str = "",
 ) -> Lease:
     """Reserve devices for a window under an allocation; the lease, in state scheduled.
 
-    `shape` says how they lie together; `devices` names the ones to take (else the service chooses). RuleBroken says
-    which rule refused, with figures; its code is `no_free_devices` when somebody else holds them, with facts next_start
-    and next_end.
+    `shape` says how they lie together; with `profile` they are MIG instances, not whole GPUs; `devices` names the ones
+    to take (else the service chooses). RuleBroken says which rule refused, with figures; its code is `no_free_devices`
+    when somebody else holds them, with facts next_start and next_end.
     """
     # In UTC: the difference of two moments of one zone would be that of its clocks, an hour off when they are changed.
-    ask = Ask(device_count, starts_at.astimezone(UTC), ends_at.astimezone(UTC), shape, note, devices)
+    ask = Ask(device_count, starts_at.astimezone(UTC), ends_at.astimezone(UTC), shape, note, devices, profile)
     return place(actor=actor, allocation=allocation, ask=ask)
 
 
@@ -102,16 +105,21 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     book = rulebook_of(allocation)
     check_length(book, allocation, starts_at, ends_at)
     checks.shape(ask.shape, ask.count)
+    slices, slices_of = checks.part_of_a_gpu(allocation.pool, ask.profile, ask.shape)
+    share = Fraction(slices, slices_of)
     checks.allocation_covers(allocation, starts_at, ends_at)
-    check_booking(book, Wanted(allocation, ask.count, ask.shape, starts_at, ends_at, now))
-    checks.concurrency(allocation, ask.count, starts_at, ends_at, book=book)
+    check_booking(book, Wanted(allocation, ask.count, ask.shape, starts_at, ends_at, now, ask.profile))
+    checks.concurrency(allocation, ask.count, starts_at, ends_at, book=book, share=share)
     weights = weights_of(allocation)
-    hold, left = checks.balance_suffices(allocation, ask.count, starts_at, ends_at, weights=weights)
+    hold, left = checks.balance_suffices(allocation, ask.count, starts_at, ends_at, weights=weights, share=share)
     chosen = _take(allocation, ask, now)
     lease = Lease.objects.create(
         allocation=allocation,
         booked_by=ask.offer_to or actor,
         device_count=ask.count,
+        profile=ask.profile,
+        slices=slices,
+        slices_of=slices_of,
         shape=ask.shape.kind,
         shape_nodes=ask.shape.nodes,
         starts_at=starts_at,
@@ -140,19 +148,20 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
 def _take(allocation: Allocation, ask: Ask, now: datetime) -> list[Device]:
     pool, tenant = allocation.pool, allocation.project.organisation_id
     span = (ask.starts_at, ask.ends_at)
-    free = free_devices(pool, *span, tenants=[tenant], envelope=allocation.envelope_key, now=now)
+    envelope = None if ask.profile else allocation.envelope_key
+    free = free_devices(pool, *span, tenants=[tenant], envelope=envelope, now=now, profile=ask.profile)
     if ask.devices is not None:
         checks.named_devices(ask.devices, ask.count)
         free = free.filter(pk__in=[device.pk for device in ask.devices])
     among = list(free)
     choose = partial(placing.choose, count=ask.count, shape=ask.shape, pool=pool, tenant=tenant, window=span)
-    own = repacking.pinned(allocation, span)
+    own = set() if ask.profile else repacking.pinned(allocation, span)
     # What is guaranteed goes first: what nobody guaranteed is left to others.
     chosen = (choose([device for device in among if device.pk in own]) if own else None) or choose(among)
     if chosen is None:
         return _within_envelope(allocation, ask)
     locked = placing.lock(device.pk for device in chosen)
-    placing.check_bookable(pool, (device.pk for device in locked))
+    placing.check_bookable(pool, (device.pk for device in locked), profile=ask.profile)
     placing.check_free(locked, *span, allocation=allocation)
     return locked
 
@@ -160,7 +169,7 @@ def _take(allocation: Allocation, ask: Ask, now: datetime) -> list[Device]:
 def _within_envelope(allocation: Allocation, ask: Ask) -> list[Device]:
     """So many are guaranteed at every moment: then the allocation's own bookings move until they fit."""
     made = None
-    if allocation.envelope_key is not None and ask.devices is None and ask.shape == ANY:
+    if allocation.envelope_key is not None and ask.devices is None and ask.shape == ANY and not ask.profile:
         made = repacking.make_room(allocation, ask.count, (ask.starts_at, ask.ends_at))
     if made is None:
         raise no_free_devices(allocation, ask)
@@ -174,10 +183,10 @@ def no_free_devices(allocation: Allocation, ask: Ask) -> RuleBroken:
     after = max(ask.starts_at, now)
     length = max(ask.ends_at - ask.starts_at, timedelta(minutes=1))
     named = None if ask.devices is None else {device.pk for device in ask.devices}
-    own, passes = allocation.envelope_key, passing_starts(allocation, rulebook_of(allocation), length, after, now)
-    offer = next_free_window(
-        pool, ask.count, length, after, shape=ask.shape, tenants=tenants, envelope=own, only=named, passes=passes
-    )
+    own = None if ask.profile else allocation.envelope_key
+    mine: Any = {"tenants": tenants, "envelope": own, "profile": ask.profile}
+    passes = passing_starts(allocation, rulebook_of(allocation), length, after, now)
+    offer = next_free_window(pool, ask.count, length, after, shape=ask.shape, only=named, passes=passes, **mine)
     remedy = _("The pool %(pool)s never has that many GPUs free together. Ask for fewer.") % {"pool": pool.name}
     if named is not None:
         remedy = _("Name others, or none: then the portal chooses.")
@@ -190,15 +199,19 @@ def no_free_devices(allocation: Allocation, ask: Ask) -> RuleBroken:
             "end": telling.local(end),
         }
     message = _("In this window %(count)s GPUs are not free: somebody else has reserved them.") % {"count": ask.count}
+    if ask.profile:
+        facts["profile"] = ask.profile
+        words = {"count": ask.count, "profile": ask.profile}
+        message = _("In this window %(count)s MIG instances of %(profile)s are not free.") % words
     if named is not None:
         message = _("The GPUs that were named are not all free in this window.")
-    elif ask.shape != ANY and free_devices(pool, *span, tenants=tenants, envelope=own).count() >= ask.count:
+    elif ask.shape != ANY and free_devices(pool, *span, **mine).count() >= ask.count:
         message = _("In this window %(count)s GPUs are free, but not laid out as you ask: %(shape)s.") % {
             "count": ask.count,
             "shape": Lease.Shape(ask.shape.kind).label,
         }
         facts["shape"] = ask.shape.kind
-    elif not pool.shared_nodes and free_devices(pool, *span).count() >= ask.count:
+    elif not pool.shared_nodes and free_devices(pool, *span, profile=ask.profile).count() >= ask.count:
         message = _(
             "In this window %(count)s GPUs are free only on nodes that another organisation holds; this pool lends a "
             "node to one organisation at a time."

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 
 from django.db import DatabaseError, transaction
@@ -28,19 +29,31 @@ from common.permissions import require
 
 log = logging.getLogger(__name__)
 
+CHANGED = (
+    *("device_count", "starts_at", "ends_at", "shape", "shape_nodes", "profile", "slices", "slices_of"),
+    "weights",
+)
 TURNS = 8
 _AGAIN = ("23P01", "40P01", "40001")  # exclusion, deadlock, serialisation
 
 
 def change(
-    *, actor: Any, lease: Lease, device_count: int, starts_at: datetime, ends_at: datetime, shape: Shape
+    *,
+    actor: Any,
+    lease: Lease,
+    device_count: int,
+    starts_at: datetime,
+    ends_at: datetime,
+    shape: Shape,
+    profile: str | None = None,
 ) -> Lease:
-    """Give a scheduled reservation another size, window or shape; devices that still fit are kept.
+    """Give a scheduled reservation another size, window, shape or MIG profile; devices that still fit are kept.
 
     The rules are those of booking, as if the reservation were not there, and so are the weights: today's. On a refusal
     nothing has changed: the old window and the old devices stand. InvalidTransition once it is being prepared.
     """
-    ask = Ask(device_count, starts_at.astimezone(UTC), ends_at.astimezone(UTC), shape)
+    wanted = lease.profile if profile is None else profile
+    ask = Ask(device_count, starts_at.astimezone(UTC), ends_at.astimezone(UTC), shape, profile=wanted)
     for turn in range(TURNS):
         try:
             return _change(actor, lease, ask)
@@ -65,13 +78,15 @@ def _change(actor: Any, lease: Lease, ask: Ask) -> Lease:
     book = rulebook_of(allocation)
     check_length(book, allocation, starts_at, ends_at)
     checks.shape(ask.shape, ask.count)
+    slices, slices_of = checks.part_of_a_gpu(allocation.pool, ask.profile, ask.shape)
+    share = Fraction(slices, slices_of)
     checks.allocation_covers(allocation, starts_at, ends_at)
-    wanted = Wanted(allocation, ask.count, ask.shape, starts_at, ends_at, now)
+    wanted = Wanted(allocation, ask.count, ask.shape, starts_at, ends_at, now, ask.profile)
     keep_notice(book, lease, wanted)
     check_booking(book, wanted, but=lease)
-    checks.concurrency(allocation, ask.count, starts_at, ends_at, but=lease, book=book)
+    checks.concurrency(allocation, ask.count, starts_at, ends_at, but=lease, book=book, share=share)
     held, weights = window_lines(lease, lease.ends_at), weights_of(allocation)
-    already, share = sum(held.values()), lease.share
+    already = sum(held.values())
     more, left = checks.balance_suffices(
         allocation, ask.count, starts_at, ends_at, already=already, weights=weights, share=share
     )
@@ -79,8 +94,9 @@ def _change(actor: Any, lease: Lease, ask: Ask) -> Lease:
     _place_anew(lease, ask, now)
     lease.device_count, lease.starts_at, lease.ends_at = ask.count, starts_at, ends_at
     lease.shape, lease.shape_nodes = ask.shape.kind, ask.shape.nodes
+    lease.profile, lease.slices, lease.slices_of = ask.profile, slices, slices_of
     lease.weights = frozen(weights, starts_at, ends_at)
-    lease.save(update_fields=["device_count", "starts_at", "ends_at", "shape", "shape_nodes", "weights"])
+    lease.save(update_fields=CHANGED)
     ledger.hold(lease, held, window_lines(lease, ends_at), actor=actor, reason="changed")
     if more > 0:
         warning.after_a_hold(allocation, left)
@@ -98,6 +114,7 @@ def _facts(lease: Lease) -> dict[str, Any]:
         "ends_at": lease.ends_at,
         "device_count": lease.device_count,
         "shape": [lease.shape, lease.shape_nodes],
+        "profile": lease.profile,
         "devices": [row.device.public_id for row in open_placements(lease)],
     }
 
@@ -110,13 +127,14 @@ def _place_anew(lease: Lease, ask: Ask, now: datetime) -> None:
     lease.placements.filter(released=False).delete()
     pool, tenant = lease.allocation.pool, lease.allocation.project.organisation_id
     span = (ask.starts_at, ask.ends_at)
-    free = list(free_devices(pool, *span, tenants=[tenant], envelope=lease.allocation.envelope_key, now=now))
+    own = None if ask.profile else lease.allocation.envelope_key
+    free = list(free_devices(pool, *span, tenants=[tenant], envelope=own, now=now, profile=ask.profile))
     mine = {row.device_id for row in old}
     chosen = _choose(lease, ask, [device for device in free if device.pk in mine]) or _choose(lease, ask, free)
     if chosen is None:
         raise no_free_devices(lease.allocation, ask)
     locked = placing.lock(device.pk for device in chosen)
-    placing.check_bookable(pool, (device.pk for device in locked))
+    placing.check_bookable(pool, (device.pk for device in locked), profile=ask.profile)
     placing.check_free(locked, *span, allocation=lease.allocation)
     placing.place(lease, locked, *span)
     keeping.keep(lease.allocation, [row.device for row in old])

@@ -1,5 +1,6 @@
 """The rules that a booking must pass, each with its figures and what to do next."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -13,14 +14,15 @@ from allocations.charging import WHOLE, Weights, longest
 from allocations.models import Allocation, Lease
 from allocations.rulebook import COUNTS_AS_NOW, HOUSE, Rulebook
 from allocations.selectors.balances import balance, hold_of
-from allocations.selectors.leases import BACKING, held_leases
+from allocations.selectors.leases import BACKING, gpus_in, held_leases
 from allocations.selectors.rulebooks import with_rules
 from allocations.selectors.weights import with_weights
 from allocations.services.rule_checks import check_concurrent
 from allocations.services.telling import local
 from allocations.shapes import Shape
-from allocations.timeline import FOREVER, Busy, peak
-from cluster.models import Device
+from allocations.timeline import FOREVER, Busy, peak_exactly
+from cluster.models import Device, Pool
+from cluster.selectors import profiles_in
 from common.errors import RuleBroken, WrongState
 from common.quantities import seconds_to_hours
 from partners.policy import check_booking
@@ -86,6 +88,32 @@ def allocation_covers(allocation: Allocation, starts_at: datetime, ends_at: date
         )
 
 
+def part_of_a_gpu(pool: Pool, profile: str, shape: Shape) -> tuple[int, int]:
+    """(memory slices, of how many) of a MIG profile, (1, 1) of a whole GPU; RuleBroken where the pool has none."""
+    if not profile:
+        return 1, 1
+    offered = profiles_in(pool)
+    if profile not in offered:
+        raise RuleBroken(
+            _("The pool %(pool)s has no MIG instances of %(profile)s.") % {"pool": pool.name, "profile": profile},
+            code="profile",
+            remedy=(
+                _("It has: %(names)s.") % {"names": ", ".join(offered)} if offered else _("Book whole GPUs there.")
+            ),
+            field="profile",
+            facts={"asked": profile, "offered": list(offered)},
+        )
+    if shape.kind == "nvlink":
+        raise RuleBroken(
+            _("MIG instances are not connected by NVLink."),
+            code="shape",
+            remedy=_("Book whole GPUs for that, or instances on one node."),
+            field="shape",
+            facts={"asked": profile},
+        )
+    return offered[profile]
+
+
 def concurrency(
     allocation: Allocation,
     device_count: int,
@@ -94,8 +122,12 @@ def concurrency(
     *,
     but: Lease | None = None,
     book: Rulebook = HOUSE,
+    share: Fraction = WHOLE,
 ) -> None:
-    """RuleBroken past the allocation's GPUs at once, the rules', or the agreement's ceilings and term. One query."""
+    """RuleBroken past the allocation's GPUs at once, the rules', or the agreement's ceilings and term. One query.
+
+    MIG instances count by their `share` of a GPU; the sum is rounded up.
+    """
     if device_count < 1:
         raise RuleBroken(
             _("At least one GPU is needed."), code="no_gpus", remedy=_("Ask for one or more."), field="device_count"
@@ -104,7 +136,8 @@ def concurrency(
     if but is not None:
         rows = rows.exclude(pk=but.pk)
     own, all_of_agreement = _running(rows, allocation, starts_at, ends_at)
-    left = max(0, allocation.concurrent_gpus - own)
+    asked = device_count * share
+    left = max(0, math.floor((allocation.concurrent_gpus - own) / share))
     if device_count > left:
         raise RuleBroken(
             ngettext(
@@ -112,17 +145,22 @@ def concurrency(
                 "The allocation allows %(ceiling)s GPUs at once; your other reservations hold %(used)s in this window.",
                 allocation.concurrent_gpus,
             )
-            % {"ceiling": allocation.concurrent_gpus, "used": own},
+            % {"ceiling": allocation.concurrent_gpus, "used": math.ceil(own)},
             code="concurrent_gpus",
-            remedy=_("At most %(left)s GPUs are left then.") % {"left": left},
+            remedy=(
+                _("At most %(left)s GPUs are left then.")
+                if share == WHOLE
+                else _("At most %(left)s of these are left.")
+            )
+            % {"left": left},
             field="device_count",
-            facts={"ceiling": allocation.concurrent_gpus, "used": own, "asked": device_count, "left": left},
+            facts={"ceiling": allocation.concurrent_gpus, "used": math.ceil(own), "asked": device_count, "left": left},
         )
-    check_concurrent(book, allocation, device_count, own)
+    check_concurrent(book, allocation, device_count, own, share)
     check_booking(
         allocation.project.agreement,
-        gpus=device_count,
-        gpus_running_then=all_of_agreement,
+        gpus=math.ceil(asked),
+        gpus_running_then=max(0, math.ceil(all_of_agreement + asked) - math.ceil(asked)),
         starts_at=starts_at,
         ends_at=ends_at,
     )
@@ -192,14 +230,16 @@ def named_devices(named: Sequence[Device], count: int) -> None:
         )
 
 
-def _running(rows: QuerySet[Lease], allocation: Allocation, starts_at: datetime, ends_at: datetime) -> tuple[int, int]:
+def _running(
+    rows: QuerySet[Lease], allocation: Allocation, starts_at: datetime, ends_at: datetime
+) -> tuple[int | Fraction, int | Fraction]:
     own, every = [], []
-    for row in rows.values_list("allocation_id", "starts_at", "ends_at", "device_count", "state"):
-        end = FOREVER if row[4] in BACKING else row[2]
-        every.append(Busy(row[1], end, row[3]))
-        if row[0] == allocation.pk:
+    columns = ("allocation_id", "starts_at", "ends_at", "state", "device_count", "slices", "slices_of")
+    for pk, start, end, state, *size in rows.values_list(*columns):
+        every.append(Busy(start, FOREVER if state in BACKING else end, gpus_in(*size)))
+        if pk == allocation.pk:
             own.append(every[-1])
-    return peak(own, starts_at, ends_at), peak(every, starts_at, ends_at)
+    return peak_exactly(own, starts_at, ends_at), peak_exactly(every, starts_at, ends_at)
 
 
 def _hours(seconds: int) -> str:

@@ -95,7 +95,7 @@ def _check(allocation: Allocation, lease: Lease, ends_at: datetime) -> None:
     book = rulebook_of(allocation)
     check_extension(book, allocation, lease, ends_at)
     checks.allocation_covers(allocation, lease.starts_at, ends_at)
-    checks.concurrency(allocation, lease.device_count, lease.ends_at, ends_at, but=lease, book=book)
+    checks.concurrency(allocation, lease.device_count, lease.ends_at, ends_at, but=lease, book=book, share=lease.share)
 
 
 def _move_windows(lease: Lease, ends_at: datetime) -> None:

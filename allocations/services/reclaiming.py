@@ -163,7 +163,8 @@ def _end(lease: Lease, now: datetime) -> None:
     lease.used_seconds = 0
     if measured:
         roll_up(now, device_ids=[pk for placed in measured.values() for pk in placed])
-        lease.used_seconds = sum(used_device_seconds(placed, *span) for span, placed in measured.items())
+        used = sum(used_device_seconds(placed, *span) for span, placed in measured.items())
+        lease.used_seconds = int(used * lease.share)
     lease.ended_at = now
     lease.state_reason = lease.state_reason if lease.end_reason == Lease.EndReason.RECLAIMED else ""
     charged = ledger.settle(lease, actor=RECONCILER, reason=str(lease.end_reason))

@@ -1,13 +1,16 @@
 """The rules that officers set, asked of a booking. A refusal names the rule, whose it is, and what would pass."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from allocations.charging import WHOLE
 from allocations.models import Allocation, Lease
 from allocations.rule_words import reason_of, source, span
 from allocations.rulebook import COUNTS_AS_NOW, Closure, Rulebook, Said
@@ -28,6 +31,7 @@ class Wanted:
     starts_at: datetime
     ends_at: datetime
     now: datetime
+    profile: str = ""
 
     @property
     def length(self) -> timedelta:
@@ -38,7 +42,7 @@ class Wanted:
         """The window nearest to what is wanted that would pass every rule now."""
         if latest - earliest < self.length:
             return None
-        wish = Wish(self.count, self.count, self.length, earliest, latest, self.shape, late)
+        wish = Wish(self.count, self.count, self.length, earliest, latest, self.shape, late, self.profile)
         slots = find_slots([self.allocation], wish, self.now)
         return next((slot for slot in slots if slot.shape == self.shape), None)
 
@@ -124,12 +128,16 @@ def _check_future(book: Rulebook, wanted: Wanted, but: Lease | None) -> None:
     )
 
 
-def check_concurrent(book: Rulebook, allocation: Allocation, device_count: int, used: int) -> None:
-    """RuleBroken past the GPUs at once that a rule allows; `used` are those of the other reservations then."""
+def check_concurrent(
+    book: Rulebook, allocation: Allocation, device_count: int, used: int | Fraction, share: Fraction = WHOLE
+) -> None:
+    """RuleBroken past the GPUs at once that a rule allows; `used` are those of the other reservations then. MIG
+    instances count by their `share` of a GPU.
+    """
     said = book.concurrent_gpus
-    if said.value is None or device_count <= max(0, said.value - used):
+    if said.value is None or device_count * share <= max(0, said.value - used):
         return
-    left = max(0, said.value - used)
+    left, used = max(0, math.floor((said.value - used) / share)), math.ceil(used)
     raise RuleBroken(
         ngettext(
             "%(ceiling)s GPU at once is allowed (%(source)s); your other reservations hold %(used)s in this window.",
@@ -206,7 +214,8 @@ def keep_notice(book: Rulebook, lease: Lease, wanted: Wanted) -> None:
     until = min(lease.ends_at, wanted.now + timedelta(seconds=said.value or 0))
     if until <= lease.starts_at:
         return
-    if wanted.starts_at <= lease.starts_at and wanted.ends_at >= until and wanted.count >= lease.device_count:
+    as_many = wanted.count >= lease.device_count and wanted.profile == lease.profile
+    if as_many and wanted.starts_at <= lease.starts_at and wanted.ends_at >= until:
         return
     raise _broken(
         _("What lies within %(time)s from now can no longer be given up (%(source)s)."),

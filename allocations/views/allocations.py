@@ -19,6 +19,7 @@ from allocations.selectors.balances import balance, balance_points, forecast
 from allocations.selectors.rulebooks import rulebook_of, with_rules
 from allocations.selectors.weights import weights_of
 from allocations.services.checks import SHORTEST
+from cluster.selectors import profiles_in
 from common.permissions import allowed
 from common.quantities import seconds_to_hours
 from common.tables import Column
@@ -110,6 +111,7 @@ class AllocationPage(ObjectPage):
         found, book, now = balance(allocation), rulebook_of(allocation), timezone.now()
         return super().get_context_data(
             balance=found,
+            profiles=list(profiles_in(allocation.pool)),
             forecast=forecast(allocation, found.left, now),
             shortest=SHORTEST,
             rules=sentences(book, allocation),

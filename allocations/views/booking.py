@@ -1,6 +1,7 @@
 """Booking a window: see what is free, ask, and be offered the next window where the answer is no."""
 
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,12 +13,13 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView
 
+from allocations.charging import WHOLE
 from allocations.forms import NO_LENGTH, BookForm
 from allocations.models import Allocation, Lease
 from allocations.rule_words import closures_shown, sentences
 from allocations.rulebook import Rulebook
 from allocations.rules import may_book
-from allocations.selectors.availability import capacity, free_devices, next_free_window, own_nodes
+from allocations.selectors.availability import boards_in_use, capacity, free_devices, next_free_window, own_nodes
 from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.offers import shares_of
 from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_rules
@@ -26,11 +28,12 @@ from allocations.services import booking
 from allocations.services.rule_checks import Wanted, check_booking, check_length
 from allocations.shapes import ANY, Shape, choose
 from allocations.views.waitlist import wait_url
+from cluster.selectors import profiles_in
 from common.errors import DomainError
 from common.permissions import allowed
 from common.web import ObjectMixin, ObjectServicePage
 
-PREFILLED = ("device_count", "shape", "shape_nodes", "starts_at", "length", "ends_at", "note")
+PREFILLED = ("profile", "device_count", "shape", "shape_nodes", "starts_at", "length", "ends_at", "note")
 DEFAULT_LENGTH = "14400"
 IN_SHORT = ("longest_seconds", "ahead_seconds", "future_leases", "concurrent_gpus", "release_notice_seconds")
 """The rules that stand beside the form."""
@@ -38,7 +41,13 @@ LOCAL_FORMAT = "%Y-%m-%dT%H:%M"
 
 
 def offer_of(
-    allocation: Allocation, count: int, start: datetime, end: datetime, note: str = "", shape: Shape = ANY
+    allocation: Allocation,
+    count: int,
+    start: datetime,
+    end: datetime,
+    note: str = "",
+    shape: Shape = ANY,
+    profile: str = "",
 ) -> dict[str, Any]:
     """A free window with the address of the form that asks for it. A browser's field holds whole minutes."""
     length = end - start
@@ -51,6 +60,7 @@ def offer_of(
         "note": note,
         "shape": shape.kind,
         "shape_nodes": shape.nodes if shape.kind == "nodes" else "",
+        **({"profile": profile} if profile else {}),
     }
     url = reverse("allocations:book", args=[allocation.public_id])
     return {"start": start, "end": start + length, "url": f"{url}?{urlencode(query)}"}
@@ -59,31 +69,34 @@ def offer_of(
 def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
     """What is free in the asked window, what it would hold, and where the next free window lies if it is not."""
     count, start, end = asked["device_count"], asked["starts_at"], asked["ends_at"]
-    tenants, shape = [allocation.project.organisation_id], asked["shape"]
-    kept = allocation.envelope_key
-    free = list(free_devices(allocation.pool, start, end, tenants=tenants, envelope=kept))
+    tenants, shape, profile = [allocation.project.organisation_id], asked["shape"], asked["profile"]
+    mine: Any = {"tenants": tenants, "profile": profile, "envelope": None if profile else allocation.envelope_key}
+    free = list(free_devices(allocation.pool, start, end, **mine))
     own = own_nodes(allocation.pool, tenants[0], start, end)
-    chosen = choose(free, count, shape, own) if shape.fits(count) else None
+    begun = boards_in_use(free, start, end)
+    chosen = choose(free, count, shape, own, begun) if shape.fits(count) else None
+    share = Fraction(*profiles_in(allocation.pool).get(profile, (1, 1))) if profile else WHOLE
     found: dict[str, Any] = {
         "count": count,
+        "profile": profile,
         "start": start,
         "end": end,
         "free": len(free),
         "shape": Lease.Shape(shape.kind).label if shape != ANY else "",
-        "shares": shares_of(chosen, free) if chosen else (),
-        "hold_seconds": hold_of(count, start, end, weights_of(allocation)),
+        "shares": shares_of(chosen, free, profile) if chosen else (),
+        "hold_seconds": hold_of(count, start, end, weights_of(allocation), share),
         "left_seconds": balance(allocation).left,
     }
     now, book = timezone.now(), rulebook_of(allocation)
-    found["refused"] = _refusal(book, Wanted(allocation, count, shape, start, end, now))
+    found["refused"] = _refusal(book, Wanted(allocation, count, shape, start, end, now, profile))
     if not chosen:
         length, pool = end - start, allocation.pool
         passes = passing_starts(allocation, book, length, start, now)
-        window = next_free_window(
-            pool, count, length, start, shape=shape, tenants=tenants, envelope=kept, passes=passes
-        )
-        found["offer"] = offer_of(allocation, count, *window, asked.get("note", ""), shape) if window else None
-        found["wait_url"] = wait_url(allocation, count, start, end, asked.get("note", ""), shape)
+        window = next_free_window(pool, count, length, start, shape=shape, passes=passes, **mine)
+        found["offer"] = offer_of(allocation, count, *window, asked.get("note", ""), shape, profile) if window else None
+        # The wait-list is for whole GPUs.
+        waits = wait_url(allocation, count, start, end, asked.get("note", ""), shape)
+        found["wait_url"] = "" if profile else waits
     return found
 
 
@@ -113,13 +126,16 @@ class BookPage(ObjectServicePage):
         rows = with_rules(super().get_queryset())
         return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class", "envelope")
 
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "profiles": profiles_in(self.object.pool)}
+
     def get_initial(self) -> dict[str, Any]:
         typed = {key: self.request.GET[key] for key in PREFILLED if key in self.request.GET}
         return {"device_count": 1, "length": DEFAULT_LENGTH, **typed}
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if "device_count" in request.GET:
-            form = BookForm(request.GET)
+            form = BookForm(request.GET, profiles=profiles_in(self.object.pool))
             if form.is_valid():
                 self.check = check_of(self.object, form.cleaned_data)
         return super().get(request, *args, **kwargs)
@@ -141,10 +157,11 @@ class BookPage(ObjectServicePage):
                 ends_at=asked["ends_at"],
                 note=asked["note"],
                 shape=asked["shape"],
+                profile=asked["profile"],
             )
         except DomainError as error:
             self.offer = _offer_in(self.object, error, asked)
-            if error.code == "no_free_devices":
+            if error.code == "no_free_devices" and not asked["profile"]:
                 window = (asked["starts_at"], asked["ends_at"])
                 self.wait_url = wait_url(self.object, asked["device_count"], *window, asked["note"], asked["shape"])
             raise
@@ -178,7 +195,7 @@ class BookCheck(ObjectMixin, TemplateView):
         return rows.select_related("pool__gpu_class", "project__agreement", "envelope")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        form = BookForm(self.request.GET)
+        form = BookForm(self.request.GET, profiles=profiles_in(self.object.pool))
         check = check_of(self.object, form.cleaned_data) if form.is_valid() else None
         return super().get_context_data(check=check, form=form, **kwargs)
 
@@ -188,7 +205,7 @@ def _offer_in(allocation: Allocation, error: DomainError, asked: dict[str, Any])
     start = parse_datetime(error.facts.get("next_start") or "")
     end = parse_datetime(error.facts.get("next_end") or "")
     return (
-        offer_of(allocation, asked["device_count"], start, end, asked["note"], asked["shape"])
+        offer_of(allocation, asked["device_count"], start, end, asked["note"], asked["shape"], asked["profile"])
         if start and end
         else None
     )

@@ -14,6 +14,7 @@ from allocations.selectors.offers import MOST, MOST_ALLOCATIONS, Slot, bookable_
 from allocations.shapes import ANY
 from allocations.views.booking import offer_of
 from allocations.views.waitlist import PREFILLED as WAIT_FIELDS
+from cluster.selectors import profiles_in
 from common.permissions import allowed
 from common.web import Page
 
@@ -29,14 +30,17 @@ class FindPage(Page):
         mine = [row for row in bookable_allocations(self.request.user) if allowed(self.request.user, may_book, row)]
         asked = "device_count" in self.request.GET
         where = _places(mine)
+        profiles = profiles_in(*{row.pool for row in mine})
         initial = {"where": self.request.GET.get("where"), "device_count": 1}
-        form = FindForm(self.request.GET, where=where) if asked else FindForm(where=where, initial=initial)
+        said: Any = {"data": self.request.GET} if asked else {"initial": initial}
+        form = FindForm(where=where, profiles=profiles, **said)
         answers, waits = None, []
         if asked and form.is_valid():
             chosen = [row for row in mine if form.cleaned_data["where"] in (row.public_id, _class_of(row))]
             found = find_slots(chosen[:MOST_ALLOCATIONS], form.cleaned_data["wish"], timezone.now())
             answers = [_answer(slot) for slot in found]
-            waits = [] if answers else [(row, self._wait_url(row)) for row in chosen[:MOST]]
+            whole = not form.cleaned_data["profile"]  # the wait-list is for whole GPUs
+            waits = [] if answers or not whole else [(row, self._wait_url(row)) for row in chosen[:MOST]]
         return super().get_context_data(
             form=form, answers=answers, waits=waits, nothing_to_book=not mine, several=len(mine) > 1, **kwargs
         )
@@ -66,6 +70,6 @@ def _class_of(allocation: Any) -> str:
 
 
 def _answer(slot: Slot) -> dict[str, Any]:
-    offer = offer_of(slot.allocation, slot.count, slot.start, slot.end, shape=slot.shape)
+    offer = offer_of(slot.allocation, slot.count, slot.start, slot.end, shape=slot.shape, profile=slot.profile)
     shape = Lease.Shape(slot.shape.kind).label if slot.shape != ANY else ""
     return {"slot": slot, "url": offer["url"], "shape": shape}

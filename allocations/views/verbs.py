@@ -21,6 +21,7 @@ from allocations.services.access import issue_certificate
 from allocations.services.changing import change
 from allocations.services.ending import cancel, release
 from allocations.services.extending import extend
+from cluster.selectors import profiles_in
 from common.errors import DomainError
 from common.web import ObjectMixin, ObjectServicePage
 
@@ -30,7 +31,7 @@ EXTENDING = ("longest_seconds", "extensions", "extension_window_seconds")
 
 
 def _asked(form: forms.BaseForm) -> dict[str, Any]:
-    return {key: form.cleaned_data[key] for key in ("device_count", "starts_at", "ends_at", "shape")}
+    return {key: form.cleaned_data[key] for key in ("device_count", "starts_at", "ends_at", "shape", "profile")}
 
 
 def _bill(lease: Lease) -> dict[str, Any]:
@@ -108,9 +109,15 @@ class ChangePage(_LeasePage):
     form_class = ChangeForm
     success_message = _("The reservation is changed.")
 
+    def get_form_kwargs(self) -> dict[str, Any]:
+        offered = [*profiles_in(self.object.allocation.pool)]
+        known = [*offered, *([self.object.profile] if self.object.profile not in ["", *offered] else [])]
+        return {**super().get_form_kwargs(), "profiles": known}
+
     def get_initial(self) -> dict[str, Any]:
         lease = self.object
         return {
+            "profile": lease.profile,
             "device_count": lease.device_count,
             "starts_at": lease.starts_at,
             "ends_at": lease.ends_at,

@@ -1,15 +1,17 @@
 """What the fleet is doing now: one screen's worth of figures, in a fixed number of queries."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from django.db.models import Avg, Count, Max, OuterRef, Q, Subquery
 
 from allocations.lifecycle import COMING, HELD
 from allocations.models import Lease, Placement
+from allocations.selectors.leases import gpus_in
 from allocations.selectors.windows import device_windows
 from cluster.models import Device, Node
 from telemetry.models import DeviceMinute, Sample
@@ -18,6 +20,9 @@ from telemetry.selectors import USED_ABOVE_PERCENT, latest, used_device_seconds
 ILL_HEALTH = (Device.Health.WARN, Device.Health.DRAIN, Device.Health.FAIL)
 ILL_STATES = ("offline", "quarantined", "rma")
 GONE_STATES = ("retired",)
+ILL = Q(health__in=ILL_HEALTH) | Q(state__in=ILL_STATES)
+ILL_BY_ITSELF = ILL & ~(Q(parent__health__in=ILL_HEALTH) | Q(parent__state__in=ILL_STATES))
+"""A MIG instance that is as ill as its GPU is not named beside it."""
 IDLE_MINUTES = 10
 IDLE_LOOK_BACK = timedelta(hours=24)
 FRESH = timedelta(minutes=2)
@@ -29,7 +34,8 @@ SOON = timedelta(days=2)
 
 @dataclass(frozen=True)
 class DeviceCounts:
-    """Devices by what matters to an operator. `ill` overlaps the rest; the others add up to `total`.
+    """GPUs by what matters to an operator. `ill` overlaps the rest; the others add up to `total`. Of those that are
+    `cut` up the MIG instances are counted apart: they are no GPUs.
 
     What waits for an operator's confirmation is not free yet: it counts as turning.
     """
@@ -40,7 +46,10 @@ class DeviceCounts:
     turning: int
     offline: int
     quarantined: int
+    cut: int
     ill: int
+    instances: int
+    instances_in_use: int
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,11 @@ class NodeRow:
     cells: list[Cell]
     mean_percent: float | None
     in_use: int
+
+    @property
+    def gpus(self) -> int:
+        """How many of them are GPUs; the others are MIG instances."""
+        return sum(not cell.device.profile for cell in self.cells)
 
 
 @dataclass(frozen=True)
@@ -104,17 +118,20 @@ class Fleet:
 
 def device_counts(now: datetime) -> DeviceCounts:
     """The counts alone, in one query."""
+    gpu, out = Q(parent=None), Q(state__in=ILL_STATES)
+    whole = gpu & Q(set_aside=False)
+    turning = Q(state__in=("preparing", "cleaning")) | Q(state="available", awaiting_confirmation=True)
     row = Device.objects.exclude(state__in=GONE_STATES).aggregate(
-        total=Count("pk"),
-        in_use=Count("pk", filter=Q(state="in_use")),
-        free=Count("pk", filter=Q(state="available", awaiting_confirmation=False)),
-        turning=Count(
-            "pk",
-            filter=Q(state__in=("preparing", "cleaning")) | Q(state="available", awaiting_confirmation=True),
-        ),
-        offline=Count("pk", filter=Q(state="offline")),
-        quarantined=Count("pk", filter=Q(state__in=("quarantined", "rma"))),
-        ill=Count("pk", filter=Q(health__in=ILL_HEALTH) | Q(state__in=ILL_STATES)),
+        total=Count("pk", filter=gpu),
+        in_use=Count("pk", filter=whole & Q(state="in_use")),
+        free=Count("pk", filter=whole & Q(state="available", awaiting_confirmation=False)),
+        turning=Count("pk", filter=whole & turning),
+        offline=Count("pk", filter=gpu & Q(state="offline")),
+        quarantined=Count("pk", filter=gpu & Q(state__in=("quarantined", "rma"))),
+        cut=Count("pk", filter=gpu & Q(set_aside=True) & ~out),
+        ill=Count("pk", filter=gpu & (Q(health__in=ILL_HEALTH) | out)),
+        instances=Count("pk", filter=~gpu),
+        instances_in_use=Count("pk", filter=~gpu & Q(state="in_use")),
     )
     return DeviceCounts(**row)
 
@@ -149,10 +166,10 @@ def fleet(now: datetime) -> Fleet:
     devices = list(
         Device.objects.exclude(state__in=GONE_STATES)
         .select_related("node__pool", "gpu_class")
-        .order_by("node__pool__name", "node__name", "index")
+        .order_by("node__pool__name", "node__name", "index", "parent", "slices", "pk")
     )
     samples, held = latest_fresh(devices, now), holders(devices)
-    cells = [_cell(device, samples.get(device.pk), held.get(device.pk)) for device in devices]
+    cells = [cell_of(device, samples, held) for device in devices]
     by_node: dict[int, list[Cell]] = {}
     for cell in cells:
         by_node.setdefault(cell.device.node_id, []).append(cell)
@@ -162,15 +179,31 @@ def fleet(now: datetime) -> Fleet:
         counts=_counts(devices),
         nodes=[node_row(rows) for rows in by_node.values()],
         idle=idle_devices(cells, now),
-        ill=[cell for cell in cells if is_ill(cell.device)][:ROWS_SHOWN],
+        ill=_ill_by_themselves(cells)[:ROWS_SHOWN],
         silent_nodes=[rows[0].device.node for rows in by_node.values() if rows[0].device.node.state != "ready"],
         upcoming=_upcoming(now),
         ending=_ending(held.values(), now),
         held_seconds=held_seconds(since, now),
-        used_seconds=used_device_seconds([device.pk for device in devices], since, now),
+        used_seconds=_used_seconds(devices, since, now),
         samples_at=max((sample.at for sample in samples.values()), default=None),
         levels=dict(Counter(cell.level for cell in cells)),
     )
+
+
+def _used_seconds(devices: list[Device], start: datetime, end: datetime) -> int:
+    """Measured use in seconds of a GPU: a MIG instance's count as much as it is of its GPU."""
+    by_share: dict[Fraction, list[int]] = {}
+    for device in devices:
+        part = device.slices.upper - device.slices.lower if device.slices else 0
+        share = Fraction(part, device.gpu_class.memory_slices) if part else Fraction(1)
+        by_share.setdefault(share, []).append(device.pk)
+    return int(sum(used_device_seconds(ids, start, end) * share for share, ids in by_share.items()))
+
+
+def _ill_by_themselves(cells: list[Cell]) -> list[Cell]:
+    """A MIG instance that is as ill as its GPU is not named beside it."""
+    ill = {cell.device.pk for cell in cells if is_ill(cell.device)}
+    return [cell for cell in cells if cell.device.pk in ill and cell.device.parent_id not in ill]
 
 
 def is_ill(device: Device) -> bool:
@@ -219,44 +252,51 @@ def held_seconds(start: datetime, end: datetime) -> int:
     """Device-seconds that handed-over leases held between two moments, counted from their start as the ledger does."""
     leases = Lease.objects.filter(active_at__lt=end).filter(Q(drained_at=None) | Q(drained_at__gt=start))
     total = sum(_reshaped_seconds(lease, start, end) for lease in leases.filter(reshaped=True))
-    for count, starts_at, drained_at, ended_at in leases.filter(reshaped=False).values_list(
-        "device_count", "starts_at", "drained_at", "ended_at"
-    ):
+    columns = ("starts_at", "drained_at", "ended_at", "device_count", "slices", "slices_of")
+    for starts_at, drained_at, ended_at, *size in leases.filter(reshaped=False).values_list(*columns):
         until = min(drained_at or ended_at or end, end)
-        total += count * max(0, int((until - max(starts_at, start)).total_seconds()))
+        total += int(gpus_in(*size) * max(0, int((until - max(starts_at, start)).total_seconds())))
     return total
 
 
 def _reshaped_seconds(lease: Lease, start: datetime, end: datetime) -> int:
     """The same of a lease whose devices were changed while it ran: each has its own time of use."""
     windows = device_windows(lease, min(lease.drained_at or lease.ended_at or end, end))
-    return sum(max(0, int((window.end - max(window.start, start)).total_seconds())) for window in windows)
+    seconds = sum(max(0, int((window.end - max(window.start, start)).total_seconds())) for window in windows)
+    return int(seconds * lease.share)
 
 
-def _cell(device: Device, sample: Sample | None, lease: Lease | None) -> Cell:
-    return Cell(device, sample, lease, level_of(sample.utilisation_percent if sample else None))
+def cell_of(device: Device, samples: Mapping[int, Sample], held: Mapping[int, Lease]) -> Cell:
+    """A device with what is known of it now."""
+    sample = samples.get(device.pk)
+    return Cell(device, sample, held.get(device.pk), level_of(sample.utilisation_percent if sample else None))
 
 
 def node_row(cells: list[Cell]) -> NodeRow:
     """One node's cells (at least one) with their mean."""
     measured = [cell.utilisation_percent for cell in cells if cell.utilisation_percent is not None]
     mean = sum(measured) / len(measured) if measured else None
-    in_use = sum(cell.device.state == "in_use" for cell in cells)
+    in_use = sum(cell.device.state == "in_use" and not cell.device.profile for cell in cells)
     return NodeRow(cells[0].device.node, cells, mean, in_use)
 
 
 def _counts(devices: list[Device]) -> DeviceCounts:
     """The same figures as `device_counts`, of rows already fetched."""
-    states = Counter(device.state for device in devices)
-    unconfirmed = sum(device.state == "available" and device.awaiting_confirmation for device in devices)
+    gpus, parts = [each for each in devices if not each.profile], [each for each in devices if each.profile]
+    cut = sum(each.set_aside and each.state not in ILL_STATES for each in gpus)
+    states = Counter(each.state for each in gpus if not each.set_aside or each.state in ILL_STATES)
+    unconfirmed = sum(each.state == "available" and each.awaiting_confirmation and not each.set_aside for each in gpus)
     return DeviceCounts(
-        total=len(devices),
+        total=len(gpus),
         in_use=states["in_use"],
         free=states["available"] - unconfirmed,
         turning=states["preparing"] + states["cleaning"] + unconfirmed,
         offline=states["offline"],
         quarantined=states["quarantined"] + states["rma"],
-        ill=sum(is_ill(device) for device in devices),
+        cut=cut,
+        ill=sum(is_ill(device) for device in gpus),
+        instances=len(parts),
+        instances_in_use=sum(each.state == "in_use" for each in parts),
     )
 
 

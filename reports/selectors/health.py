@@ -10,7 +10,7 @@ from cluster.models import Device, Node, Pool, XidPolicy
 from cluster.services import policies
 from cluster.services.nodes import SKEW_SECONDS
 from cluster.xids import XidRule
-from reports.selectors.fleet import GONE_STATES, ILL_HEALTH, ILL_STATES, ROWS_SHOWN
+from reports.selectors.fleet import GONE_STATES, ILL_BY_ITSELF, ILL_HEALTH, ILL_STATES, ROWS_SHOWN
 from reports.selectors.refused import Refused, refused
 
 QUIET_STATES = ("suspect", "unreachable", "fenced")
@@ -45,8 +45,7 @@ class RuleRow:
 
 def health(now: datetime) -> HealthSheet:
     """Devices that are ill or out of service, nodes that are silent, agents in trouble, calls refused. Four queries."""
-    ill = Q(health__in=ILL_HEALTH) | Q(state__in=ILL_STATES)
-    devices = Device.objects.filter(ill).exclude(state__in=GONE_STATES).select_related("node")
+    devices = Device.objects.filter(ILL_BY_ITSELF).exclude(state__in=GONE_STATES).select_related("node")
     nodes = list(Node.objects.exclude(state="retired").order_by("name"))
     troubles = [AgentTrouble(node, trouble_of(node)) for node in nodes if node.state not in QUIET_STATES]
     return HealthSheet(
@@ -80,8 +79,9 @@ def xid_rules() -> list[RuleRow]:
 
 
 def pools() -> QuerySet[Pool]:
-    """Pools with their devices counted by what they do; a device that is unconfirmed is not free. One query."""
-    there = ~Q(nodes__devices__state__in=GONE_STATES)
+    """Pools with their GPUs counted by what they do; one that is unconfirmed, or cut up, is not free. One query."""
+    there = ~Q(nodes__devices__state__in=GONE_STATES) & Q(nodes__devices__parent=None)
+    whole = Q(nodes__devices__set_aside=False)
     confirmed = Q(nodes__devices__awaiting_confirmation=False)
 
     def count(what: Q) -> Count:
@@ -90,8 +90,8 @@ def pools() -> QuerySet[Pool]:
     return Pool.objects.select_related("gpu_class").annotate(
         node_total=Count("nodes", filter=~Q(nodes__state="retired"), distinct=True),
         device_total=count(Q(nodes__devices__isnull=False)),
-        device_free=count(Q(nodes__devices__state="available", nodes__state="ready") & confirmed),
-        device_held=count(Q(nodes__devices__state__in=("preparing", "in_use", "cleaning"))),
+        device_free=count(Q(nodes__devices__state="available", nodes__state="ready") & confirmed & whole),
+        device_held=count(Q(nodes__devices__state__in=("preparing", "in_use", "cleaning")) & whole),
         device_ill=count(Q(nodes__devices__health__in=ILL_HEALTH) | Q(nodes__devices__state__in=ILL_STATES)),
         device_unconfirmed=count(Q(nodes__devices__awaiting_confirmation=True)),
         class_name=F("gpu_class__name"),

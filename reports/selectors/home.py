@@ -16,7 +16,7 @@ from notifications.models import Notification
 from partners.models import Agreement, Membership, organisation_ids_of
 from partners.rules import USING
 from proposals.models import Decision, Proposal
-from reports.selectors.fleet import ILL_HEALTH, ILL_STATES, DeviceCounts, device_counts
+from reports.selectors.fleet import ILL_BY_ITSELF, DeviceCounts, device_counts
 
 AGREEMENTS_SHOWN = 3
 ROWS_SHOWN = 6
@@ -122,7 +122,7 @@ def staff_home(user: Any) -> StaffHome:
         oldest=Min("submitted_at", filter=Q(state__in=("submitted", "in_review"))),
         awarded=Count("pk", filter=Q(state="awarded")),
     )
-    ill = Device.objects.filter(Q(health__in=ILL_HEALTH) | Q(state__in=ILL_STATES)).select_related("node", "gpu_class")
+    ill = Device.objects.filter(ILL_BY_ITSELF).select_related("node", "gpu_class")
     awards = (
         Decision.objects.filter(kind=Decision.Kind.AWARD)
         .select_related("proposal__organisation")

@@ -17,9 +17,9 @@ from reports.selectors.fleet import (
     ILL_STATES,
     Cell,
     NodeRow,
+    cell_of,
     holders,
     latest_fresh,
-    level_of,
     node_row,
 )
 from reports.selectors.refused import Refused, refused
@@ -64,6 +64,7 @@ class DeviceSheet:
     inspections: list[Inspection]
     events: list[DeviceEvent]
     booked: list[Promise]
+    instances: list[Cell]
 
     @property
     def counters(self) -> "Counters | None":
@@ -88,26 +89,24 @@ class Counters:
 
 
 def nodes_with_counts() -> QuerySet[Node]:
-    """Nodes with how many devices they have, how many are in use and how many are ill."""
+    """Nodes with how many GPUs they have, how many are in use and how many are ill. MIG instances are no GPUs."""
+    gpu, ill = Q(devices__parent=None), Q(devices__health__in=ILL_HEALTH) | Q(devices__state__in=ILL_STATES)
     return Node.objects.select_related("pool").annotate(
-        device_total=Count("devices", filter=~Q(devices__state__in=GONE_STATES)),
-        device_in_use=Count("devices", filter=Q(devices__state="in_use")),
-        device_ill=Count("devices", filter=Q(devices__health__in=ILL_HEALTH) | Q(devices__state__in=ILL_STATES)),
+        device_total=Count("devices", filter=gpu & ~Q(devices__state__in=GONE_STATES)),
+        device_in_use=Count("devices", filter=gpu & Q(devices__state="in_use")),
+        device_ill=Count("devices", filter=gpu & ill),
     )
 
 
 def node_sheet(node: Node, now: datetime) -> NodeSheet:
     """Devices with what they do now, the latest commands and events."""
-    devices = list(node.devices.select_related("gpu_class").order_by("index"))
+    gone = Q(parent__isnull=False, state="retired")
+    devices = list(node.devices.exclude(gone).select_related("gpu_class").order_by("index", "parent", "slices", "pk"))
     for device in devices:
         device.node = node
     samples, held = latest_fresh(devices, now), holders(devices)
     return NodeSheet(
-        cells=[
-            Cell(device, sample, held.get(device.pk), level_of(sample.utilisation_percent if sample else None))
-            for device in devices
-            for sample in [samples.get(device.pk)]
-        ],
+        cells=[cell_of(device, samples, held) for device in devices],
         commands=list(node.commands.order_by("-id")[:ROWS_SHOWN]),
         events=list(with_meaning(node.events.select_related("device__node"))[:ROWS_SHOWN]),
         windows=list(node.maintenance_windows.order_by("-starts_at")[:ROWS_SHOWN]),
@@ -117,25 +116,22 @@ def node_sheet(node: Node, now: datetime) -> NodeSheet:
 
 
 def device_sheet(device: Device, now: datetime) -> DeviceSheet:
-    """What it does now, who holds and held it, its evidence and its events."""
-    sample = latest_fresh([device], now).get(device.pk)
+    """What it does now, who holds and held it, its evidence and its events; of a GPU its MIG instances, too."""
+    parts = list(device.instances.exclude(state="retired").select_related("node").order_by("slices", "pk"))
+    samples, held = latest_fresh([device, *parts], now), holders([device, *parts])
     placements = (
         Placement.objects.filter(device=device, lease__isnull=False)
         .select_related("lease__allocation__project__organisation")
         .order_by("-lease__starts_at")[:ROWS_SHOWN]
     )
     return DeviceSheet(
-        cell=Cell(
-            device,
-            sample,
-            holders([device]).get(device.pk),
-            level_of(sample.utilisation_percent if sample else None),
-        ),
+        cell=cell_of(device, samples, held),
         history=[placement.lease for placement in placements if placement.lease],
         handovers=list(device.handovers.order_by("-taken_at")[:ROWS_SHOWN]),
         inspections=list(device.inspections.order_by("-at")[:ROWS_SHOWN]),
         events=list(with_meaning(device.events.all())[:ROWS_SHOWN]),
-        booked=promises_on([device.pk])[:ROWS_SHOWN],
+        booked=promises_on([device.pk, *(each.pk for each in parts)])[:ROWS_SHOWN],
+        instances=[cell_of(each, samples, held) for each in parts],
     )
 
 

@@ -8,10 +8,22 @@ from django.utils.translation import gettext_lazy as _
 
 from allocations.promises import Promise, promises_on
 from allocations.services import operating
+from cluster.mig import profiles_of
 from cluster.models import Device, MaintenanceWindow, Node
-from cluster.services import nodes
+from cluster.selectors import with_instances
+from cluster.services import layouts, nodes
+from common.errors import DomainError
 from common.web import ObjectServicePage
-from reports.forms import ForceForm, MaintainForm, PlanForm, ReasonForm, SendBackForm, WindowForm
+from reports.forms import (
+    ForceForm,
+    MaintainForm,
+    PartitionForm,
+    PlanForm,
+    ReasonForm,
+    SendBackForm,
+    WindowForm,
+    profiles_in_words,
+)
 from reports.views.staff import StaffMixin
 
 
@@ -39,7 +51,7 @@ class _Verb(StaffMixin, ObjectServicePage):
     def device_ids(self) -> list[int]:
         """The devices that this is about."""
         if isinstance(self.object, Device):
-            return [self.object.pk]
+            return with_instances(self.object)
         return list(self.object.devices.exclude(state="retired").values_list("pk", flat=True))
 
     def planned(self, form: Any) -> dict[str, Any]:
@@ -192,6 +204,41 @@ class SendDeviceBack(_DeviceVerb):
     def perform(self, form: Any) -> Any:
         ticket = form.cleaned_data["ticket"]
         return operating.send_device_back(device=self.object, ticket=ticket, **self.planned(form)).target
+
+
+class PartitionDevice(_DeviceVerb):
+    """Cut up, or made whole."""
+
+    form_class = PartitionForm
+    title = _("Cut this GPU into MIG instances")
+    success_message = _("The layout is ordered; the instances can be booked once the node has made and checked them.")
+
+    def device_ids(self) -> list[int]:
+        """The GPU, and those of its instances that the layout as typed takes away."""
+        names = profiles_in_words(self.request.POST.get("instances", "")) if self.request.method == "POST" else None
+        try:
+            leaving = layouts.going(self.object, layouts.layout_of(self.object, names)) if names is not None else []
+        except DomainError:
+            leaving = []
+        return [self.object.pk, *(each.pk for each in leaving)]
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("gpu_class")
+
+    def get_initial(self) -> dict[str, Any]:
+        return {"instances": ", ".join(name for name, _start in self.object.layout)}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        offered = profiles_of(self.object.gpu_class.nvml_name)
+        self.text = _(
+            "The GPU is then lent in these instances alone, each to somebody else if need be. Those that are there and "
+            "wanted again stay as they are. It offers: %(offered)s."
+        ) % {"offered": ", ".join(f"{each.most} x {each.name}" for each in offered) or "–"}
+        return super().get_context_data(**kwargs)
+
+    def perform(self, form: Any) -> Any:
+        names = form.cleaned_data["instances"]
+        return operating.partition_device(device=self.object, instances=names, **self.planned(form)).target
 
 
 class RetireDevice(_DeviceVerb):

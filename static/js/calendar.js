@@ -67,8 +67,12 @@
     if (right - left < 4) return;
     const begin = Math.max(Math.floor(timeAt(left) / step) * step, Math.ceil(Date.now() / 60e3) * 60e3);
     const finish = Math.max(Math.ceil(timeAt(right) / step) * step, begin + step);
-    const count = groups.slice(first, last + 1).reduce((sum, group) => sum + Number(group.dataset.devices), 0);
+    // One kind at a time: the rows of the kind that the drag began on.
+    const profile = groups[first].dataset.profile;
+    const same = groups.slice(first, last + 1).filter((group) => group.dataset.profile === profile);
+    const count = same.reduce((sum, group) => sum + Number(group.dataset.devices), 0);
     const query = new URLSearchParams({
+      ...(profile ? { profile } : {}),
       device_count: count, starts_at: local(begin), length: "", ends_at: local(finish), note: "",
     });
     window.location.assign(`${chosen.value}?${query}`);

@@ -75,13 +75,15 @@ allocations:adjustment-withdraw allocations:adjustments allocations:weight-new a
 weight-withdraw
 offenders refused-calls pool-share-nodes xid-policies xid-policy device-inspections
 reports:health reports:pool-share reports:pools reports:xid-change reports:xid-forget reports:xids
-agreement-activate agreement-resume device-clean device-detail device-quarantine device-retire device-send-back fleet
+agreement-activate agreement-resume device-clean device-detail device-partition device-quarantine device-retire
+device-send-back fleet
 lease-retry maintenance-window-cancel maintenance-window-detail node-confirm node-detail node-drain node-join-token
 node-maintain node-resume node-retire node-rotate-token partners:agreement-edit partners:agreement-new
 partners:agreement-suspend
 partners:agreement-terminate partners:organisation-edit partners:organisation-new
 proposals:award proposals:call-edit proposals:decline proposals:queue
 proposals:return proposals:start-review reports:device reports:device-series reports:fleet reports:fleet-live
+reports:device-partition
 reports:device-quarantine reports:device-retire reports:device-return reports:device-send-back reports:fleet-series
 reports:node reports:node-confirm reports:node-drain reports:node-join-token reports:node-maintain reports:node-new
 reports:node-resume reports:node-retire reports:node-rotate-token reports:node-window reports:nodes

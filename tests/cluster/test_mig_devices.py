@@ -102,7 +102,7 @@ def test_an_instance_becomes_a_device_that_is_checked_and_the_gpu_is_not_lent_wh
     answer = speaker.heartbeat()
     assert set(answer["check"]) == {"MIG-1", "MIG-2"}
     speaker.heartbeat(checks=checks(["MIG-1", "MIG-2"]))
-    assert there() == ["MIG-1", "MIG-2"] and profiles_in(speaker.node.pool) == ["1g.10gb"]
+    assert there() == ["MIG-1", "MIG-2"] and list(profiles_in(speaker.node.pool)) == ["1g.10gb"]
 
 
 def test_instances_that_nobody_ordered_wait_for_an_operator_later_on(speaker: Speaker) -> None:
@@ -181,7 +181,7 @@ def test_a_layout_is_ordered_answered_and_lent(speaker: Speaker) -> None:
     assert speaker.answer(command, result={"instances": []}).data["state"] == "done"
     assert Device.objects.filter(parent=gpu_of(speaker), state="cleaning").count() == 2, "a repeat changes nothing"
     speaker.heartbeat(checks=checks(["MIG-1", "MIG-2"]))
-    assert there("3g.40gb") == ["MIG-1"] and profiles_in(speaker.node.pool) == ["1g.10gb", "3g.40gb"]
+    assert there("3g.40gb") == ["MIG-1"] and list(profiles_in(speaker.node.pool)) == ["1g.10gb", "3g.40gb"]
     event = AuditEvent.objects.get(verb="device.partition")
     assert event.changes["layout"] == [[], [["3g.40gb", 0], ["1g.10gb", 4]]]
 
