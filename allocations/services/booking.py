@@ -108,7 +108,7 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     slices, slices_of = checks.part_of_a_gpu(allocation.pool, ask.profile, ask.shape)
     share = Fraction(slices, slices_of)
     checks.allocation_covers(allocation, starts_at, ends_at)
-    check_booking(book, Wanted(allocation, ask.count, ask.shape, starts_at, ends_at, now))
+    check_booking(book, Wanted(allocation, ask.count, ask.shape, starts_at, ends_at, now, ask.profile))
     checks.concurrency(allocation, ask.count, starts_at, ends_at, book=book, share=share)
     weights = weights_of(allocation)
     hold, left = checks.balance_suffices(allocation, ask.count, starts_at, ends_at, weights=weights, share=share)

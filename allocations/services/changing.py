@@ -81,7 +81,7 @@ def _change(actor: Any, lease: Lease, ask: Ask) -> Lease:
     slices, slices_of = checks.part_of_a_gpu(allocation.pool, ask.profile, ask.shape)
     share = Fraction(slices, slices_of)
     checks.allocation_covers(allocation, starts_at, ends_at)
-    wanted = Wanted(allocation, ask.count, ask.shape, starts_at, ends_at, now)
+    wanted = Wanted(allocation, ask.count, ask.shape, starts_at, ends_at, now, ask.profile)
     keep_notice(book, lease, wanted)
     check_booking(book, wanted, but=lease)
     checks.concurrency(allocation, ask.count, starts_at, ends_at, but=lease, book=book, share=share)

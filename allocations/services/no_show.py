@@ -38,7 +38,7 @@ def watch(now: datetime) -> int:
     rows = list(_watched(now))
     if not rows:
         return 0
-    use = _use(rows, now)
+    use = measured_use_of(_spans(rows, now), now)
     moved = 0
     for row in rows:
         try:
@@ -74,10 +74,12 @@ def _length(name: str) -> ExpressionWrapper:
     return ExpressionWrapper(F(name) * Value(_SECOND, output_field=DurationField()), output_field=DurationField())
 
 
-def _use(leases: list[Any], now: datetime) -> dict[int, MeasuredUse]:
+def _spans(leases: list[Any], now: datetime) -> list[tuple[int, int, datetime]]:
+    """Since when each lease has had each of its devices: what these measured before is somebody else's."""
     began = {lease.pk: max(lease.active_at, lease.starts_at) for lease in leases}
-    held = Placement.objects.filter(lease__in=began, released=False).values_list("lease_id", "device_id")
-    return measured_use_of([(pk, device_id, began[pk]) for pk, device_id in held], now)
+    held = Placement.objects.filter(lease__in=began, released=False, used_until=None)
+    rows = held.values_list("lease_id", "device_id", "used_from")
+    return [(pk, device_id, min(now, max(began[pk], came or began[pk]))) for pk, device_id, came in rows]
 
 
 @transaction.atomic
@@ -89,14 +91,14 @@ def _judge(row: Any, use: MeasuredUse | None, now: datetime) -> int:
         return 0
     lease = lock_lease(row.pk)
     # What was measured in the last minutes counts, too: they are rolled up before anything is held against anybody.
-    devices = list(lease.placements.filter(released=False).values_list("device_id", flat=True))
-    roll_up(now, device_ids=devices)
-    use = _use([lease], now).get(lease.pk)
+    spans = _spans([lease], now)
+    roll_up(now, device_ids=[device_id for _lease, device_id, _since in spans])
+    use = measured_use_of(spans, now).get(lease.pk)
     if use is not None and use.used_seconds:
         return _used(lease, now)
     if not row.unused:
         return _withdraw(lease)
-    if not _is_measured(lease, use, now):
+    if not _is_measured(spans, use, now):
         return 0
     if lease.no_show_due_at is None:
         return _tell(lease, now, now + timedelta(seconds=row.grace))
@@ -113,9 +115,8 @@ def _is_due(row: Any, use: MeasuredUse | None, now: datetime) -> bool:
     return use is not None and (row.no_show_due_at is None or now >= row.no_show_due_at)
 
 
-def _is_measured(lease: Lease, use: MeasuredUse | None, now: datetime) -> bool:
-    began = max(lease.active_at or now, lease.starts_at)
-    whole = lease.device_count * (now - began).total_seconds()
+def _is_measured(spans: list[tuple[int, int, datetime]], use: MeasuredUse | None, now: datetime) -> bool:
+    whole = sum((now - since).total_seconds() for _lease, _device, since in spans)
     return use is not None and 100 * use.idle_seconds >= MEASURED_PERCENT * whole
 
 

@@ -31,6 +31,7 @@ class Wanted:
     starts_at: datetime
     ends_at: datetime
     now: datetime
+    profile: str = ""
 
     @property
     def length(self) -> timedelta:
@@ -41,7 +42,7 @@ class Wanted:
         """The window nearest to what is wanted that would pass every rule now."""
         if latest - earliest < self.length:
             return None
-        wish = Wish(self.count, self.count, self.length, earliest, latest, self.shape, late)
+        wish = Wish(self.count, self.count, self.length, earliest, latest, self.shape, late, self.profile)
         slots = find_slots([self.allocation], wish, self.now)
         return next((slot for slot in slots if slot.shape == self.shape), None)
 
@@ -213,7 +214,8 @@ def keep_notice(book: Rulebook, lease: Lease, wanted: Wanted) -> None:
     until = min(lease.ends_at, wanted.now + timedelta(seconds=said.value or 0))
     if until <= lease.starts_at:
         return
-    if wanted.starts_at <= lease.starts_at and wanted.ends_at >= until and wanted.count >= lease.device_count:
+    as_many = wanted.count >= lease.device_count and wanted.profile == lease.profile
+    if as_many and wanted.starts_at <= lease.starts_at and wanted.ends_at >= until:
         return
     raise _broken(
         _("What lies within %(time)s from now can no longer be given up (%(source)s)."),

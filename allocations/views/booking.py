@@ -88,7 +88,7 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
         "left_seconds": balance(allocation).left,
     }
     now, book = timezone.now(), rulebook_of(allocation)
-    found["refused"] = _refusal(book, Wanted(allocation, count, shape, start, end, now))
+    found["refused"] = _refusal(book, Wanted(allocation, count, shape, start, end, now, profile))
     if not chosen:
         length, pool = end - start, allocation.pool
         passes = passing_starts(allocation, book, length, start, now)

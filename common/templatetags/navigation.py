@@ -30,7 +30,6 @@ STAFF = (
     ("allocations:allocations", _("Allocations")),
     ("allocations:leases", _("Reservations")),
     ("allocations:calendar", _("Calendar")),
-    ("allocations:adjustments", _("Adjustments")),
     ("allocations:staff-waitlist", _("Wait-list")),
     ("allocations:rules", _("Rules")),
     ("reports:nodes", _("Nodes")),

@@ -94,6 +94,17 @@ def test_use_in_between_clears_it_for_good(stage: Stage, lease: Lease) -> None:
     assert lease.state == "active" and told() == 1
 
 
+def test_what_a_gpu_did_before_it_came_is_not_this_leases_use(stage: Stage, lease: Lease) -> None:
+    """It was swapped in for an ill one, and somebody else had used it until then."""
+    say(stage, no_show_seconds=3600)
+    due, came = lease.active_at + 2 * HOUR, lease.active_at + HOUR
+    lease.placements.filter(pk=lease.placements.order_by("pk")[0].pk).update(used_from=came)
+    measured(lease, due)
+    swapped = lease.placements.order_by("pk")[0].device
+    DeviceMinute.objects.filter(device=swapped, minute__lt=came - MINUTE).update(utilisation_percent=99)
+    assert watch(lease, due).no_show_told_at == due
+
+
 def test_use_that_is_not_rolled_up_yet_counts(stage: Stage, lease: Lease) -> None:
     say(stage, no_show_seconds=3600, no_show_grace_seconds=600)
     now = timezone.now()
