@@ -16,7 +16,7 @@ from allocations.rules import may_book
 from allocations.selectors.availability import Window as Span
 from allocations.selectors.availability import calendar_of, whole_minute
 from allocations.selectors.balances import balance
-from allocations.selectors.leases import BACKING, held_leases
+from allocations.selectors.leases import BACKING, gpus_in, held_leases
 from allocations.selectors.offers import Slot, Wish, find_slots
 from allocations.selectors.rulebooks import passing_starts, rulebook_of
 from allocations.selectors.weights import weights_of
@@ -213,10 +213,9 @@ def _own_reservations(entry: WaitEntry, book: Rulebook, span: Span) -> Obstacle 
     (first, last), most = span, at_once(allocation, book)
     rows: Any = held_leases(first, last).filter(allocation__project__agreement=agreement)
     own, booked, every = [], [], []
-    for pk, start, end, count, state in rows.values_list(
-        "allocation_id", "starts_at", "ends_at", "device_count", "state"
-    ):
-        busy = Busy(start, FOREVER if state in BACKING else end, count)
+    columns = ("allocation_id", "starts_at", "ends_at", "state", "device_count", "slices", "slices_of")
+    for pk, start, end, state, *size in rows.values_list(*columns):
+        busy = Busy(start, FOREVER if state in BACKING else end, gpus_in(*size))
         every.append(busy)
         if pk == allocation.pk:
             own.append(busy)

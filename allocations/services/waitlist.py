@@ -138,6 +138,14 @@ def _check_alone(allocation: Allocation) -> None:
 
 
 def _check_ask(allocation: Allocation, wish: Wish, now: datetime) -> None:
+    if wish.profile:
+        raise RuleBroken(
+            _("The wait-list is for whole GPUs."),
+            code="whole_gpus",
+            remedy=_("Book MIG instances when they are free, or wait for whole GPUs."),
+            field="profile",
+            facts={"profile": wish.profile},
+        )
     checks.shape(wish.shape, wish.count)
     if not 1 <= wish.smallest <= wish.count or not wish.shape.fits(wish.smallest):
         raise RuleBroken(

@@ -344,7 +344,7 @@ def test_serving_fifty_who_wait_costs_no_more_than_the_twenty_that_are_looked_at
     wake_all()
     with CaptureQueriesContext(connection) as captured:
         serving.serve(stage.now)
-    assert len(captured) <= 12 + 25 * serving.AT_ONCE, len(captured)
+    assert len(captured) <= 12 + 14 * serving.AT_ONCE, len(captured)
     assert WaitEntry.objects.filter(next_try_at__lte=stage.now).count() == 30
     WaitEntry.objects.update(next_try_at=stage.now + HOUR)
     assert len(queries_of(lambda: serving.serve(stage.now))) == 4

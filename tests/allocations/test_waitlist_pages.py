@@ -214,6 +214,8 @@ def test_the_api_joins_shows_the_place_and_answers(stage: Stage) -> None:
         "from": (stage.now + HOUR).isoformat(),
         "until": (stage.now + 4 * HOUR).isoformat(),
     }
+    parts = api.post("/api/v1/waitlist/", asked | {"profile": "1g.10gb"}, format="json")
+    assert parts.json()["code"] == "whole_gpus", parts.content
     made = api.post("/api/v1/waitlist/", asked, format="json")
     assert made.status_code == 201, made.content
     assert made.json()["place"] == {"place": 1, "of": 1} and made.json()["state"] == "waiting"
