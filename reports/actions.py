@@ -71,7 +71,7 @@ def device_actions(user: Any, device: Device) -> list[Action]:
     found = _actions(user, device, DEVICE_ROWS)
     if found and device.parent_id is None and device.state not in GONE and profiles_of(device.gpu_class.nvml_name):
         address = reverse("reports:device-partition", args=[device.public_id])
-        found.insert(0, Action(_("Cut into MIG instances"), address))
+        found.insert(-1, Action(_("Cut into MIG instances"), address))  # the last is the grave one
     return found
 
 
