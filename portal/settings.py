@@ -255,6 +255,7 @@ SPECTACULAR_SETTINGS = {
         "DeviceStateEnum": DEVICE.choices(),
         "NodeStateEnum": NODE.choices(),
         "HealthEnum": "cluster.models.Device.Health",
+        "LedgerEntryKindEnum": "allocations.models.LedgerEntry.Kind",
     },
 }
 
