@@ -95,7 +95,16 @@ class ShapeForm(forms.Form):
 class BookForm(ShapeForm):
     """How many GPUs, from when, for how long."""
 
-    field_order = ("profile", "device_count", "starts_at", "length", "ends_at", "shape", "shape_nodes", "note")
+    field_order = (
+        *("profile", "device_count", "smallest", "starts_at", "length", "ends_at", "shape", "shape_nodes", "note"),
+    )
+    smallest = forms.IntegerField(
+        label=_("Fewest GPUs that still help"),
+        min_value=1,
+        max_value=10_000,
+        required=False,
+        help_text=_("Leave it empty when only the full number helps."),
+    )
     starts_at = MomentField(label=_("Start"), required=False, help_text=_("Leave it empty to start now."))
     length = forms.ChoiceField(label=_("Length"), choices=LENGTHS, required=False)
     ends_at = MomentField(

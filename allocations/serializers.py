@@ -236,6 +236,14 @@ class BookSerializer(ShapeSerializer):
 
     allocation = serializers.CharField(max_length=40, help_text="id of the allocation")
     device_count = serializers.IntegerField(min_value=1, max_value=100_000)
+    smallest = serializers.IntegerField(
+        min_value=1,
+        max_value=100_000,
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="fewest that help where not all are free; null: only all of them do",
+    )
     starts_at = MomentField()
     ends_at = MomentField()
     note = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)

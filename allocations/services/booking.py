@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -20,7 +20,7 @@ from allocations.rules import may_book
 from allocations.selectors.availability import free_devices, next_free_window
 from allocations.selectors.balances import window_lines
 from allocations.selectors.rulebooks import passing_starts, rulebook_of
-from allocations.selectors.spots import spots_of
+from allocations.selectors.spots import FreeSpot, spots_of
 from allocations.selectors.weights import weights_of
 from allocations.services import checks, ledger, placing, repacking, telling, warning
 from allocations.services.placing import LostRace
@@ -49,6 +49,8 @@ class Ask:
     note: str = ""
     devices: Sequence[Device] | None = None
     profile: str = ""
+    smallest: int | None = None
+    """How many still help where not all of them are free; None: only all of them do."""
     salt: int = 0
     """Which of equally good devices; another one after a lost race, so that writers spread out."""
     offer_to: Any = None
@@ -67,15 +69,17 @@ def book(
     shape: Shape = ANY,
     devices: Sequence[Device] | None = None,
     profile: str = "",
+    smallest: int | None = None,
 ) -> Lease:
     """Reserve devices for a window under an allocation; the lease, in state scheduled.
 
     `shape` says how they lie together; with `profile` they are MIG instances, not whole GPUs; `devices` names the ones
-    to take (else the service chooses). RuleBroken says which rule refused, with figures; its code is `no_free_devices`
-    when somebody else holds them, with facts next_start and next_end.
+    to take (else the service chooses). With `smallest`, as many as are free and no fewer, where not all of them are.
+    RuleBroken says which rule refused, with figures; its code is `no_free_devices` when somebody else holds them, with
+    facts next_start and next_end.
     """
     # In UTC: the difference of two moments of one zone would be that of its clocks, an hour off when they are changed.
-    ask = Ask(device_count, starts_at.astimezone(UTC), ends_at.astimezone(UTC), shape, note, devices, profile)
+    ask = Ask(device_count, starts_at.astimezone(UTC), ends_at.astimezone(UTC), shape, note, devices, profile, smallest)
     return place(actor=actor, allocation=allocation, ask=ask)
 
 
@@ -110,6 +114,7 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     book = rulebook_of(allocation)
     check_length(book, allocation, starts_at, ends_at)
     checks.shape(ask.shape, ask.count)
+    checks.smallest(ask.smallest, ask.count)
     slices, slices_of = checks.part_of_a_gpu(allocation.pool, ask.profile, ask.shape)
     share = Fraction(slices, slices_of)
     checks.allocation_covers(allocation, starts_at, ends_at)
@@ -118,6 +123,9 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     weights = weights_of(allocation)
     hold, left = checks.balance_suffices(allocation, ask.count, starts_at, ends_at, weights=weights, share=share)
     chosen, terms = _take(allocation, ask, now)
+    if len(chosen) < ask.count:
+        ask = replace(ask, count=len(chosen))
+        hold, left = checks.balance_suffices(allocation, ask.count, starts_at, ends_at, weights=weights, share=share)
     lease = Lease.objects.create(
         allocation=allocation,
         booked_by=ask.offer_to or actor,
@@ -162,7 +170,6 @@ def _take(allocation: Allocation, ask: Ask, now: datetime) -> tuple[list[Device]
     spots, own_nodes = spots_of(free, pool, tenant, span)
     choose = partial(
         placing.choose,
-        count=ask.count,
         shape=ask.shape,
         pool=pool,
         tenant=tenant,
@@ -172,21 +179,30 @@ def _take(allocation: Allocation, ask: Ask, now: datetime) -> tuple[list[Device]
     )
     pinned = set() if ask.profile else repacking.pinned(allocation, span)
     # What is guaranteed goes first: what nobody guaranteed is left to others.
-    chosen = (choose([spot for spot in spots if spot.pk in pinned]) if pinned else None) or choose(spots)
+    kept = [spot for spot in spots if spot.pk in pinned]
+    chosen = (choose(kept, ask.count) if kept else None) or choose(spots, ask.count)
+    if chosen is None and (made := _within_envelope(allocation, ask)) is not None:
+        return made, None
+    chosen = chosen or _fewer(ask, spots, choose)
     if chosen is None:
-        return _within_envelope(allocation, ask), None
+        raise no_free_devices(allocation, ask)
     locked = placing.lock(spot.pk for spot in chosen)
     return locked, placing.check_free(locked, *span, allocation=allocation)
 
 
-def _within_envelope(allocation: Allocation, ask: Ask) -> list[Device]:
+def _fewer(ask: Ask, spots: list[FreeSpot], choose: Callable[..., list[FreeSpot] | None]) -> list[FreeSpot] | None:
+    """As many as are free and still help, laid out as asked; None: too few."""
+    for count in range(min(ask.count - 1, len(spots)), (ask.smallest or ask.count) - 1, -1):
+        if ask.shape.fits(count) and (found := choose(spots, count)):
+            return found
+    return None
+
+
+def _within_envelope(allocation: Allocation, ask: Ask) -> list[Device] | None:
     """So many are guaranteed at every moment: then the allocation's own bookings move until they fit."""
-    made = None
     if allocation.envelope_key is not None and ask.devices is None and ask.shape == ANY and not ask.profile:
-        made = repacking.make_room(allocation, ask.count, (ask.starts_at, ask.ends_at))
-    if made is None:
-        raise no_free_devices(allocation, ask)
-    return made
+        return repacking.make_room(allocation, ask.count, (ask.starts_at, ask.ends_at))
+    return None
 
 
 def no_free_devices(allocation: Allocation, ask: Ask) -> RuleBroken:

@@ -227,6 +227,18 @@ def shape(asked: Shape, count: int) -> None:
         )
 
 
+def smallest(fewest: int | None, count: int) -> None:
+    """RuleBroken unless the fewest devices that help lie between one and what is asked for."""
+    if fewest is not None and not 1 <= fewest <= count:
+        raise RuleBroken(
+            _("The fewest cannot be more than the GPUs that you ask for."),
+            code="smallest",
+            remedy=_("Give a number from 1 to %(count)s, or leave it empty.") % {"count": count},
+            field="smallest",
+            facts={"asked": count, "smallest": fewest},
+        )
+
+
 def named_devices(named: Sequence[Device], count: int) -> None:
     """RuleBroken unless exactly `count` different devices are named."""
     if len({device.pk for device in named}) != count:

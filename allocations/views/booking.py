@@ -33,7 +33,7 @@ from common.errors import DomainError
 from common.permissions import allowed
 from common.web import ObjectMixin, ObjectServicePage
 
-PREFILLED = ("profile", "device_count", "shape", "shape_nodes", "starts_at", "length", "ends_at", "note")
+PREFILLED = ("profile", "device_count", "smallest", "shape", "shape_nodes", "starts_at", "length", "ends_at", "note")
 DEFAULT_LENGTH = "14400"
 IN_SHORT = ("longest_seconds", "ahead_seconds", "future_leases", "concurrent_gpus", "release_notice_seconds")
 """The rules that stand beside the form."""
@@ -88,6 +88,9 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
         "left_seconds": balance(allocation).left,
     }
     now, book = timezone.now(), rulebook_of(allocation)
+    fewest = asked.get("smallest") or count
+    fewer = (most for most in range(min(count - 1, len(free)), fewest - 1, -1) if shape.fits(most))
+    found["fewer"] = 0 if chosen else next((most for most in fewer if choose(free, most, shape, own, begun)), 0)
     found["refused"] = _refusal(book, Wanted(allocation, count, shape, start, end, now, profile))
     if not chosen:
         length, pool = end - start, allocation.pool
@@ -158,6 +161,7 @@ class BookPage(ObjectServicePage):
                 note=asked["note"],
                 shape=asked["shape"],
                 profile=asked["profile"],
+                smallest=asked["smallest"],
             )
         except DomainError as error:
             self.offer = _offer_in(self.object, error, asked)

@@ -9,34 +9,66 @@ from django.utils.translation import gettext_lazy as _
 
 register = template.Library()
 
-PARTNER = (
-    ("home", _("Home")),
-    ("proposals:calls", _("Calls")),
-    ("proposals:proposals", _("Proposals")),
-    ("projects:projects", _("Projects")),
-    ("allocations:allocations", _("Allocations")),
-    ("allocations:leases", _("Reservations")),
-    ("allocations:calendar", _("Calendar")),
-    ("allocations:waitlist", _("Wait-list")),
-    ("partners:organisations", _("Organisation")),
+Names = tuple[tuple[str, Any], ...]
+PARTNER: tuple[tuple[Any, Names], ...] = (
+    ("", (("home", _("Home")),)),
+    ("", (("proposals:calls", _("Calls")),)),
+    ("", (("proposals:proposals", _("Proposals")),)),
+    ("", (("projects:projects", _("Projects")),)),
+    ("", (("allocations:allocations", _("Allocations")),)),
+    (
+        _("Reservations"),
+        (
+            ("allocations:leases", _("Reservations")),
+            ("allocations:calendar", _("Calendar")),
+            ("allocations:find", _("Find me a slot")),
+            ("allocations:waitlist", _("Wait-list")),
+        ),
+    ),
+    ("", (("partners:organisations", _("Organisation")),)),
 )
-STAFF = (
-    ("home", _("Home")),
-    ("reports:fleet", _("Fleet")),
-    ("reports:capacity", _("Capacity")),
-    ("proposals:queue", _("Proposal queue")),
-    ("partners:organisations", _("Organisations")),
-    ("partners:agreements", _("Agreements")),
-    ("allocations:allocations", _("Allocations")),
-    ("allocations:leases", _("Reservations")),
-    ("allocations:calendar", _("Calendar")),
-    ("allocations:staff-waitlist", _("Wait-list")),
-    ("allocations:rules", _("Rules")),
-    ("reports:nodes", _("Nodes")),
-    ("reports:health", _("Health")),
+STAFF: tuple[tuple[Any, Names], ...] = (
+    ("", (("home", _("Home")),)),
+    (
+        _("Programme"),
+        (
+            ("proposals:queue", _("Proposal queue")),
+            ("proposals:calls", _("Calls")),
+            ("partners:organisations", _("Organisations")),
+            ("partners:agreements", _("Agreements")),
+            ("projects:projects", _("Projects")),
+        ),
+    ),
+    (
+        _("Allocations"),
+        (
+            ("allocations:allocations", _("Allocations")),
+            ("allocations:adjustments", _("Adjustments")),
+            ("allocations:rules", _("Rules")),
+            ("allocations:weights", _("Weights")),
+        ),
+    ),
+    (
+        _("Reservations"),
+        (
+            ("allocations:leases", _("Reservations")),
+            ("allocations:calendar", _("Calendar")),
+            ("allocations:staff-waitlist", _("Wait-list")),
+        ),
+    ),
+    (
+        _("Data centre"),
+        (
+            ("reports:fleet", _("Fleet")),
+            ("reports:capacity", _("Capacity")),
+            ("reports:pools", _("Pools")),
+            ("reports:nodes", _("Nodes")),
+            ("reports:health", _("Health")),
+        ),
+    ),
 )
-AUDIT = (("audit:events", _("Audit")),)
-ADMINISTRATOR = (("accounts:people", _("People")),)
+AUDIT: tuple[tuple[Any, Names], ...] = (("", (("audit:events", _("Audit")),)),)
+ADMINISTRATOR: tuple[tuple[Any, Names], ...] = (("", (("accounts:people", _("People")),)),)
 
 
 @dataclass(frozen=True)
@@ -48,25 +80,41 @@ class Entry:
     active: bool
 
 
+@dataclass(frozen=True)
+class Group:
+    """Links under one word; a group of no word is a link of the bar itself."""
+
+    label: Any
+    entries: tuple[Entry, ...]
+
+    @property
+    def active(self) -> bool:
+        """Whether the reader is on one of its pages."""
+        return any(entry.active for entry in self.entries)
+
+
 @register.simple_tag(takes_context=True)
-def navigation(context: dict[str, Any]) -> list[Entry]:
-    """The entries for this reader; the longest matching address is the active one."""
+def navigation(context: dict[str, Any]) -> list[Group]:
+    """The groups for this reader; the longest matching address is the active one."""
     request = context["request"]
     user = request.user
-    names = STAFF if user.is_agency else PARTNER
+    groups = STAFF if user.is_agency else PARTNER
     if user.agency_roles & {"auditor", "administrator"}:
-        names = (*names, *AUDIT)
+        groups = (*groups, *AUDIT)
     if "administrator" in user.agency_roles:
-        names = (*names, *ADMINISTRATOR)
-    found = []
-    for name, label in names:
-        try:
-            found.append((reverse(name), label))
-        except NoReverseMatch:
-            continue
-    matching = [url for url, _label in found if request.path == url or (url != "/" and request.path.startswith(url))]
+        groups = (*groups, *ADMINISTRATOR)
+    found = [(label, [(url, word) for name, word in names if (url := _address(name))]) for label, names in groups]
+    urls = [url for _label, rows in found for url, _word in rows]
+    matching = [url for url in urls if request.path == url or (url != "/" and request.path.startswith(url))]
     best = max(matching, key=len, default="")
-    return [Entry(url, label, url == best) for url, label in found]
+    return [Group(label, tuple(Entry(url, word, url == best) for url, word in rows)) for label, rows in found if rows]
+
+
+def _address(name: str) -> str:
+    try:
+        return reverse(name)
+    except NoReverseMatch:
+        return ""
 
 
 @register.simple_tag(takes_context=True)

@@ -33,7 +33,7 @@
       if (source) navigator.clipboard.writeText(source.textContent.trim());
       return;
     }
-    document.querySelectorAll("details.user-menu[open]").forEach((menu) => {
+    document.querySelectorAll("details.user-menu[open], details.nav-group[open]").forEach((menu) => {
       if (!menu.contains(event.target)) menu.removeAttribute("open");
     });
   });

@@ -11,6 +11,7 @@ from django.utils.dateparse import parse_datetime
 from allocations.models import LedgerEntry, Placement
 from allocations.selectors import availability, balances
 from allocations.services import booking, ending, extending
+from allocations.shapes import Shape
 from audit.models import AuditEvent
 from cluster.models import Device
 from common.errors import Forbidden, RuleBroken, WrongState
@@ -208,3 +209,20 @@ def test_named_devices_that_are_taken_are_refused_as_such_with_their_own_next_wi
     error = _refused("no_free_devices", stage.book, 1, start=1, hours=2, devices=[device])
     assert "whole_nodes" not in error.facts, "nobody else is on the node"
     assert parse_datetime(error.facts["next_start"]) >= held.ends_at
+
+
+def test_as_many_as_are_free_where_fewer_still_help(stage: Stage) -> None:
+    stage.book(9, start=1, hours=2)
+    lease = stage.book(8, start=1, hours=2, smallest=2)
+    assert lease.device_count == lease.placements.count() == 3
+    assert balances.balance(stage.allocation).held == (9 + 3) * 2 * 3600
+    assert stage.book(8, start=4, hours=1, smallest=2).device_count == 8, "all of them where they are free"
+
+
+def test_no_fewer_than_still_help_and_only_in_the_shape_that_was_asked_for(stage: Stage) -> None:
+    stage.book(7, start=1, hours=2, devices=list(stage.big.devices.all())[:7])
+    error = _refused("no_free_devices", stage.book, 8, start=1, hours=2, smallest=6)
+    assert error.facts["asked"] == 8
+    assert stage.book(6, start=1, hours=2, smallest=2, shape=Shape("nodes", 2)).device_count == 2
+    error = _refused("smallest", stage.book, 2, start=9, smallest=3)
+    assert error.field == "smallest" and error.remedy
