@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
-from django.db.models import Min, Q
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -149,18 +149,20 @@ def open_windows(lease: Lease) -> None:
     others = Placement.objects.filter(
         ~Q(lease=lease), released=False, window__startswith__gt=lease.starts_at
     ).order_by()
-    first = Min("window__startswith")
     on_board = others.filter(board__in={row.board_id for row in placements})
     on_node = others.filter(
         of_others([lease.allocation.project.organisation_id]), node__in={row.node_id for row in placements}
     )
-    next_on = list(on_board.values_list("board", "slices").annotate(first=first))
-    nodes = dict(on_node.values_list("node").annotate(first=first))
+    boards = list(on_board.values_list("board", "slices", "window__startswith"))
+    nodes = list(on_node.values_list("node", "window__startswith").distinct())
     for placement in placements:
-        same = [(slices, at) for board, slices, at in next_on if board == placement.board_id]
-        there = [at for slices, at in same if overlap(slices, placement.slices)]
-        coming = [*there, nodes.get(placement.node_id)]
-        placement.window = DateTimeTZRange(placement.window.lower, min(filter(None, coming), default=None))
+        begin = placement.window.lower
+        there = [
+            at for board, slices, at in boards if board == placement.board_id and overlap(slices, placement.slices)
+        ]
+        there += [at for node, at in nodes if node == placement.node_id]
+        # A device that came on the way may have been somebody else's, or maintained, since the lease began.
+        placement.window = DateTimeTZRange(begin, min((at for at in there if at > begin), default=None))
     Placement.objects.bulk_update(placements, ["window"])
 
 

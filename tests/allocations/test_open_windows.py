@@ -1,0 +1,43 @@
+"""Until when a device is kept that is taken back, or whose longer window nobody confirmed, beside what lies there."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from allocations.services import operating, reshaping
+from cluster.models import Device
+from tests.allocations.conftest import Stage
+from tests.allocations.nodes import answer
+from tests.allocations.test_reconcile import brought_back, go, started
+
+HOUR = timedelta(hours=1)
+
+
+def test_work_that_is_over_does_not_keep_a_device_that_came_later_from_being_taken_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = started(stage, count=1)
+    old = lease.placements.get().device
+    other = stage.small if old.node == stage.big else stage.big
+    operating.announce_maintenance(
+        actor=stage.cast.operator,
+        node=other,
+        starts_at=lease.starts_at + timedelta(minutes=5),
+        ends_at=lease.starts_at + timedelta(minutes=15),
+        reason="a new fan",
+    )
+    at = lease.starts_at + timedelta(minutes=30)
+    monkeypatch.setattr(timezone, "now", lambda: at)
+    Device.objects.filter(node=old.node).exclude(pk=old.pk).update(state="quarantined")
+    Device.objects.filter(pk=old.pk).update(health="fail")
+    reshaping.swap_device(actor=stage.cast.owner, lease=lease, device=old)
+    go(lease, at)
+    for verbs in (["verify"], ["grant", "revoke"], ["reclaim"]):
+        for verb in verbs:
+            answer(lease, verb)
+        go(lease, at)
+    assert lease.placements.get(released=False).device.node == other
+    go(lease, lease.ends_at)
+    assert lease.state == "draining" and lease.placements.get(released=False).window.upper is None
+    assert brought_back(lease, lease.ends_at + timedelta(seconds=5)).state == "ended"
