@@ -134,7 +134,7 @@ def give_up(lease: Lease, *, actor: Any, reason: str) -> None:
     lease.attempts = 0
     lease.save(update_fields=["pending_ends_at", "extensions", "attempts"])
     allocation = Allocation.objects.select_for_update(no_key=True).get(pk=lease.allocation_id)
-    placing.move_end(lease, lease.ends_at)
+    placing.move_end(lease, lease.ends_at, back=True)
     waking.wake_pools_of(row.node_id for row in lease.placements.filter(released=False))
     before, after = window_lines(lease, asked), window_lines(lease, lease.ends_at)
     ledger.hold(lease, before, after, actor=actor, reason="extension not acknowledged")

@@ -109,7 +109,7 @@ def _another(lease: Lease, reshape: Reshape, rows: list[Placement], now: datetim
 
 def _undo(lease: Lease, reshape: Reshape, now: datetime) -> None:
     reshape.leaving.update(left_by=None)
-    placing.move_end(lease, lease.ends_at)
+    placing.move_end(lease, lease.ends_at, back=True)
     reshape.ended_at = now
     move_reshape(reshape, "undo", actor=RECONCILER, fields=("ended_at",), reason=NO_STAND_IN)
     _count_anew(lease)

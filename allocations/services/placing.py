@@ -148,9 +148,12 @@ def place(
     keeping.keep(allocation, devices)
 
 
-def move_end(lease: Lease, ends_at: datetime) -> None:
+def move_end(lease: Lease, ends_at: datetime, *, back: bool = False) -> None:
     """The open placements end then, and the cleaning after it; each keeps its own beginning, which is later where a
     device was replaced.
+
+    `back`: to an earlier end than they have now, and no later whatever the pool's terms have become: others may have
+    booked what follows.
     """
     allocation = lease.allocation
     cleaning = _terms_of(allocation.pool_id).turnaround
@@ -158,7 +161,8 @@ def move_end(lease: Lease, ends_at: datetime) -> None:
     devices = [row.device for row in rows]
     keeping.make_way(allocation, devices)
     for row in rows:
-        row.window = DateTimeTZRange(row.window.lower, ends_at + cleaning)
+        kept = row.window.upper if back else None
+        row.window = DateTimeTZRange(row.window.lower, min(filter(None, (ends_at + cleaning, kept))))
     Placement.objects.bulk_update(rows, ["window"])
     keeping.keep(allocation, devices)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from allocations.services import operating, reshaping
+from allocations.services import ending, extending, operating, pools, reshaping
 from cluster.models import Device
 from tests.allocations.conftest import Stage
 from tests.allocations.nodes import answer
@@ -41,3 +41,21 @@ def test_work_that_is_over_does_not_keep_a_device_that_came_later_from_being_tak
     go(lease, lease.ends_at)
     assert lease.state == "draining" and lease.placements.get(released=False).window.upper is None
     assert brought_back(lease, lease.ends_at + timedelta(seconds=5)).state == "ended"
+
+
+@pytest.mark.parametrize("by", ["its partner", "the clock"])
+def test_an_unconfirmed_extension_ends_though_the_pool_is_cleaned_longer_meanwhile(stage: Stage, by: str) -> None:
+    lease = started(stage, count=12)
+    extending.extend(actor=stage.cast.owner, lease=lease, ends_at=lease.ends_at + timedelta(minutes=10))
+    lease.refresh_from_db()
+    upper = lease.placements.first().window.upper
+    follows = stage.book(12, start=(upper - stage.now) / HOUR, hours=1)
+    terms = {"turnaround_seconds": 2 * 3600, "overcommit_percent": 0, "reason": "a slower check"}
+    pools.set_terms(actor=stage.cast.operator, pool=stage.pool, **terms)
+    if by == "its partner":
+        ending.release(actor=stage.cast.owner, lease=lease)
+    else:
+        go(lease, lease.ends_at)
+    lease.refresh_from_db()
+    assert lease.state == "draining" and lease.pending_ends_at is None
+    assert {row.window.upper for row in lease.placements.all()} == {follows.starts_at}
