@@ -1,7 +1,7 @@
 """Announced work takes its node's devices like a lease does: one placement a device, that the database guards."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -20,6 +20,8 @@ from cluster.selectors import maintenance_between
 from cluster.services import maintenance
 from common.actors import RECONCILER
 from common.errors import RuleBroken
+
+_MOMENT = timedelta(microseconds=1)
 
 
 def announce(
@@ -107,6 +109,6 @@ def _cut_returning(devices: Iterable[Device], begin: datetime, end: datetime) ->
             board__in=list(devices), released=False, lease__state__in=TAKEN_BACK, window__overlap=(begin, end)
         )
     )
-    for row in rows:
-        row.window = DateTimeTZRange(row.window.lower, begin)
+    for row in rows:  # one that was taken back before its start would end before it begins
+        row.window = DateTimeTZRange(min(row.window.lower, begin - _MOMENT), begin)
     Placement.objects.bulk_update(rows, ["window"])

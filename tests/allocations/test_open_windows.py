@@ -1,10 +1,11 @@
 """Until when a device is kept that is taken back, or whose longer window nobody confirmed, beside what lies there."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.utils import timezone
 
+from allocations.models import Placement
 from allocations.services import ending, extending, operating, pools, reshaping
 from cluster.models import Device
 from tests.allocations.conftest import Stage
@@ -59,3 +60,16 @@ def test_an_unconfirmed_extension_ends_though_the_pool_is_cleaned_longer_meanwhi
     lease.refresh_from_db()
     assert lease.state == "draining" and lease.pending_ends_at is None
     assert {row.window.upper for row in lease.placements.all()} == {follows.starts_at}
+
+
+def test_work_may_be_announced_where_a_reservation_is_taken_back_before_its_start(stage: Stage) -> None:
+    lease = go(stage.book(1), stage.now + timedelta(minutes=55))
+    assert lease.state == "preparing"
+    ending.release(actor=stage.cast.owner, lease=lease)
+    node, begin = lease.placements.get().node, stage.now + timedelta(minutes=30)
+    operating.announce_maintenance(
+        actor=stage.cast.operator, node=node, starts_at=begin, ends_at=begin + 4 * HOUR, reason="a new fan", force=True
+    )
+    assert lease.placements.get().window.upper == begin
+    covered: list[datetime] = [row.window.lower for row in Placement.objects.filter(maintenance__node=node)]
+    assert set(covered) == {begin}
