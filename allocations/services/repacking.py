@@ -49,11 +49,11 @@ def make_room(allocation: Allocation, count: int, window: Window) -> list[Device
     None where that cannot be: then nothing has changed. The caller holds the allocation's lock.
     """
     pins = list(Pin.objects.filter(envelope__allocation=allocation).order_by("device_id"))
-    usable = set(
-        bookable_devices(allocation.pool).filter(pk__in=[pin.device_id for pin in pins]).values_list("pk", flat=True)
-    )
+    locked = {device.pk: device for device in placing.lock(pin.device_id for pin in pins)}
+    # After the lock: operators hold it while they take a device out of service.
+    usable = set(bookable_devices(allocation.pool).filter(pk__in=locked).values_list("pk", flat=True))
     pins = [pin for pin in pins if pin.device_id in usable]
-    devices = {device.pk: device for device in placing.lock(pin.device_id for pin in pins)}
+    devices = {pk: device for pk, device in locked.items() if pk in usable}
     movable = _movable(allocation, set(devices))
     cleaning = allocation.pool.turnaround
     wishes = [_Wish(window[0], window[1] + cleaning, count, None), *movable]

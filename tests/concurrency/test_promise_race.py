@@ -1,0 +1,89 @@
+"""A guaranteed booking that makes room, and an extension, while somebody else holds a device of theirs."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, connections, transaction
+from django.utils import timezone
+
+from allocations.models import Allocation, Lease, Pin
+from allocations.services import booking, envelopes
+from cluster.models import Device
+from cluster.services import devices as device_verbs
+from common.actors import SEED
+from common.errors import RuleBroken
+from tests.concurrency.test_booking_race import RACE
+from tests.concurrency.test_lock_order import open_transaction
+from tests.factories import AllocationFactory, PoolFactory, make_cast, make_node
+
+HOUR = timedelta(hours=1)
+
+
+def until_somebody_waits() -> None:
+    """Until a connection waits for a lock."""
+    for _turn in range(200):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.05)
+    raise AssertionError("nobody waits")
+
+
+class Elsewhere(threading.Thread):
+    """A verb on a connection of its own; what it returned or raised."""
+
+    def __init__(self, verb: Callable[[], Any]) -> None:
+        super().__init__()
+        self.verb, self.outcome = verb, None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.outcome = self.verb()
+        except Exception as error:
+            self.outcome = error
+        finally:
+            connections.close_all()
+
+
+def booked(allocation: Allocation, actor: Any, start: int, hours: int, *devices: Device) -> Lease:
+    begin = timezone.now() + start * HOUR
+    return booking.book(
+        actor=actor,
+        allocation=allocation,
+        device_count=len(devices) or 1,
+        starts_at=begin,
+        ends_at=begin + hours * HOUR,
+        devices=list(devices) or None,
+    )
+
+
+@RACE
+def test_what_goes_out_of_service_while_room_is_made_is_not_booked() -> None:
+    cast, pool = make_cast(), PoolFactory()
+    first, second = list(make_node(pool, 2).devices.order_by("pk"))
+    allocation = AllocationFactory(project=cast.project, pool=pool)
+    begin = timezone.now()
+    with transaction.atomic():
+        envelope = envelopes.hold(
+            actor=SEED,
+            pool=pool,
+            organisation=cast.organisation,
+            gpus=2,
+            starts_at=begin,
+            ends_at=begin + 240 * HOUR,
+            award_ref="prop-test",
+        )
+        envelopes.attach(actor=SEED, envelope=envelope, allocation=allocation)
+    assert Pin.objects.count() == 2
+    booked(allocation, cast.owner, 2, 5, first)
+    booked(allocation, cast.owner, 8, 5, second)
+    with open_transaction(lambda: device_verbs.quarantine(actor=SEED, devices=[second.pk], reason="xid")):
+        whole = Elsewhere(lambda: booked(allocation, cast.owner, 2, 11))
+        until_somebody_waits()
+    whole.join(60)
+    assert isinstance(whole.outcome, RuleBroken) and whole.outcome.code == "no_free_devices"
