@@ -1,9 +1,10 @@
 """Moving the end: promised here, true only when every node has acknowledged it."""
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, transaction
 from django.utils.translation import gettext as _
 
 from allocations.charging import frozen, spliced
@@ -21,7 +22,12 @@ from common.errors import InvalidTransition, RuleBroken, WrongState
 from common.nudge import nudge
 from common.permissions import require
 
+log = logging.getLogger(__name__)
+
 EXTENDABLE = ("scheduled", "active")
+TURNS = 8
+_EXCLUSION = "23P01"
+_AGAIN = ("40P01", "40001")  # deadlock (with a lease of the same award that is settled), serialisation
 
 
 def extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
@@ -30,20 +36,27 @@ def extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
     A scheduled lease has its new end at once. A running one keeps its old end until the nodes have acknowledged the
     new one (`pending_ends_at`); the hours are held meanwhile.
     """
-    try:
-        return _extend(actor=actor, lease=lease, ends_at=ends_at.astimezone(UTC))
-    except (LostRace, IntegrityError) as error:
-        if isinstance(error, IntegrityError) and getattr(error.__cause__, "pgcode", "") != "23P01":
-            raise
-        raise RuleBroken(
-            _(
-                "The same GPUs, or the nodes that they are on, are reserved by somebody else after the present end, or "
-                "their node is maintained then."
-            ),
-            code="no_free_devices",
-            remedy=_("Book a new reservation, or choose an earlier end."),
-            field="ends_at",
-        ) from None
+    for turn in range(TURNS):
+        try:
+            return _extend(actor=actor, lease=lease, ends_at=ends_at.astimezone(UTC))
+        except LostRace:
+            break
+        except DatabaseError as error:
+            code = getattr(error.__cause__, "pgcode", None)
+            if code == _EXCLUSION:
+                break
+            if code not in _AGAIN:
+                raise
+            log.info("%s extended again after %s, turn %s", lease.public_id, code, turn)
+    raise RuleBroken(
+        _(
+            "The same GPUs, or the nodes that they are on, are reserved by somebody else after the present end, or "
+            "their node is maintained then."
+        ),
+        code="no_free_devices",
+        remedy=_("Book a new reservation, or choose an earlier end."),
+        field="ends_at",
+    )
 
 
 @transaction.atomic

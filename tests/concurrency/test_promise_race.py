@@ -10,7 +10,7 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from allocations.models import Allocation, Lease, Pin
-from allocations.services import booking, envelopes
+from allocations.services import booking, envelopes, extending, placing
 from cluster.models import Device
 from cluster.services import devices as device_verbs
 from common.actors import SEED
@@ -87,3 +87,18 @@ def test_what_goes_out_of_service_while_room_is_made_is_not_booked() -> None:
         until_somebody_waits()
     whole.join(60)
     assert isinstance(whole.outcome, RuleBroken) and whole.outcome.code == "no_free_devices"
+
+
+@RACE
+def test_an_extension_that_meets_a_settlement_is_tried_again() -> None:
+    cast, pool = make_cast(), PoolFactory()
+    (device,) = make_node(pool, 1).devices.all()
+    allocation = AllocationFactory(project=cast.project, pool=pool)
+    lease = booked(allocation, cast.owner, 2, 1, device)
+    with transaction.atomic():  # as the end of another reservation of the same award does: the device, then the account
+        placing.lock([device.pk])
+        longer = Elsewhere(lambda: extending.extend(actor=cast.owner, lease=lease, ends_at=lease.ends_at + HOUR))
+        until_somebody_waits()
+        Allocation.objects.select_for_update(no_key=True).get(pk=allocation.pk)
+    longer.join(60)
+    assert isinstance(longer.outcome, Lease) and longer.outcome.ends_at == lease.ends_at + HOUR
