@@ -5,7 +5,7 @@ the allocation ends. Its devices are pinned here; services/keeping.py writes the
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from allocations import shapes
-from allocations.models import Allocation, Envelope, Pin
+from allocations.models import Allocation, Envelope, Pin, Placement
 from allocations.selectors.availability import free_devices, own_nodes
 from allocations.selectors.envelopes import pins_in_trouble
 from allocations.services import keeping, placing, waking
@@ -23,6 +23,9 @@ from cluster.models import Device, Pool
 from common.actors import RECONCILER
 from common.errors import RuleBroken
 from partners.models import Organisation
+
+JUST_LET_GO = timedelta(hours=1)
+"""So long after the end of a promise what it kept is looked for once more."""
 
 
 def hold(
@@ -129,6 +132,7 @@ def mend(now: datetime) -> int:
 
     What cannot be replaced now is tried again at the next tick; the capacity board shows it meanwhile.
     """
+    _sweep(now)
     mended = 0
     full: set[int] = set()
     for pin in pins_in_trouble(now):
@@ -142,6 +146,17 @@ def mend(now: datetime) -> int:
         if not done:
             full.add(pin.envelope.pool_id)
     return mended
+
+
+@transaction.atomic
+def _sweep(now: datetime) -> None:
+    """Whoever was keeping a promise while it was let go may have written after that: nobody is kept off by it."""
+    over = Envelope.objects.filter(let_go_at__gt=now - JUST_LET_GO, ends_at__gt=now)
+    kept = Placement.objects.filter(envelope__in=over, released=False)
+    for pool_id in set(kept.order_by().values_list("node__pool", flat=True)):
+        waking.wake(pool_id)
+    kept.delete()
+    Pin.objects.filter(envelope__in=over).delete()
 
 
 @transaction.atomic

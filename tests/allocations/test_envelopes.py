@@ -168,6 +168,20 @@ def test_a_promise_ends_with_its_allocation(kept: Stage, rival: Allocation) -> N
     assert AuditEvent.objects.filter(verb="envelope.let_go").count() == 1
 
 
+def test_what_was_kept_for_a_promise_while_it_was_let_go_keeps_nobody_off(kept: Stage, rival: Allocation) -> None:
+    envelope, pin = Envelope.objects.get(), Pin.objects.first()
+    row = Placement.objects.filter(envelope=envelope, device=pin.device_id).get()
+    awards.close(actor=kept.cast.officer, allocation=kept.allocation, reason="the project is over")
+    # What somebody writes who has read the promise before and commits after it was let go.
+    for left in (row, pin):
+        left.pk = None
+        left.save(force_insert=True)
+    with pytest.raises(RuleBroken):
+        theirs(kept, rival, 12)
+    envelopes.mend(kept.now)
+    assert theirs(kept, rival, 12) and not Pin.objects.exists()
+
+
 def test_a_device_that_falls_ill_makes_way_for_another(kept: Stage) -> None:
     pin = Pin.objects.order_by("device").first()
     device_verbs.quarantine(actor=RECONCILER, devices=[pin.device_id], reason="xid")
