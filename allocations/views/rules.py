@@ -58,7 +58,7 @@ class RulesPage(_StaffMixin, TemplateView):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """`?of=` an agreement's number or id, or an allocation's id, leads to the form of its rules."""
-        wanted = request.GET.get("of", "").strip()
+        wanted = request.GET.get("of", "").replace("\0", "").strip()
         if not wanted:
             return super().get(request, *args, **kwargs)
         for scope, found in (

@@ -336,3 +336,9 @@ def test_staff_reach_an_agreements_rules_from_its_page_and_partners_do_not(stage
     url = stage.cast.agreement.get_absolute_url()
     assert form_of(stage, "agreement") in sign_in(stage.cast.officer).get(url).content.decode()
     assert form_of(stage, "agreement") not in sign_in(stage.cast.owner).get(url).content.decode()
+
+
+def test_an_odd_search_for_whose_rules_finds_nothing(stage: Stage) -> None:
+    for wanted in ("\0", "a\0b", "none"):
+        answer = sign_in(stage.cast.officer).get(reverse("allocations:rules"), {"of": wanted})
+        assert answer.status_code in (200, 404)
