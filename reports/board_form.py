@@ -216,8 +216,9 @@ class BoardForm(forms.Form):
 
     def _usual_end(self, first: date, said: dict[str, Any]) -> date:
         """Three months later, or when the windows are over that are asked about; a year at most."""
-        last = [row.proposal.last_day + timedelta(days=1) for row in said.get("approve") or () if row.proposal.last_day]
-        return min(max([first + timedelta(days=USUAL_DAYS), *last]), first + timedelta(days=MOST_DAYS))
+        most = first + timedelta(days=MOST_DAYS)  # first: a partner may have typed the last day that there is
+        last = [min(row.proposal.last_day, most) for row in said.get("approve") or () if row.proposal.last_day]
+        return min(max([first + timedelta(days=USUAL_DAYS), *(day + timedelta(days=1) for day in last)]), most)
 
 
 def _unknown(message: Any, names: set[str]) -> forms.ValidationError:

@@ -27,6 +27,8 @@ from reports.selectors.board import Group, supplies, swept
 BEYOND = timedelta(days=366)
 """How long after the last window that is asked about a first fit is looked for."""
 MOST_DAYS = 1_500
+FAR_DAYS = 3_650
+"""Days after which nobody looks: what was returned to its partner may say anything."""
 NAMED = 20
 """Of those who count on a pool in a stretch that is over-committed, so many are named."""
 
@@ -137,10 +139,11 @@ def _asks(approvals: Sequence[Approval]) -> list[Ask]:
     ):
         pools.setdefault(class_id, []).append(pk)
     today = agency_today()
+    far = today + timedelta(days=FAR_DAYS)
     found = []
     for row in rows:
         size, first = sizes[row.proposal_id], max(today, row.window_from)
-        days = (row.window_until - first).days + 1
+        days = (min(row.window_until, far) - first).days + 1
         if days > 0:
             gpus = row.gpus if size is None else min(size, row.gpus)
             found.append(

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from cluster.models import Node
+from proposals.services import decisions
 from tests.factories import AllocationFactory, PoolFactory, make_cast, make_node
 from tests.proposals.stage import make_stage
 from tests.queries import MOST_A_PAGE, queries_of
@@ -236,3 +238,16 @@ def test_its_pages_cost_the_same_with_one_pool_and_with_fifty(stage: BoardStage)
         stage.close(node, 2, 4)
     assert cost() == few
     assert max(few[1:]) <= MOST_A_PAGE
+
+
+def test_a_returned_proposal_may_say_any_day_without_harm() -> None:
+    asking = make_stage()
+    proposal = asking.submitted()
+    decisions.return_for_changes(actor=asking.cast.officer, proposal=proposal, reason="which days?")
+    proposal.lines.update(window_until=date.max)
+    client = sign_in(asking.cast.officer)
+    for address in (PAGE, API):
+        assert client.get(address, {"approve": proposal.public_id}).status_code == 200
+    proposal.lines.update(window_from=date.max)
+    for address in (PAGE, API):
+        assert client.get(address, {"approve": proposal.public_id}).status_code == 422
