@@ -1,7 +1,7 @@
 """How the devices of an ask lie together, and which ones to take. Pure: no rows, no Django."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -24,6 +24,7 @@ class Spot(Protocol):
 
 
 S = TypeVar("S", bound=Spot)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,22 @@ class Shape:
 
 
 ANY = Shape()
+
+
+def largest(fewest: int, most: int, shape: Shape, find: Callable[[int], T | None]) -> T | None:
+    """What is found for the largest number from `fewest` to `most` that has a place; None: none of them has.
+
+    The more devices, the harder to place: the numbers are halved, not gone through one by one.
+    """
+    sizes = [count for count in range(max(1, fewest), most + 1) if shape.fits(count)]
+    best, low, high = None, 0, len(sizes)
+    while low < high:
+        middle = (low + high) // 2
+        if found := find(sizes[middle]):
+            best, low = found, middle + 1
+        else:
+            high = middle
+    return best
 
 
 def by_group(spots: Iterable[S], shape: Shape) -> dict[Hashable, list[S]]:

@@ -16,7 +16,7 @@ from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.leases import BACKING, gpus_in, held_leases
 from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_rules
 from allocations.selectors.weights import weights_of
-from allocations.shapes import ANY, Shape, choose
+from allocations.shapes import ANY, Shape, choose, largest
 from allocations.timeline import FOREVER, Busy, Spans, shared, starts_below
 from cluster.models import Device, Node
 from cluster.selectors import profiles_in
@@ -217,10 +217,15 @@ class _Search:
         starts = self._picks(self._starts(self.wish.smallest, self.wish.shape))[:1]
         if not starts or any(slot.start == starts[0] for slot in found.values()):
             return
-        for count in range(self.most - 1, self.wish.smallest - 1, -1):
-            if any(first <= starts[0] <= last for first, last in self._starts(count, self.wish.shape)):
-                self._keep(found, starts[0], count, self.wish.shape)
-                return
+        count = largest(
+            self.wish.smallest, self.most - 1, self.wish.shape, lambda count: self._free_from(starts[0], count)
+        )
+        if count is not None:
+            self._keep(found, starts[0], count, self.wish.shape)
+
+    def _free_from(self, start: datetime, count: int) -> int | None:
+        spans = self._starts(count, self.wish.shape)
+        return count if any(first <= start <= last for first, last in spans) else None
 
     def _keep(self, found: dict[tuple[datetime, int], Slot], start: datetime, count: int, shape: Shape) -> None:
         wish, end = self.wish, start + self.wish.duration

@@ -25,7 +25,7 @@ from allocations.selectors.weights import weights_of
 from allocations.services import checks, ledger, placing, repacking, telling, warning
 from allocations.services.placing import LostRace
 from allocations.services.rule_checks import Wanted, check_booking, check_length
-from allocations.shapes import ANY, Shape
+from allocations.shapes import ANY, Shape, largest
 from audit import services as audit
 from cluster.models import Device
 from common.errors import RuleBroken
@@ -192,10 +192,8 @@ def _take(allocation: Allocation, ask: Ask, now: datetime) -> tuple[list[Device]
 
 def _fewer(ask: Ask, spots: list[FreeSpot], choose: Callable[..., list[FreeSpot] | None]) -> list[FreeSpot] | None:
     """As many as are free and still help, laid out as asked; None: too few."""
-    for count in range(min(ask.count - 1, len(spots)), (ask.smallest or ask.count) - 1, -1):
-        if ask.shape.fits(count) and (found := choose(spots, count)):
-            return found
-    return None
+    most = min(ask.count - 1, len(spots))
+    return largest(ask.smallest or ask.count, most, ask.shape, lambda count: choose(spots, count))
 
 
 def _within_envelope(allocation: Allocation, ask: Ask) -> list[Device] | None:

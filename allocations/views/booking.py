@@ -26,7 +26,7 @@ from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_ru
 from allocations.selectors.weights import weights_of
 from allocations.services import booking
 from allocations.services.rule_checks import Wanted, check_booking, check_length
-from allocations.shapes import ANY, Shape, choose
+from allocations.shapes import ANY, Shape, choose, largest
 from allocations.views.waitlist import wait_url
 from cluster.selectors import profiles_in
 from common.errors import DomainError
@@ -88,9 +88,9 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
         "left_seconds": balance(allocation).left,
     }
     now, book = timezone.now(), rulebook_of(allocation)
-    fewest = asked.get("smallest") or count
-    fewer = (most for most in range(min(count - 1, len(free)), fewest - 1, -1) if shape.fits(most))
-    found["fewer"] = 0 if chosen else next((most for most in fewer if choose(free, most, shape, own, begun)), 0)
+    fewest, most = asked.get("smallest") or count, min(count - 1, len(free))
+    fewer = None if chosen else largest(fewest, most, shape, lambda count: choose(free, count, shape, own, begun))
+    found["fewer"] = len(fewer or ())
     found["refused"] = _refusal(book, Wanted(allocation, count, shape, start, end, now, profile))
     if not chosen:
         length, pool = end - start, allocation.pool

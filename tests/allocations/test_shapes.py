@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from allocations.models import Lease
 from allocations.services import booking, operating
 from allocations.services.reconcile import tick
-from allocations.shapes import ANY, Shape, choose
+from allocations.shapes import ANY, Shape, choose, largest
 from cluster.models import Device
 from common.errors import RuleBroken
 from tests.factories import AllocationFactory, PoolFactory, make_cast, make_node
@@ -42,6 +42,23 @@ def spots(*free: int, nvlink: bool = True) -> list[Spot]:
 
 def taken(chosen: list[Spot] | None) -> dict[int, int] | None:
     return None if chosen is None else dict(Counter(spot.node_id for spot in chosen))
+
+
+@pytest.mark.parametrize("shape", [ANY, Shape("same_node"), Shape("nodes", 2), Shape("nvlink")])
+def test_the_largest_number_that_has_a_place_is_found_without_trying_all(shape: Shape) -> None:
+    for free in ((8, 3, 5), (1,), (4,) * 300):
+        there, tried = spots(*free), []
+
+        def place(count: int, there: list[Spot] = there, tried: list[int] = tried) -> list[Spot] | None:
+            tried.append(count)
+            return choose(there, count, shape)
+
+        for fewest in (1, 2, 5):
+            counts = [count for count in range(len(there), fewest - 1, -1) if shape.fits(count)]
+            one_by_one = next((count for count in counts if choose(there, count, shape)), 0)
+            tried.clear()
+            assert len(largest(fewest, len(there), shape, place) or ()) == one_by_one
+            assert len(tried) <= 11
 
 
 @pytest.mark.parametrize(
