@@ -14,7 +14,7 @@ class AwardAsk:
     """What the officer gives on one request line. `gpu_seconds` are device-seconds; the window's end is exclusive.
 
     `guaranteed_gpus` of its GPUs are held at every moment of the window; None: as many as it needs on average, as far
-    as they can be had.
+    as they can be had, and none in a pool that lends whole nodes.
     """
 
     request_line: RequestLine

@@ -190,7 +190,8 @@ class AwardLineForm(forms.Form):
         max_value=MAX_GPUS,
         required=False,
         help_text=_(
-            "Held for this award at every moment; the others when they are free. Empty: what it needs on average."
+            "Held for this award at every moment; the others when they are free. Empty: what it needs on average, or "
+            "none where a node is lent to one organisation at a time, because one GPU would then keep its whole node."
         ),
     )
     gpu_hours = forms.DecimalField(label=_("GPU-hours"), min_value=0, max_digits=14, decimal_places=2)

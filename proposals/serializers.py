@@ -156,7 +156,7 @@ class GivenLineSerializer(serializers.Serializer):
         min_value=0,
         max_value=MAX_GPUS,
         required=False,
-        help_text="absent: what it needs on average, as far as it is free",
+        help_text="absent: what it needs on average, as far as it is free; none in a pool of whole nodes",
     )
     gpu_seconds = serializers.IntegerField(min_value=1, max_value=MAX_GPUS * MAX_HOURS * 3600)
     window_from = MomentField()

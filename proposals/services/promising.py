@@ -109,6 +109,8 @@ def _hold(actor: Any, proposal: Proposal, ask: AwardAsk, place: int) -> Envelope
         error = RuleBroken(_("No more can be guaranteed than is awarded."), code="past_award", field="guaranteed_gpus")
         raise on_line(error, place)
     start = max(ask.window_from, timezone.now())
+    if gpus is None and not ask.pool.shared_nodes:
+        return None  # one GPU would keep everybody off its node all the time: that an officer must want
     if gpus is None:
         free = capacity(ask.pool, start, ask.window_until, tenants=[proposal.organisation_id]).free
         gpus = min(ask.average_gpus, free)

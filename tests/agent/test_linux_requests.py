@@ -32,6 +32,13 @@ GOOD: dict[str, dict[str, Any]] = {
         "node_devices": [[0, 0], [1, 0], [2, 1], [3, -1]],
         "parts": [],
     },
+    "reshape": {
+        "lease": "lease-7f3k2mqp",
+        "login": "bg-7f3k2mqp",
+        "minors": [1],
+        "node_devices": [[0, 0], [1, 0], [2, 1], [3, -1]],
+        "parts": [],
+    },
     "extend": {"login": "bg-7f3k2mqp", "hard_end": time.time() + 3600},
     "close": {"login": "bg-7f3k2mqp"},
     "clean": {"login": "bg-7f3k2mqp"},
@@ -47,6 +54,8 @@ LOGINS = ["root", "bg-", "bg-A", "../bg-a", "bg-a/../..", "bg-a b", "bg-a\n", "b
 LOGINS += ["bg-" + "a" * 30, "", "bg-a-", "BG-a", "bg-a;id", "bg-$(id)", "bg-..", "bg-%u", "bg-ａ"]
 HOSTILE: list[tuple[str, str, Any]] = [
     *(("close", "login", each) for each in [*LOGINS, None, 7, ["bg-a"], {"a": 1}, True]),
+    *(("reshape", "login", each) for each in [*LOGINS, None, 7]),
+    *(("reshape", "minors", each) for each in [[-1], [255], ["0"], [True], [0, 0], [0.0], "0", [[0]], list(range(99))]),
     *(("open", "lease", each) for each in ["../x", "a b", "a:b", "a\nb", "", "x" * 41, "-x", 1]),
     *(("open", "hard_end", each) for each in [0, -1, 1e300, float("inf"), float("nan"), "9", True, 1e9]),
     *(("open", "minors", each) for each in [[-1], [255], ["0"], [True], [0, 0], [0.0], "0", [[0]], list(range(99))]),

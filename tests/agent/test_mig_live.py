@@ -74,14 +74,17 @@ def work_on(sim: SimulatedNode, lease: Lease, memory_mib: int) -> subprocess.Pop
     facts = device_of(lease).facts
     run = [sys.executable, "-m", "simulator", "run", "--gpu", "0", "--mem", str(memory_mib), "--state", str(sim.state)]
     place = f"{facts['gpu_instance']}:{facts['compute_instance']}"
-    marks = {"BITGOEUL_LEASE": lease.public_id, "BITGOEUL_NODE": "gpu-01"}
+    marks = {
+        "BITGOEUL_LEASE": lease.public_id,
+        "BITGOEUL_NODE": "gpu-mig-01",
+    }  # a name that no other test's node has: nodes end strangers by it
     return subprocess.Popen([*run, "--instance", place, "--", "sleep", "600"], cwd=ROOT, env={**os.environ, **marks})
 
 
 def test_two_organisations_use_two_instances_of_one_gpu_apart(tmp_path: Path, live_server: Any) -> None:
     sim = start_node(tmp_path, "h100_sxm_8", count=1)
     cast, pool = make_cast(), PoolFactory(shared_nodes=True)
-    _node, token = register_node(actor=SystemActor("test"), name="gpu-01", pool=pool)
+    _node, token = register_node(actor=SystemActor("test"), name="gpu-mig-01", pool=pool)
     agent = start_agent(tmp_path, live_server.url, token, sim, NO_BROKER)
     jobs: list[subprocess.Popen[bytes]] = []
     try:

@@ -34,7 +34,7 @@ class Site:
 
     def __init__(self, folder: Path, url: str, sim: SimulatedNode) -> None:
         self.sim, self.cast, self.pool = sim, make_cast(), PoolFactory(shared_nodes=True)
-        self.node, token = register_node(actor=SystemActor("test"), name="gpu-01", pool=self.pool)
+        self.node, token = register_node(actor=SystemActor("test"), name="gpu-reshape-01", pool=self.pool)
         self.agent = start_agent(folder, url, token, sim, NO_BROKER)
         self.agent.wait_for_hello()
         wait_until(lambda: Device.objects.filter(state="available").count() == 4, 60)

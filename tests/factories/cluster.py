@@ -29,6 +29,7 @@ class PoolFactory(factory.django.DjangoModelFactory):
     name = factory.Sequence(lambda n: f"h100-{n}")
     gpu_class = factory.SubFactory(GpuClassFactory)
     turnaround_seconds = 0
+    overcommit_percent = 1_000  # awards of a test are larger than its nodes; tests of the bound set their own
 
 
 class NodeFactory(factory.django.DjangoModelFactory):

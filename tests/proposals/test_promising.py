@@ -27,12 +27,19 @@ def stage(db: None) -> Stage:
 
 
 def test_an_award_holds_what_it_needs_on_average(stage: Stage) -> None:
+    Pool.objects.update(shared_nodes=True)
+    stage.pool.refresh_from_db()
     proposal = stage.awarded()  # 400 GPU-hours in 720 hours: one GPU
     line = AwardLine.objects.get()
     envelope = Envelope.objects.get()
     assert (line.guaranteed_gpus, line.envelope_ref) == (1, envelope.public_id)
     assert (envelope.gpus, envelope.award_ref, envelope.allocation) == (1, proposal.public_id, None)
     assert envelope.placements.count() == 1
+
+
+def test_where_nodes_are_lent_whole_nothing_is_guaranteed_unless_somebody_says_so(stage: Stage) -> None:
+    stage.awarded()
+    assert AwardLine.objects.get().guaranteed_gpus == 0 and not Envelope.objects.exists()
 
 
 def test_accepted_it_is_the_allocations_and_refused_it_is_everybodys(stage: Stage) -> None:
