@@ -1,12 +1,12 @@
 """What is free and what is promised. Reads only; every answer costs a fixed number of queries."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from allocations import timeline
@@ -24,6 +24,11 @@ LEAD = timedelta(minutes=10)
 Window = tuple[datetime, datetime]
 """[start, end)"""
 
+TAKEN = (
+    *("board_id", "slices__startswith", "slices__endswith", "window__startswith", "window__endswith"),
+    *("node_id", "organisation_id", "shared"),
+)
+"""What is asked of thousands of placements: bounds, because a driver reads a range slowly."""
 _EARLY = datetime.min.replace(tzinfo=UTC)
 _OPEN_ALLOCATIONS = ("pending", "active", "suspended", "exhausted")
 
@@ -141,24 +146,24 @@ def capacities(
     cleaning = max(pool.turnaround for pool in pools)
     first, last = min(start for start, _end in windows), max(end for _start, end in windows)
     there = Device.objects.filter(node__pool__in=pools, profile=profile).exclude(state="retired")
-    known = Counter(there.values_list("node__pool_id"))
-    bookable = list(bookable_devices(*pools, profile=profile))
-    parts = Parts(bookable)
+    known = dict(there.order_by().values_list("node__pool_id").annotate(count=Count("pk")))
+    bookable: dict[int, list[FreeSpot]] = {pool.pk: [] for pool in pools}
+    for *columns, pool_id in bookable_devices(*pools, profile=profile).values_list(*COLUMNS, "node__pool_id"):
+        bookable[pool_id].append(FreeSpot(*columns))
+    parts = Parts(spot for spots in bookable.values() for spot in spots)
     overlaps = overlapping(first, last + cleaning)
     taken = Placement.objects.filter(overlaps, not_kept_for(envelope), node__pool__in=pools)
     busy: dict[int, list[tuple[int, Busy]]] = {pool.pk: [] for pool in pools}
     booked: dict[int, list[Busy]] = {pool.pk: [] for pool in pools}
     shut: list[tuple[int, Busy]] = []
-    columns = (
-        *("node__pool_id", "board_id", "slices", "window"),
-        *("node_id", "organisation_id", "shared", "lease__profile"),
-    )
-    for pool_id, board_id, slices, window, node_id, organisation_id, shared, kind in taken.values_list(*columns):
-        busy[pool_id] += [(pk, _as_busy(window)) for pk in parts.taken_by(board_id, slices)]
+    rows = taken.values_list("node__pool_id", *TAKEN, "lease__profile")
+    for pool_id, board_id, lowest, highest, lower, upper, node_id, organisation_id, shared, kind in rows:
+        item = Busy(lower or _EARLY, upper or FOREVER)
+        busy[pool_id] += [(pk, item) for pk in parts.taken_by(board_id, lowest, highest)]
         if kind == profile:
-            booked[pool_id].append(_as_busy(window))
+            booked[pool_id].append(item)
         if tenants is not None and not shared and organisation_id not in tenants:
-            shut.append((node_id, _as_busy(window)))
+            shut.append((node_id, item))
     soon = timezone.now() + LEAD
     if tenants is not None and first < soon:
         late = _still_there(tenants, soon).filter(node__pool__in=pools).values_list("node_id", "window")
@@ -172,13 +177,13 @@ def capacities(
     )
     found = {}
     for pool in pools:
-        devices = [(each.pk, each.state, each.node_id) for each in bookable if each.node.pool_id == pool.pk]
+        devices = [(spot.pk, spot.state, spot.node_id) for spot in bookable[pool.pk]]
         for start, end in windows:
             clean = end + pool.turnaround
             held = {pk for pk, item in busy[pool.pk] if item.start < clean and item.end > start}
             away = {pk for pk, item in shut if item.start < clean and item.end > start}
             found[pool.pk, (start, end)] = Capacity(
-                devices=known[(pool.pk,)],
+                devices=known.get(pool.pk, 0),
                 bookable=len(devices),
                 booked_peak=peak(booked[pool.pk], start, end),
                 free=sum(
@@ -266,16 +271,16 @@ def calendar_of(
     # One that is over may still keep others off its node: it is there until it is given back.
     there = Q(window__startswith__lt=soon, lease__isnull=False)
     rows = rows.filter(there | Q(window__overlap=(after, None if before == FOREVER else before + pool.turnaround)))
-    taken_columns = ("board_id", "slices", "window", "node_id", "organisation_id", "shared", "lease")
-    for board_id, slices, window, node_id, organisation_id, shared, lease in rows.values_list(*taken_columns):
-        start, end = window.lower or _EARLY, window.upper or FOREVER
+    taken = rows.values_list(*TAKEN, "lease")
+    for board_id, lowest, highest, lower, upper, node_id, organisation_id, shared, lease in taken:
+        start, end = lower or _EARLY, upper or FOREVER
         away = tenants is not None and not shared and organisation_id not in tenants
         # Whoever is on the node now may give it back late: it is offered to others from the lead on at the earliest.
         if away and lease is not None and start < soon:
             end = max(end, soon)
-        taken = Busy(start, whole_minute(end))
-        for each in by_node.get(node_id, ()) if away else parts.taken_by(board_id, slices):
-            busy[each].append(taken)
+        item = Busy(start, whole_minute(end))
+        for each in by_node.get(node_id, ()) if away else parts.taken_by(board_id, lowest, highest):
+            busy[each].append(item)
     return Calendar(spots, busy, whole_minute(after), before, pool.turnaround)
 
 
@@ -304,7 +309,3 @@ def next_free_window(
     if passes is not None:
         found = timeline.shared(found, passes)
     return (found[0][0], found[0][0] + duration) if found else None
-
-
-def _as_busy(window: Any) -> Busy:
-    return Busy(window.lower or _EARLY, window.upper or FOREVER)

@@ -53,7 +53,6 @@ class Parts:
             lower, upper = (device.slices.lower, device.slices.upper) if device.slices else (0, ALL)
             self._on[device.board_id].append((device.pk, lower, upper))
 
-    def taken_by(self, board_id: int, slices: Any) -> list[Any]:
-        """The keys of the devices of which a placement on this board takes something."""
-        there = self._on.get(board_id, ())
-        return [pk for pk, lower, upper in there if lower < slices.upper and slices.lower < upper]
+    def taken_by(self, board_id: int, first: int, end: int) -> list[Any]:
+        """The keys of the devices of which a placement on these slices [first, end) of a board takes something."""
+        return [pk for pk, lower, upper in self._on.get(board_id, ()) if lower < end and first < upper]

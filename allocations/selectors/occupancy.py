@@ -160,16 +160,17 @@ def _kind(user: Any, own: bool, work: int | None, envelope: int | None) -> tuple
 def _placed(rows: list[Device], start: datetime, end: datetime, user: Any) -> dict[int, list[Stretch]]:
     mine = set(organisation_ids_of(user).values_list("organisation_id", flat=True))
     columns = (
-        *("board_id", "slices", "window__startswith", "window__endswith", "organisation_id", "maintenance_id"),
+        *("board_id", "slices__startswith", "slices__endswith", "window__startswith", "window__endswith"),
+        *("organisation_id", "maintenance_id"),
         "envelope_id",
         *("lease__public_id", "lease__ends_at", "lease__pending_ends_at"),
     )
     found: dict[int, list[Stretch]] = defaultdict(list)
     placed = Placement.objects.filter(overlapping(start, end), board__in={device.board_id for device in rows})
     taken = list(placed.values_list(*columns))
-    names = {row.pk: row.name for row in Organisation.objects.filter(pk__in={each[4] for each in taken})}
+    names = {row.pk: row.name for row in Organisation.objects.filter(pk__in={each[5] for each in taken})}
     parts = Parts(rows)
-    for board_id, slices, lower, upper, organisation_id, work, envelope, lease, *ends in taken:
+    for board_id, lowest, highest, lower, upper, organisation_id, work, envelope, lease, *ends in taken:
         kind, told = _kind(user, organisation_id in mine, work, envelope)
         whole = Stretch(
             kind=kind,
@@ -179,7 +180,7 @@ def _placed(rows: list[Device], start: datetime, end: datetime, user: Any) -> di
             organisation=names[organisation_id] if told else "",
             open=upper is None,
         )
-        for device_id in parts.taken_by(board_id, slices):
+        for device_id in parts.taken_by(board_id, lowest, highest):
             found[device_id] += _with_cleaning(whole, max(filter(None, ends), default=None))
     return found
 

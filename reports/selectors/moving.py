@@ -99,7 +99,7 @@ def ground_of(pools: Iterable[Pool], start: datetime, end: datetime) -> Ground:
         for row in rows.annotate(
             holder=F("lease__public_id"), in_pool=F("node__pool_id"), kept_for=F("envelope__allocation_id")
         )
-        for pk in {row.device_id, *parts.taken_by(row.board_id, row.slices)}
+        for pk in {row.device_id, *parts.taken_by(row.board_id, row.slices.lower, row.slices.upper)}
     ]
     closed = maintenance_between(start, end).filter(node__pool__in=pools)
     for node_id, since, until, pool_id in closed.values_list("node_id", "starts_at", "ends_at", "node__pool_id"):
