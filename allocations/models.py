@@ -6,6 +6,7 @@ from typing import Any, ClassVar, cast
 from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, IntegerRangeField, RangeOperators
+from django.contrib.postgres.indexes import GistIndex
 from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
@@ -323,8 +324,12 @@ class Placement(models.Model):
                 name="placement_has_one_holder",
             ),
         ]
-        # Those that were let go of are few: what the board counts of the past must not look for them among all.
-        indexes = [models.Index(fields=["lease"], condition=Q(released=True), name="placement_let_go")]
+        indexes = [
+            # Those that were let go of are few: what the board counts of the past must not look for them among all.
+            models.Index(fields=["lease"], condition=Q(released=True), name="placement_let_go"),
+            # Whose window touches another, whatever the device: the exclusion's index would be read as a whole.
+            GistIndex(fields=["window"], condition=Q(released=False), name="placement_window"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.lease_id or self.maintenance_id or self.envelope_id} on {self.device_id}"

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from django.db.models import Q
+from django.db.models import Count, Q
+from django.db.models.functions import Greatest
 
 from allocations.models import Placement
 from allocations.selectors.availability import overlapping
@@ -106,6 +107,56 @@ def by_node(rows: Iterable[Row], start: datetime, end: datetime) -> list[Row]:
     return found
 
 
+def node_occupancy(pool: Pool, start: datetime, end: datetime, user: Any, *, nodes: Collection[int]) -> list[Row]:
+    """One row a node of the pool: how many of its GPUs are taken when and by whom, not by which reservation.
+
+    The database counts them, so that months of a large pool cost what they show, not what is booked: six queries. Where
+    GPUs are cut into MIG instances, as `by_node`.
+    """
+    devices = Device.objects.filter(node__pool=pool, node__in=nodes).exclude(state="retired")
+    if devices.filter(parent__isnull=False).exists():
+        return by_node(occupancy(pool, start, end, user, nodes=nodes), start, end)
+    sizes = devices.order_by("node__name").values_list("node_id", "node__name").annotate(size=Count("pk"))
+    well = bookable_devices(pool).filter(node__in=nodes).order_by().values_list("node_id").annotate(size=Count("pk"))
+    usable = dict(well)
+    mine = set(organisation_ids_of(user).values_list("organisation_id", flat=True))
+    found: dict[int, list[Stretch]] = defaultdict(list)
+    placed = Placement.objects.filter(overlapping(start, end), node__in=nodes).order_by()
+    taken = list(
+        placed.annotate(ends=Greatest("lease__ends_at", "lease__pending_ends_at"))
+        .values_list("node_id", "window", "organisation_id", "maintenance_id", "envelope_id", "ends")
+        .annotate(size=Count("pk"))
+    )
+    names = {row.pk: row.name for row in Organisation.objects.filter(pk__in={each[2] for each in taken})}
+    for node_id, window, organisation_id, work, envelope, ends, size in taken:
+        kind, told = _kind(user, organisation_id in mine, work, envelope)
+        whole = Stretch(
+            kind=kind,
+            start=max(window.lower or start, start),
+            end=min(window.upper or end, end),
+            taken=size,
+            organisation=names[organisation_id] if told else "",
+            open=window.upper is None,
+        )
+        found[node_id] += _with_cleaning(whole, ends)
+    rows = []
+    for node_id, name, size in sizes:
+        out = size - usable.get(node_id, 0)
+        gone = [Stretch("out", start, end, taken=out, open=True)] if out else []
+        rows.append(_row(name, None, size, [*found[node_id], *gone], start, end))
+    return rows
+
+
+def _kind(user: Any, own: bool, work: int | None, envelope: int | None) -> tuple[Kind, bool]:
+    """What a placement is to this reader, and whether they are told whose it is."""
+    told = user.is_agency or own
+    if work is not None:
+        return "maintenance", False
+    if envelope is not None:
+        return "kept" if own else "promised" if told else "taken", told
+    return "own" if own else "taken", told
+
+
 def _placed(rows: list[Device], start: datetime, end: datetime, user: Any) -> dict[int, list[Stretch]]:
     mine = set(organisation_ids_of(user).values_list("organisation_id", flat=True))
     columns = (
@@ -119,12 +170,7 @@ def _placed(rows: list[Device], start: datetime, end: datetime, user: Any) -> di
     names = {row.pk: row.name for row in Organisation.objects.filter(pk__in={each[4] for each in taken})}
     parts = Parts(rows)
     for board_id, slices, lower, upper, organisation_id, work, envelope, lease, *ends in taken:
-        own, told = organisation_id in mine, user.is_agency or organisation_id in mine
-        kind: Kind = "own" if own else "taken"
-        if work is not None:
-            kind, told = "maintenance", False
-        elif envelope is not None:
-            kind = "kept" if own else "promised" if told else "taken"
+        kind, told = _kind(user, organisation_id in mine, work, envelope)
         whole = Stretch(
             kind=kind,
             start=max(lower or start, start),

@@ -167,20 +167,19 @@ def _take(allocation: Allocation, ask: Ask, now: datetime) -> tuple[list[Device]
     if ask.devices is not None:
         checks.named_devices(ask.devices, ask.count)
         free = free.filter(pk__in=[device.pk for device in ask.devices])
-    spots, own_nodes = spots_of(free, pool, tenant, span)
-    choose = partial(
-        placing.choose,
-        shape=ask.shape,
-        pool=pool,
-        tenant=tenant,
-        window=span,
-        own=own_nodes,
-        salt=ask.salt,
-    )
     pinned = set() if ask.profile else repacking.pinned(allocation, span)
-    # What is guaranteed goes first: what nobody guaranteed is left to others.
-    kept = [spot for spot in spots if spot.pk in pinned]
-    chosen = (choose(kept, ask.count) if kept else None) or choose(spots, ask.count)
+    look = partial(spots_of, free, pool, tenant, span)
+    choose = partial(placing.choose, shape=ask.shape, pool=pool, tenant=tenant, window=span, salt=ask.salt)
+    chosen = None
+    if not pinned and ask.devices is None:
+        spots, own_nodes = look(together=ask.shape.groups_of(ask.count)[1])
+        chosen = choose(spots, ask.count, own=own_nodes)
+    if chosen is None:
+        spots, own_nodes = look()
+        choose = partial(choose, own=own_nodes)
+        # What is guaranteed goes first: what nobody guaranteed is left to others.
+        kept = [spot for spot in spots if spot.pk in pinned]
+        chosen = (choose(kept, ask.count) if kept else None) or choose(spots, ask.count)
     if chosen is None and (made := _within_envelope(allocation, ask)) is not None:
         return made, None
     chosen = chosen or _fewer(ask, spots, choose)

@@ -6,17 +6,22 @@ from typing import Any
 
 from django import forms
 from django.db.models import Count
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from allocations.rule_words import ShownClosure, closures_shown
 from allocations.rules import may_book
-from allocations.selectors.occupancy import Row, Stretch, by_node, occupancy
+from allocations.selectors.occupancy import Row, Stretch, by_node, node_occupancy, occupancy
 from allocations.selectors.offers import bookable_allocations
 from allocations.selectors.rulebooks import closures_of
 from cluster.models import Node, Pool
 from common.permissions import allowed
+from common.templatetags.bitgoeul import moment, number
 from common.web import Page
 
 SPANS = {"week": 7, "month": 31, "quarter": 92}
@@ -61,17 +66,43 @@ class Bar:
     stretch: Stretch
     x: float
     width: float
+    words: str
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the drawing."""
+    """A row of the drawing and of the table behind it; its bars are written here, because there are thousands."""
 
     row: Row
     y: int
     bars: list[Bar]
     free: list[tuple[datetime, datetime]]
     """What can still be booked: what is past is nobody's."""
+
+    def drawn(self) -> SafeString:
+        """The bars as SVG, those of a reservation as links to it."""
+        return format_html_join("", "{}", ((_linked(bar, self._rect(bar)),) for bar in self.bars))
+
+    def taken(self) -> SafeString:
+        """The bars in words."""
+        return format_html_join("", "<div>{}</div>", ((_linked(bar, bar.words),) for bar in self.bars))
+
+    def open(self) -> SafeString:
+        """What is free, in words."""
+        return format_html_join(
+            "", "<div>{} – {}</div>", ((moment(since), moment(until)) for since, until in self.free)
+        )
+
+    def _rect(self, bar: Bar) -> SafeString:
+        return format_html(
+            '<rect class="calendar-{}" x="{}" y="{}" width="{}" height="18" rx="3"><title>{}</title></rect>',
+            *(bar.stretch.kind, str(bar.x), self.y + 2, str(bar.width), bar.words),
+        )
+
+
+def _linked(bar: Bar, content: str) -> str:
+    lease = bar.stretch.lease
+    return format_html('<a href="{}">{}</a>', f"{reverse('allocations:leases')}{lease}/", content) if lease else content
 
 
 @dataclass(frozen=True)
@@ -127,15 +158,13 @@ class CalendarPage(Page):
         most = DEVICES_A_PAGE if rows == "devices" else NODES_A_PAGE
         pages = _pages_of(pool, most, a_node=rows == "nodes")
         number = min(max(1, _number(self.request.GET.get("page"))), max(1, len(pages)))
-        shown = occupancy(pool, start, end, self.request.user, nodes=pages[number - 1] if pages else [])
-        if rows == "nodes":
-            shown = by_node(shown, start, end)
+        shown = _shown(pool, start, end, self.request.user, pages[number - 1] if pages else [], rows)
         now = timezone.now()
         lines = [
             Line(
                 row,
                 HEAD + at * LINE,
-                [_bar(stretch, start, end) for stretch in row.stretches],
+                [_bar(stretch, row, start, end) for stretch in row.stretches],
                 [(max(since, now), until) for since, until in row.free if until > now],
             )
             for at, row in enumerate(shown)
@@ -187,9 +216,46 @@ def _x(at: datetime, start: datetime, end: datetime) -> float:
     return round(LABEL + (WIDTH - LABEL) * ((at - start) / (end - start)), 1)
 
 
-def _bar(stretch: Stretch, start: datetime, end: datetime) -> Bar:
+def _shown(pool: Pool, start: datetime, end: datetime, user: Any, nodes: list[int], rows: str) -> list[Row]:
+    """Over more than a week a node's row counts what is taken; which reservation it is, the devices' rows say."""
+    if rows == "nodes" and end - start > timedelta(days=8):
+        return node_occupancy(pool, start, end, user, nodes=nodes)
+    shown = occupancy(pool, start, end, user, nodes=nodes)
+    return by_node(shown, start, end) if rows == "nodes" else shown
+
+
+def _bar(stretch: Stretch, row: Row, start: datetime, end: datetime) -> Bar:
     left = _x(stretch.start, start, end)
-    return Bar(stretch, left, max(1.5, round(_x(stretch.end, start, end) - left, 1)))
+    return Bar(stretch, left, max(1.5, round(_x(stretch.end, start, end) - left, 1)), words_of(stretch, row))
+
+
+_KINDS = {
+    "own": _("your organisation"),
+    "taken": _("taken"),
+    "maintenance": _("maintenance"),
+    "cleaning": _("cleaning"),
+    "kept": _("guaranteed to you"),
+    "promised": _("guaranteed"),
+    "out": _("out of service"),
+}
+
+
+def words_of(stretch: Stretch, row: Row) -> str:
+    """A stretch as the drawing's title and the table say it. Not a template: there are thousands of them on a page."""
+    parts = [str(_KINDS[stretch.kind])]
+    if stretch.kind == "taken" and stretch.organisation:
+        parts = [stretch.organisation]
+    elif stretch.kind == "promised":
+        parts.append(stretch.organisation)
+    if stretch.lease:
+        parts.append(stretch.lease)
+    if row.devices > 1:
+        of = {"taken": number(stretch.taken), "all": number(row.devices)}
+        text = gettext("%(taken)s of %(all)s MIG instances") if row.parts else gettext("%(taken)s of %(all)s GPUs")
+        parts.append(text % of)
+    until = gettext("open") if stretch.open else moment(stretch.end)
+    parts.append(f"{moment(stretch.start)} – {until}")
+    return " · ".join(parts)
 
 
 def _days(start: datetime, end: datetime) -> list[dict[str, Any]]:
@@ -197,9 +263,9 @@ def _days(start: datetime, end: datetime) -> list[dict[str, Any]]:
     first, last = timezone.localdate(start), timezone.localdate(end)
     count = (last - first).days
     days = []
-    for number in range(count):
-        day = first + timedelta(days=number)
-        named = number % (1 if count <= 10 else 3 if count <= 31 else 7) == 0
+    for turn in range(count):
+        day = first + timedelta(days=turn)
+        named = turn % (1 if count <= 10 else 3 if count <= 31 else 7) == 0
         days.append(
             {
                 "x": _x(_midnight(day), start, end),
