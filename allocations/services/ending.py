@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from allocations.models import Lease, Placement
+from allocations.models import Allocation, Lease, Placement
 from allocations.rules import may_end, may_reclaim
 from allocations.selectors.availability import of_others
 from allocations.selectors.boards import overlap
@@ -109,6 +109,8 @@ def _give_up(lease: Lease, event: str, actor: Any, end_reason: str) -> int:
     move(lease, event, actor=actor, fields=fields, reason=lease.state_reason)
     placements = open_placements(lease)
     lease.placements.filter(released=False).update(released=True)
+    if lease.allocation.envelope_key is not None:  # what its promise keeps is written by one at a time
+        Allocation.objects.select_for_update(no_key=True).get(pk=lease.allocation_id)
     keeping.keep(lease.allocation, [row.device for row in placements])
     reopen_windows({row.node_id for row in placements})
     charged = ledger.settle(lease, actor=actor, reason=str(end_reason))

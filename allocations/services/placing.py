@@ -101,7 +101,7 @@ def check_free(
     found = list(rows.values_list("node__pool__shared_nodes", "node__pool__turnaround_seconds"))
     if len(found) < len(devices):
         raise LostRace
-    return Terms(found[0][0], timedelta(seconds=found[0][1])) if found else _terms_of(pool.pk)
+    return Terms(found[0][0], timedelta(seconds=found[0][1])) if found else terms_of(pool.pk)
 
 
 def check_untouched(
@@ -129,7 +129,7 @@ def place(
     It takes the cleaning after the window, too. What the allocation's own envelope keeps makes way.
     """
     allocation = lease.allocation
-    terms = terms or _terms_of(allocation.pool_id)
+    terms = terms or terms_of(allocation.pool_id)
     devices = list(devices)
     keeping.make_way(allocation, devices)
     Placement.objects.bulk_create(
@@ -156,7 +156,7 @@ def move_end(lease: Lease, ends_at: datetime, *, back: bool = False) -> None:
     booked what follows.
     """
     allocation = lease.allocation
-    cleaning = _terms_of(allocation.pool_id).turnaround
+    cleaning = terms_of(allocation.pool_id).turnaround
     rows = list(lease.placements.filter(released=False).select_related("device__gpu_class"))
     devices = [row.device for row in rows]
     keeping.make_way(allocation, devices)
@@ -167,6 +167,7 @@ def move_end(lease: Lease, ends_at: datetime, *, back: bool = False) -> None:
     keeping.keep(allocation, devices)
 
 
-def _terms_of(pool_id: int) -> Terms:
+def terms_of(pool_id: int) -> Terms:
+    """What the pool asks at this moment: one query. It stays so for whoever holds a lock on one of its devices."""
     shared, seconds = Pool.objects.values_list("shared_nodes", "turnaround_seconds").get(pk=pool_id)
     return Terms(shared, timedelta(seconds=seconds))

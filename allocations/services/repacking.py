@@ -8,7 +8,7 @@ stand in the way.
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -125,7 +125,9 @@ def _move(moves: list[tuple[_Wish, list[int]]], devices: dict[int, Device]) -> N
     for wish, chosen in moves:
         lease = wish.lease
         assert lease is not None
-        placing.place(lease, [devices[pk] for pk in chosen], lease.starts_at, lease.ends_at)
+        # What is promised stays as it is: cleaned as long as when it was booked.
+        terms = replace(placing.terms_of(lease.allocation.pool_id), turnaround=wish.end - lease.ends_at)
+        placing.place(lease, [devices[pk] for pk in chosen], lease.starts_at, lease.ends_at, terms)
         keeping.keep(lease.allocation, [devices[pk] for pk in wish.has])
         leaving = [devices[pk].public_id for pk in wish.has if pk not in chosen]
         coming = [devices[pk].public_id for pk in chosen if pk not in wish.has]

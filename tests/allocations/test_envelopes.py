@@ -14,7 +14,7 @@ from allocations.selectors import availability
 from allocations.selectors.envelopes import commitment, shortfall
 from allocations.selectors.occupancy import occupancy
 from allocations.selectors.offers import Wish, find_slots
-from allocations.services import awards, booking, changing, ending, envelopes, extending, operating
+from allocations.services import awards, booking, changing, ending, envelopes, extending, operating, pools
 from allocations.shapes import ANY, Shape
 from audit.models import AuditEvent
 from cluster.models import Device, Pool
@@ -149,6 +149,21 @@ def test_own_bookings_move_when_they_lie_in_the_way(stage: Stage, rival: Allocat
     assert on[early.pk] == on[late.pk] != on[whole.pk]
     moved = AuditEvent.objects.filter(verb="lease.replace_devices")
     assert moved.count() == 1 and "room" in str(moved.get().changes)
+
+
+def test_what_moves_for_another_is_cleaned_as_long_as_when_it_was_booked(stage: Stage, rival: Allocation) -> None:
+    promise(stage, stage.allocation, 2)
+    theirs(stage, rival, 8, start=0.5, hours=100, devices=list(stage.big.devices.all()))
+    first, second = [pin.device for pin in Pin.objects.order_by("device")]
+    stage.small.devices.exclude(pk__in=[first.pk, second.pk]).update(health="fail")
+    stage.book(1, start=2, hours=5, devices=[first])
+    late = stage.book(1, start=7, hours=5, devices=[second])
+    stage.book(1, start=12, hours=2, devices=[first])
+    terms: dict[str, Any] = {"turnaround_seconds": 3600, "overcommit_percent": 100, "reason": "a slower check"}
+    pools.set_terms(actor=stage.cast.operator, pool=stage.pool, **terms)
+    assert stage.book(1, start=2, hours=6).placements.get().device == second
+    moved = late.placements.get()
+    assert (moved.device, moved.window.upper) == (first, late.ends_at)
 
 
 def test_what_is_not_there_cannot_be_guaranteed(kept: Stage, rival: Allocation) -> None:
