@@ -15,6 +15,7 @@ from allocations.selectors.availability import of_others
 from allocations.selectors.boards import overlap
 from allocations.selectors.rulebooks import bill_of
 from allocations.services import entries, extending, keeping, ledger, overtaking, telling, waking
+from allocations.services.retrying import retried
 from allocations.services.steps import lock_lease, move, open_placements
 from common.errors import InvalidTransition, RuleBroken
 from common.nudge import nudge
@@ -32,7 +33,7 @@ OFFER_ENDS = {
 """What happens to the entry of an offer that is not taken: (what happens to the lease, why it ended)."""
 
 
-@transaction.atomic
+@retried
 def cancel(*, actor: Any, lease: Lease) -> Lease:
     """Give a scheduled lease up: devices free, hold given back; charged is only what lies within the notice."""
     lease = lock_lease(lease.pk)
@@ -58,7 +59,7 @@ def release(*, actor: Any, lease: Lease) -> Lease:
     return start_draining(lease, "release", actor=actor, end_reason=Lease.EndReason.RELEASED, now=now)
 
 
-@transaction.atomic
+@retried
 def reclaim(*, actor: Any, lease: Lease, reason: str) -> Lease:
     """Take a lease back for the agency, whatever its state before the end, with a reason that the partner reads."""
     lease = lock_lease(lease.pk)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from allocations.models import Placement
 from allocations.services import envelopes
 from allocations.services.ending import TAKEN_BACK, reopen_windows
+from allocations.services.retrying import retried
 from allocations.services.telling import local
 from audit import services as audit
 from cluster.models import Device, MaintenanceWindow, Node
@@ -51,14 +52,14 @@ def announce(
     return window
 
 
+@retried
 def cancel(*, actor: Any, window: MaintenanceWindow, reason: str) -> MaintenanceWindow:
     """The devices are free in this window after all."""
-    with transaction.atomic():
-        cancelled = maintenance.cancel(actor=actor, window=window, reason=reason)
-        begun = Q(window__startswith__lte=timezone.now())
-        cancelled.placements.exclude(begun).delete()
-        cancelled.placements.update(released=True)
-        reopen_windows({cancelled.node_id})
+    cancelled = maintenance.cancel(actor=actor, window=window, reason=reason)
+    begun = Q(window__startswith__lte=timezone.now())
+    cancelled.placements.exclude(begun).delete()
+    cancelled.placements.update(released=True)
+    reopen_windows({cancelled.node_id})
     return cancelled
 
 

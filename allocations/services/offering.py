@@ -14,6 +14,7 @@ from allocations.lifecycle import OVER
 from allocations.models import Lease, WaitEntry
 from allocations.rules import may_end
 from allocations.services import checks, ending, entries, telling
+from allocations.services.retrying import retried
 from allocations.services.steps import lock_lease, move
 from common.actors import RECONCILER
 from common.errors import InvalidTransition, WrongState
@@ -46,7 +47,7 @@ def accept(*, actor: Any, lease: Lease) -> Lease:
     return lease
 
 
-@transaction.atomic
+@retried
 def decline(*, actor: Any, lease: Lease, stay: bool = True) -> Lease:
     """Let an offer go to others: all of it. `stay`: at the end of the queue, else off the list."""
     lease = lock_lease(lease.pk)

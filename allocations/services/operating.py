@@ -13,7 +13,8 @@ from accounts.rules import may_run_nodes
 from allocations.lifecycle import COMING
 from allocations.promises import RETURNING, RUNNING, Promise, promises_on
 from allocations.services import envelopes, maintenance, reclaiming, waking
-from allocations.services.planning import Plan, in_one_transaction, keep_promises
+from allocations.services.planning import Plan, keep_promises
+from allocations.services.retrying import in_one_transaction
 from allocations.timeline import FOREVER
 from cluster.lifecycle import DEVICE, NODE
 from cluster.models import Device, MaintenanceWindow, Node

@@ -3,12 +3,10 @@
 The order of locks is that of everybody: leases, then devices by id, allocations where a lease is settled.
 """
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from django.db import DatabaseError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -22,34 +20,12 @@ from audit import services as audit
 from cluster.models import Device
 from common.errors import RuleBroken
 
-log = logging.getLogger(__name__)
-
 MOVE, END = "move", "end"
 PLANS = (MOVE, END)
 Plan = Mapping[str, str]
 """Public ids of leases to what is done with each."""
-TURNS = 8
-_AGAIN = ("23P01", "40P01", "40001")  # exclusion, deadlock, serialisation
 Swap = tuple[list[Placement], list[Device]]
 """Placements that leave, and the devices in their stead."""
-T = TypeVar("T")
-
-
-def again_when_lost(verb: Callable[[], T]) -> T:
-    """Run a verb anew, from its first lock, when somebody else was quicker."""
-    for turn in range(TURNS):
-        try:
-            return verb()
-        except LostRace:
-            log.info("an operator's verb again after a lost race, turn %s", turn)
-        except DatabaseError as error:
-            if getattr(error.__cause__, "pgcode", None) not in _AGAIN:
-                raise
-    raise RuleBroken(
-        _("Bookings on these devices change faster than this could be done."),
-        code="lost_race",
-        remedy=_("Please try again."),
-    )
 
 
 def keep_promises(
@@ -67,7 +43,7 @@ def keep_promises(
     locked when it returns, so that nothing new is promised on them before the caller's transaction is over.
 
     RuleBroken (`promises`, with the leases in its facts) unless `force` is given with a plan for each; states in
-    `spare` need none. Belongs into the caller's transaction, under `again_when_lost`.
+    `spare` need none. Belongs into the caller's transaction, under `retrying.in_one_transaction`.
     """
     ids = sorted(set(device_ids))
     hit = promises_on(ids, since=since, until=until)
@@ -192,13 +168,3 @@ def _move(actor: Any, promise: Promise, swap: Swap, reason: str) -> None:
     changes = {"devices": swaps, "reason": reason}
     audit.record(actor=actor, verb="lease.replace_devices", target=lease, changes=changes)
     telling.tell_partner(lease, "lease_replanned", count=len(devices), why=reason)
-
-
-def in_one_transaction(verb: Callable[[], T]) -> T:
-    """All of it or nothing, anew when somebody was quicker."""
-
-    def attempt() -> T:
-        with transaction.atomic():
-            return verb()
-
-    return again_when_lost(attempt)

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
-from allocations.services.planning import in_one_transaction
+from allocations.services.retrying import in_one_transaction
 from audit.services import record
 from common.errors import RuleBroken
 from common.permissions import require

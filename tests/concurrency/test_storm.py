@@ -21,7 +21,7 @@ from allocations.models import Allocation, Lease, Placement
 from allocations.selectors.balances import balance
 from allocations.selectors.proof import ledger_faults
 from allocations.services import booking, changing, checks, ending, envelopes, extending, operating, placing
-from allocations.services.planning import in_one_transaction
+from allocations.services.retrying import in_one_transaction
 from allocations.shapes import ANY, Shape
 from audit.models import AuditEvent
 from cluster.models import MaintenanceWindow, Node, Pool

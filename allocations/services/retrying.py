@@ -1,0 +1,56 @@
+"""Verbs anew when somebody else was quicker: nobody sees a deadlock, or that two of them wanted the same row."""
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from django.db import DatabaseError, transaction
+from django.utils.translation import gettext as _
+
+from allocations.services.placing import LostRace
+from common.errors import RuleBroken
+
+log = logging.getLogger(__name__)
+
+TURNS = 8
+AGAIN = ("23P01", "40P01", "40001")  # exclusion, deadlock, serialisation
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def again_when_lost(verb: Callable[[], T]) -> T:
+    """Run a verb anew, from its first lock, when somebody else was quicker."""
+    for turn in range(TURNS):
+        try:
+            return verb()
+        except LostRace:
+            log.info("a verb again after a lost race, turn %s", turn)
+        except DatabaseError as error:
+            if getattr(error.__cause__, "pgcode", None) not in AGAIN:
+                raise
+    raise RuleBroken(
+        _("Bookings on these devices change faster than this could be done."),
+        code="lost_race",
+        remedy=_("Please try again."),
+    )
+
+
+def in_one_transaction(verb: Callable[[], T]) -> T:
+    """All of it or nothing, anew when somebody was quicker."""
+
+    def attempt() -> T:
+        with transaction.atomic():
+            return verb()
+
+    return again_when_lost(attempt)
+
+
+def retried(verb: Callable[P, T]) -> Callable[P, T]:
+    """A verb that is one transaction, and is run anew when somebody was quicker."""
+
+    @functools.wraps(verb)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+        return in_one_transaction(lambda: verb(*args, **kwargs))
+
+    return run
