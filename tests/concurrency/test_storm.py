@@ -366,7 +366,7 @@ def test_control_inserts_without_the_ordered_lock_end_in_deadlocks() -> None:
         devices = list(range(8))
         random.Random(number).shuffle(devices)
         try:
-            for turn in range(6):
+            for turn in range(3):
                 start.wait(60)
                 try:
                     with connection.cursor() as cursor:
