@@ -42,7 +42,7 @@ def cancel(*, actor: Any, lease: Lease) -> Lease:
     return _cancel(lease, actor, Lease.EndReason.CANCELLED)
 
 
-@transaction.atomic
+@retried
 def release(*, actor: Any, lease: Lease) -> Lease:
     """Give a running lease back early; what was not used comes back to the allocation when the node has let go.
 
