@@ -94,6 +94,9 @@ COMING = ("offered", "scheduled")
 LEASE_OVER = ("ended", "cancelled", "failed")
 """States in which a lease has no device any more."""
 
+OPEN = ("pending", "active", "suspended", "exhausted")
+"""States of an allocation whose GPUs at once are still promised."""
+
 OVER = ("expired", "closed")
 """States of an allocation of which nothing more can be booked: what is left unused is written off."""
 

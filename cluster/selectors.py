@@ -10,7 +10,9 @@ from cluster.models import Device, GpuClass, Grant, Handover, MaintenanceWindow,
 
 GONE = ("offline", "quarantined", "rma", "retired")
 CHECK_EVERY = timedelta(days=7)
-WELL = Q(node__state="ready", health__in=("ok", "warn"), awaiting_confirmation=False) & ~Q(state__in=GONE)
+LENDABLE = ("ok", "warn")
+"""Health of a device that can be lent."""
+WELL = Q(node__state="ready", health__in=LENDABLE, awaiting_confirmation=False) & ~Q(state__in=GONE)
 """Of devices: there, confirmed, not ill, on a node that takes leases. One that is cut up is so, too."""
 
 

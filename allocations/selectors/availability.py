@@ -10,6 +10,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from allocations import timeline
+from allocations.lifecycle import OPEN
 from allocations.models import Allocation, Placement
 from allocations.selectors.boards import Parts, on_device
 from allocations.selectors.spots import COLUMNS, FreeSpot
@@ -30,7 +31,6 @@ TAKEN = (
 )
 """What is asked of thousands of placements: bounds, because a driver reads a range slowly."""
 _EARLY = datetime.min.replace(tzinfo=UTC)
-_OPEN_ALLOCATIONS = ("pending", "active", "suspended", "exhausted")
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def capacities(
         ]
     open_allocations = list(
         Allocation.objects.filter(
-            pool__in=pools, state__in=_OPEN_ALLOCATIONS, valid_from__lt=last, valid_until__gt=first
+            pool__in=pools, state__in=OPEN, valid_from__lt=last, valid_until__gt=first
         ).values_list("pool_id", "valid_from", "valid_until", "concurrent_gpus")
     )
     found = {}

@@ -4,17 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 
+from allocations.lifecycle import OPEN
 from allocations.models import Allocation, Envelope, Pin
 from allocations.timeline import Busy, peak
 from cluster.models import Device, Pool
-from cluster.selectors import GONE, bookable_devices
-
-OPEN_ALLOCATIONS = ("pending", "active", "suspended", "exhausted")
-"""States of an allocation whose GPUs at once are still promised."""
-WELL = ("ok", "warn")
-"""Health of a device that can be lent."""
+from cluster.selectors import GONE, LENDABLE, bookable_devices
 
 
 @dataclass(frozen=True)
@@ -40,17 +36,12 @@ def ceiling_of(pool: Pool, devices: int) -> int:
 
 def commitment(pool: Pool, start: datetime, end: datetime, waiting: Iterable[Busy] = ()) -> Commitment:
     """What awards promise of a pool in [start, end): two queries. `waiting`: awards that wait for an answer."""
-    rows = Allocation.objects.filter(
-        pool=pool, state__in=OPEN_ALLOCATIONS, valid_from__lt=end, valid_until__gt=start
-    ).values_list("valid_from", "valid_until", "concurrent_gpus")
+    rows = Allocation.objects.filter(pool=pool, state__in=OPEN, valid_from__lt=end, valid_until__gt=start).values_list(
+        "valid_from", "valid_until", "concurrent_gpus"
+    )
     promised = peak([*(Busy(*row) for row in rows), *waiting], start, end)
     devices = Device.objects.filter(node__pool=pool, parent=None).exclude(state="retired").count()
     return Commitment(devices=devices, promised=promised, ceiling=ceiling_of(pool, devices))
-
-
-def open_envelopes(*pools: Pool) -> QuerySet[Envelope]:
-    """Promises of these pools that were not let go."""
-    return Envelope.objects.filter(pool__in=pools, let_go_at=None)
 
 
 def pins_in_trouble(now: datetime) -> list[Pin]:
@@ -58,7 +49,7 @@ def pins_in_trouble(now: datetime) -> list[Pin]:
 
     A node that was silent for a moment is none.
     """
-    device = Q(device__state__in=GONE) | ~Q(device__health__in=WELL) | Q(device__set_aside=True)
+    device = Q(device__state__in=GONE) | ~Q(device__health__in=LENDABLE) | Q(device__set_aside=True)
     node = Q(device__node__state__in=("draining", "maintenance", "unreachable", "fenced", "retired"))
     rows = Pin.objects.filter(device | node, until__gt=now, envelope__let_go_at=None).select_related("envelope")
     return list(rows.order_by("envelope_id", "device_id")[:50])

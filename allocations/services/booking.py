@@ -24,6 +24,7 @@ from allocations.selectors.spots import FreeSpot, spots_of
 from allocations.selectors.weights import weights_of
 from allocations.services import checks, ledger, placing, repacking, telling, warning
 from allocations.services.placing import LostRace
+from allocations.services.retrying import AGAIN, EXCLUSION, code_of
 from allocations.services.rule_checks import Wanted, check_booking, check_length
 from allocations.shapes import ANY, Shape, largest
 from audit import services as audit
@@ -35,7 +36,6 @@ log = logging.getLogger(__name__)
 
 DEADLOCK_RETRIES = 5
 RACE_RETRIES = 25  # each lost race is another booking that succeeded, so a queue of writers always gets shorter
-_EXCLUSION, _DEADLOCK, _SERIALIZATION = "23P01", "40P01", "40001"
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,12 @@ def place(*, actor: Any, allocation: Allocation, ask: Ask) -> Lease:
                 break
             ask = replace(ask, salt=secrets.randbits(32) | 1)
         except DatabaseError as error:
-            code = getattr(error.__cause__, "pgcode", None)
-            if code not in (_EXCLUSION, _DEADLOCK, _SERIALIZATION):
+            code = code_of(error)
+            if code not in AGAIN:
                 raise
-            deadlocks += code != _EXCLUSION
+            deadlocks += code != EXCLUSION
             log.warning("booking under %s again after %s", allocation.public_id, code)
-            if deadlocks > DEADLOCK_RETRIES or (devices is not None and code == _EXCLUSION):
+            if deadlocks > DEADLOCK_RETRIES or (devices is not None and code == EXCLUSION):
                 break
     raise no_free_devices(allocation, ask)
 

@@ -1,12 +1,11 @@
 """Changing a reservation that has not begun: its size, its window, its shape; all of it or nothing."""
 
-import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from allocations.charging import frozen
@@ -18,7 +17,7 @@ from allocations.selectors.rulebooks import rulebook_of
 from allocations.selectors.weights import weights_of
 from allocations.services import checks, ending, keeping, ledger, placing, waking, warning
 from allocations.services.booking import Ask, no_free_devices
-from allocations.services.placing import LostRace
+from allocations.services.retrying import again_when_lost
 from allocations.services.rule_checks import Wanted, check_booking, check_length, keep_notice
 from allocations.services.steps import lock_lease, open_placements
 from allocations.shapes import Shape
@@ -27,14 +26,10 @@ from cluster.models import Device
 from common.errors import InvalidTransition
 from common.permissions import require
 
-log = logging.getLogger(__name__)
-
 CHANGED = (
     *("device_count", "starts_at", "ends_at", "shape", "shape_nodes", "profile", "slices", "slices_of"),
     "weights",
 )
-TURNS = 8
-_AGAIN = ("23P01", "40P01", "40001")  # exclusion, deadlock, serialisation
 
 
 def change(
@@ -54,15 +49,7 @@ def change(
     """
     wanted = lease.profile if profile is None else profile
     ask = Ask(device_count, starts_at.astimezone(UTC), ends_at.astimezone(UTC), shape, profile=wanted)
-    for turn in range(TURNS):
-        try:
-            return _change(actor, lease, ask)
-        except LostRace:
-            log.info("%s changed again after a lost race, turn %s", lease.public_id, turn)
-        except DatabaseError as error:
-            if getattr(error.__cause__, "pgcode", None) not in _AGAIN:
-                raise
-    raise no_free_devices(lease.allocation, ask)
+    return again_when_lost(lambda: _change(actor, lease, ask), lambda: no_free_devices(lease.allocation, ask))
 
 
 @transaction.atomic

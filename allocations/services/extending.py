@@ -15,6 +15,7 @@ from allocations.selectors.rulebooks import rulebook_of
 from allocations.selectors.weights import weights_of
 from allocations.services import checks, ledger, overtaking, placing, telling, waking, warning
 from allocations.services.placing import LostRace
+from allocations.services.retrying import AGAIN, EXCLUSION, TURNS, code_of
 from allocations.services.rule_checks import check_extension
 from allocations.services.steps import lock_lease
 from audit import services as audit
@@ -25,9 +26,6 @@ from common.permissions import require
 log = logging.getLogger(__name__)
 
 EXTENDABLE = ("scheduled", "active")
-TURNS = 8
-_EXCLUSION = "23P01"
-_AGAIN = ("40P01", "40001")  # deadlock (with a lease of the same award that is settled), serialisation
 
 
 def extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
@@ -42,10 +40,10 @@ def extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
         except LostRace:
             break
         except DatabaseError as error:
-            code = getattr(error.__cause__, "pgcode", None)
-            if code == _EXCLUSION:
+            code = code_of(error)
+            if code == EXCLUSION:
                 break
-            if code not in _AGAIN:
+            if code not in AGAIN:  # a deadlock with a lease of the same award that is settled
                 raise
             log.info("%s extended again after %s, turn %s", lease.public_id, code, turn)
     raise RuleBroken(

@@ -22,7 +22,7 @@ from allocations.services.placing import LostRace
 from allocations.services.steps import device_ids
 from allocations.services.waiting import STUCK_PAUSE, Outcome, look, may_try_again, pursue
 from cluster.drivers.base import Step
-from cluster.selectors import grants_of
+from cluster.selectors import LENDABLE, grants_of
 from cluster.services import devices
 from common.actors import RECONCILER
 
@@ -209,7 +209,7 @@ def _take_in(lease: Lease, rows: list[Placement], seen: Step | None, now: dateti
     passed = {report.uuid: report.passed for report in (seen.reports if seen else ())}
     told = [row for row in rows if row.device.uuid in passed]
     dirty = [row for row in told if not passed[row.device.uuid]]
-    ill = [row for row in told if row not in dirty and row.device.health not in replacing.WELL]
+    ill = [row for row in told if row not in dirty and row.device.health not in LENDABLE]
     for bad, reason in ((dirty, NOT_CLEAN), (ill, ILL)):
         ids = device_ids(bad, *_LIVE)
         devices.quarantine(actor=RECONCILER, devices=ids, reason=f"{lease.public_id}: {reason}")

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from accounts.rules import may_run_nodes, may_run_programme
 from allocations.models import Placement
 from allocations.rules import may_award
+from allocations.services.retrying import EXCLUSION, code_of
 from audit import services as audit
 from cluster.models import Device, Pool
 from common.errors import RuleBroken
@@ -50,7 +51,7 @@ def share_nodes(*, actor: Any, pool: Pool, shared: bool, reason: str) -> Pool:
     try:
         return _share_nodes(actor, pool, shared, reason)
     except IntegrityError as error:
-        if getattr(error.__cause__, "pgcode", "") != "23P01":
+        if code_of(error) != EXCLUSION:
             raise
     raise RuleBroken(
         _("Two organisations share a node of this pool now, or have booked to."),

@@ -14,20 +14,19 @@ from allocations.services.steps import device_ids, open_placements
 from allocations.shapes import ANY
 from audit import services as audit
 from cluster.models import Device
+from cluster.selectors import GONE, LENDABLE
 from cluster.services import devices
 from common.actors import RECONCILER
 
 MOST_REPLACEMENTS = 3
 """How often devices may fail their check before the lease is given up: then something else is wrong."""
-GONE = ("offline", "quarantined", "rma", "retired")
 LOST_NODES = ("unreachable", "fenced", "maintenance")
-WELL = ("ok", "warn")
 
 
 def is_ready(row: Placement) -> bool:
     """Whether the lease could be prepared on this device now."""
     device = row.device
-    return device.state == "available" and device.health in WELL and device.node.state not in LOST_NODES
+    return device.state == "available" and device.health in LENDABLE and device.node.state not in LOST_NODES
 
 
 def is_gone(row: Placement) -> bool:
@@ -37,7 +36,7 @@ def is_gone(row: Placement) -> bool:
 
 def is_ill(row: Placement) -> bool:
     """Whether the device itself can not be handed over, whatever its node says."""
-    return row.device.state in GONE or row.device.health not in WELL
+    return row.device.state in GONE or row.device.health not in LENDABLE
 
 
 def promised_before(lease: Lease, placements: list[Placement]) -> set[int]:

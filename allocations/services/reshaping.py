@@ -4,12 +4,11 @@ The verbs here only promise; `fitting` carries it out node by node, and until th
 else can have a device that the lease still might use.
 """
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -21,18 +20,13 @@ from allocations.selectors.reshapes import charged_until, losing_order
 from allocations.selectors.windows import standing
 from allocations.services import ending, overtaking, placing, replacing, standins
 from allocations.services.overtaking import move_reshape
-from allocations.services.placing import LostRace
+from allocations.services.retrying import again_when_lost
 from allocations.services.steps import lock_lease
 from audit import services as audit
 from cluster.models import Device
 from common.errors import InvalidTransition, RuleBroken, WrongState
 from common.nudge import nudge
 from common.permissions import allowed, require
-
-log = logging.getLogger(__name__)
-
-TURNS = 8
-_AGAIN = ("23P01", "40P01", "40001")  # exclusion, deadlock, serialisation
 
 
 def shrink(
@@ -43,7 +37,7 @@ def shrink(
     What was held for the rest of their time comes back when their node says that the access is gone; until it has
     found them clean they stay the lease's. RuleBroken where none would be left, or where the shape would be lost.
     """
-    return _until_won(lambda: _shrink(actor, lease, list(devices), device_count, reason), _taken)
+    return again_when_lost(lambda: _shrink(actor, lease, list(devices), device_count, reason), _taken)
 
 
 def swap_device(*, actor: Any, lease: Lease, device: Device, reason: str = "") -> Reshape:
@@ -52,20 +46,7 @@ def swap_device(*, actor: Any, lease: Lease, device: Device, reason: str = "") -
     The new device is checked and the shape kept; everything that runs on the others goes on. RuleBroken where no free
     device could take its place until the end.
     """
-    return _until_won(lambda: _swap(actor, lease, device, reason), lambda: no_stand_in(lease, device))
-
-
-def _until_won(verb: Any, refusal: Any) -> Reshape:
-    for turn in range(TURNS):
-        try:
-            made: Reshape = verb()
-            return made
-        except LostRace:
-            log.info("a change of GPUs is tried again after a lost race, turn %s", turn)
-        except DatabaseError as error:
-            if getattr(error.__cause__, "pgcode", None) not in _AGAIN:
-                raise
-    raise refusal()
+    return again_when_lost(lambda: _swap(actor, lease, device, reason), lambda: no_stand_in(lease, device))
 
 
 @transaction.atomic

@@ -9,31 +9,42 @@ from django.db import DatabaseError, transaction
 from django.utils.translation import gettext as _
 
 from allocations.services.placing import LostRace
-from common.errors import RuleBroken
+from common.errors import DomainError, RuleBroken
 
 log = logging.getLogger(__name__)
 
 TURNS = 8
-AGAIN = ("23P01", "40P01", "40001")  # exclusion, deadlock, serialisation
+EXCLUSION, DEADLOCK, SERIALISATION = "23P01", "40P01", "40001"
+AGAIN = (EXCLUSION, DEADLOCK, SERIALISATION)
 T = TypeVar("T")
 P = ParamSpec("P")
 
 
-def again_when_lost(verb: Callable[[], T]) -> T:
-    """Run a verb anew, from its first lock, when somebody else was quicker."""
+def code_of(error: DatabaseError) -> str:
+    """PostgreSQL's code of what went wrong; "" where it did not say."""
+    return getattr(error.__cause__, "pgcode", None) or ""
+
+
+def busy() -> DomainError:
+    """The refusal of a verb that was never quick enough, where there is nothing better to offer."""
+    return RuleBroken(
+        _("Bookings on these devices change faster than this could be done."),
+        code="lost_race",
+        remedy=_("Please try again."),
+    )
+
+
+def again_when_lost(verb: Callable[[], T], refusal: Callable[[], DomainError] = busy) -> T:
+    """Run a verb anew, from its first lock, when somebody else was quicker; the refusal when that was so each time."""
     for turn in range(TURNS):
         try:
             return verb()
         except LostRace:
             log.info("a verb again after a lost race, turn %s", turn)
         except DatabaseError as error:
-            if getattr(error.__cause__, "pgcode", None) not in AGAIN:
+            if code_of(error) not in AGAIN:
                 raise
-    raise RuleBroken(
-        _("Bookings on these devices change faster than this could be done."),
-        code="lost_race",
-        remedy=_("Please try again."),
-    )
+    raise refusal()
 
 
 def in_one_transaction(verb: Callable[[], T]) -> T:

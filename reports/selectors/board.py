@@ -18,7 +18,7 @@ from django.db import connection
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from allocations.selectors.envelopes import OPEN_ALLOCATIONS
+from allocations.lifecycle import OPEN
 from cluster.models import Device, GpuClass, MaintenanceWindow, Pool
 from cluster.selectors import WELL
 from reports.capacity import Figures, NodeSupply, Span, Step, Window, edges, supply_steps
@@ -236,7 +236,7 @@ def swept(
     given = _given(steps, start, end, {pool.pk: 100 + pool.overcommit_percent for pool in pools})
     columns: list[Any] = [[row[place] for row in given] for place in range(len(_GIVEN))]
     values = dict(zip(_GIVEN, columns, strict=True))
-    values |= {"with_bookings": bookings, "open": list(OPEN_ALLOCATIONS)}
+    values |= {"with_bookings": bookings, "open": list(OPEN)}
     found = {}
     for group, at, *figures in _asked(_SWEEP, pools, between, key, values):
         physical, out, bookable, promised, promised_seconds, booked, booked_seconds, room, *promises = figures

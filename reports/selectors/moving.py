@@ -8,11 +8,10 @@ from django.db.models import Count, F, Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from allocations.lifecycle import HELD
+from allocations.lifecycle import HELD, OPEN
 from allocations.models import Allocation, Envelope, Lease, Placement
 from allocations.promises import promises_on
 from allocations.selectors.boards import Parts
-from allocations.selectors.envelopes import OPEN_ALLOCATIONS
 from allocations.shapes import choose
 from allocations.timeline import FOREVER
 from cluster.models import Device, MaintenanceWindow, Node, Pool
@@ -189,7 +188,7 @@ def _maintenance(draft: Draft, move: Move) -> None:
 
 
 def _allocation(draft: Draft, move: Move) -> None:
-    rows = Allocation.objects.filter(public_id=move.ref, state__in=OPEN_ALLOCATIONS)
+    rows = Allocation.objects.filter(public_id=move.ref, state__in=OPEN)
     row = rows.select_related("project__organisation", "pool").first()
     if row is None:
         raise _unknown(move)

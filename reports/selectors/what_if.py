@@ -12,8 +12,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from allocations.lifecycle import OPEN
 from allocations.models import Allocation
-from allocations.selectors.envelopes import OPEN_ALLOCATIONS
 from cluster.models import Pool
 from common.errors import RuleBroken
 from proposals.asks import agency_today
@@ -80,7 +80,7 @@ def claims_between(pools: Iterable[Pool], start: datetime, end: datetime) -> lis
     """Who is promised GPUs of these pools somewhere in [start, end), the largest first: two queries."""
     keys = [pool.pk for pool in pools]
     open_ones = Allocation.objects.filter(
-        pool__in=keys, state__in=OPEN_ALLOCATIONS, valid_from__lt=end, valid_until__gt=start
+        pool__in=keys, state__in=OPEN, valid_from__lt=end, valid_until__gt=start
     ).select_related("project__organisation", "pool")
     waiting = waiting_lines().filter(pool__in=keys, window_from__lt=end, window_until__gt=start)
     found = [_claim_of(row) for row in open_ones] + [_offer_of(line) for line in waiting]
