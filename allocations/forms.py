@@ -92,18 +92,23 @@ class ShapeForm(forms.Form):
         return cleaned
 
 
-class BookForm(ShapeForm):
-    """How many GPUs, from when, for how long."""
+class FewestForm(ShapeForm):
+    """The same, with how many still help where not all are free."""
 
-    field_order = (
-        *("profile", "device_count", "smallest", "starts_at", "length", "ends_at", "shape", "shape_nodes", "note"),
-    )
     smallest = forms.IntegerField(
         label=_("Fewest GPUs that still help"),
         min_value=1,
         max_value=10_000,
         required=False,
         help_text=_("Leave it empty when only the full number helps."),
+    )
+
+
+class BookForm(FewestForm):
+    """How many GPUs, from when, for how long."""
+
+    field_order = (
+        *("profile", "device_count", "smallest", "starts_at", "length", "ends_at", "shape", "shape_nodes", "note"),
     )
     starts_at = MomentField(label=_("Start"), required=False, help_text=_("Leave it empty to start now."))
     length = forms.ChoiceField(label=_("Length"), choices=LENGTHS, required=False)
@@ -141,17 +146,10 @@ UNITS = [("3600", _("hours")), ("86400", _("days")), ("604800", _("weeks"))]
 DEFAULT_SPAN = timedelta(days=30)
 
 
-class FindForm(ShapeForm):
+class FindForm(FewestForm):
     """What somebody is after; answered by windows that would pass."""
 
     where = forms.ChoiceField(label=_("Of which award"))
-    smallest = forms.IntegerField(
-        label=_("Fewest GPUs that still help"),
-        min_value=1,
-        max_value=10_000,
-        required=False,
-        help_text=_("Leave it empty when only the full number helps."),
-    )
     length = forms.IntegerField(label=_("For how long"), min_value=1, max_value=2_160, initial=8)
     unit = forms.ChoiceField(label=_("Unit"), choices=UNITS, initial="3600")
     earliest = MomentField(label=_("Not before"), required=False, help_text=_("Leave it empty for now."))

@@ -12,6 +12,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,17 +94,24 @@ class Site:
         return [json.loads(line) for line in (self.node.folder / "log/root.jsonl").read_text().splitlines()]
 
 
-@pytest.fixture(params=["sandbox", "linux"])
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    driver = start_node(tmp_path, "h100_sxm_8", count=2)
+@contextmanager
+def either_host(kind: str, folder: Path, profile: str) -> Iterator[tuple[SimulatedNode, LinuxNode | None]]:
+    """Two simulated devices, and a node of real Linux users over them, or none for the sandbox."""
+    driver = start_node(folder, profile, count=2)
     try:
-        if request.param == "sandbox":
-            yield Site(tmp_path, driver, None)
+        if kind == "sandbox":
+            yield driver, None
             return
         with linux_node(driver.env) as node:
-            yield Site(tmp_path, driver, node)
+            yield driver, node
     finally:
         driver.stop()
+
+
+@pytest.fixture(params=["sandbox", "linux"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    with either_host(request.param, tmp_path, "h100_sxm_8") as (driver, node):
+        yield Site(tmp_path, driver, node)
 
 
 def test_a_device_is_put_in_order_by_whoever_may(site: Site) -> None:

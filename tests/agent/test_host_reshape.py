@@ -22,6 +22,7 @@ from tests.agent.envelopes import NODE
 from tests.agent.linux_node import NODE_DEVICES, LinuxNode, linux_node
 from tests.agent.running import is_alive
 from tests.agent.test_host_devices import Site as Base
+from tests.agent.test_host_devices import either_host
 from tests.simulator.nodes import SimulatedNode, start_node, wait_until
 
 pytestmark = pytest.mark.xdist_group("linux-node")
@@ -74,15 +75,8 @@ class Site(Base):
 
 @pytest.fixture(params=["sandbox", "linux"])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    driver = start_node(tmp_path, "h100_sxm_8", count=2)
-    try:
-        if request.param == "sandbox":
-            yield Site(tmp_path, driver, None)
-            return
-        with linux_node(driver.env) as node:
-            yield Site(tmp_path, driver, node)
-    finally:
-        driver.stop()
+    with either_host(request.param, tmp_path, "h100_sxm_8") as (driver, node):
+        yield Site(tmp_path, driver, node)
 
 
 def test_what_runs_on_a_device_that_leaves_is_ended_and_all_else_goes_on(site: Site) -> None:

@@ -23,7 +23,7 @@ from agent.journal import Journal
 from agent.privileged.shares import limits
 from tests.agent.envelopes import NODE, body, public, seal
 from tests.agent.linux_node import NODE_DEVICES, linux_node
-from tests.agent.test_host_devices import Site
+from tests.agent.test_host_devices import Site, either_host
 from tests.simulator.nodes import ROOT, start_node, wait_until
 
 pytestmark = pytest.mark.xdist_group("linux-node")
@@ -32,15 +32,8 @@ HALVES = '(("3g.40gb", 0), ("3g.40gb", 4))'
 
 @pytest.fixture(params=["sandbox", "linux"])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    driver = start_node(tmp_path, "a100_sxm_8", count=2)
-    try:
-        if request.param == "sandbox":
-            yield Site(tmp_path, driver, None)
-            return
-        with linux_node(driver.env) as node:
-            yield Site(tmp_path, driver, node)
-    finally:
-        driver.stop()
+    with either_host(request.param, tmp_path, "a100_sxm_8") as (driver, node):
+        yield Site(tmp_path, driver, node)
 
 
 def test_a_device_is_partitioned_changed_and_made_whole(site: Site) -> None:
