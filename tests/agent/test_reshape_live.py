@@ -116,6 +116,7 @@ def test_a_gpu_that_fell_ill_is_replaced_while_the_rest_works(site: Site, fault:
     kept = site.work_on(stays)
     site.sim.fault(fault, gpu=ill.index, **({"code": 79} if fault == "xid" else {}))
     wait_until(lambda: Device.objects.get(pk=ill.pk).health == "fail", 60)
+    time.sleep(1.5)  # only whole seconds are credited
     reshape = reshaping.swap_device(actor=site.cast.owner, lease=site.lease, device=ill)
     site.until(lambda: site.is_done(reshape))
     ill.refresh_from_db()
