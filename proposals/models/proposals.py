@@ -1,4 +1,4 @@
-"""Calls, asks and decisions."""
+"""What partners ask for."""
 
 from typing import Any
 
@@ -7,61 +7,13 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from cluster.models import GpuClass, Pool
+from cluster.models import GpuClass
 from common.ids import PublicIdField
 from partners.models import Agreement, Organisation, organisation_ids_of
 from proposals.lifecycle import PROPOSAL
-
-
-class CallQuerySet(models.QuerySet["Call"]):
-    def visible_to(self, user: Any) -> "CallQuerySet":
-        """Staff see all; everybody else those that are or were published."""
-        return self if user.is_agency else self.filter(published_at__lte=timezone.now())
-
-
-class Call(models.Model):
-    """An invitation to propose: open rolling, or with a cut-off."""
-
-    public_id = PublicIdField(prefix="call")
-    title_ko = models.CharField(max_length=200)
-    title_en = models.CharField(max_length=200)
-    text_ko = models.TextField()
-    text_en = models.TextField()
-    pools = models.ManyToManyField(Pool, related_name="calls")
-    published_at = models.DateTimeField(null=True, blank=True)
-    closes_at = models.DateTimeField(null=True, blank=True, help_text="empty: rolling")
-
-    objects = CallQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["-published_at"]
-
-    def __str__(self) -> str:
-        return self.title
-
-    @property
-    def title(self) -> str:
-        """In the reader's language."""
-        return self.title_en if (get_language() or "ko").startswith("en") else self.title_ko
-
-    @property
-    def text(self) -> str:
-        """In the reader's language."""
-        return self.text_en if (get_language() or "ko").startswith("en") else self.text_ko
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it takes proposals now."""
-        now = timezone.now()
-        published = self.published_at is not None and self.published_at <= now
-        return published and (self.closes_at is None or self.closes_at > now)
-
-    def get_absolute_url(self) -> str:
-        return reverse("proposals:call", args=[self.public_id])
+from proposals.models.calls import Call
 
 
 class ProposalQuerySet(models.QuerySet["Proposal"]):
@@ -159,48 +111,3 @@ class ProposalVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.proposal_id} v{self.version}"
-
-
-class Decision(models.Model):
-    """Award, partial award, refusal or return, with its reason. Asks and awards are both kept."""
-
-    class Kind(models.TextChoices):
-        AWARD = "award", _("award")
-        DECLINE = "decline", _("declined")
-        RETURN = "return", _("returned for changes")
-        REFUSE = "refuse", _("refused by the partner")
-
-    proposal = models.ForeignKey(Proposal, on_delete=models.PROTECT, related_name="decisions")
-    kind = models.CharField(max_length=10, choices=Kind.choices)
-    reason = models.TextField(_("reason"), max_length=4_000)
-    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    decided_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["-id"]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.proposal_id}"
-
-
-class AwardLine(models.Model):
-    """What was awarded on one request line, on which pool, beside what was asked."""
-
-    decision = models.ForeignKey(Decision, on_delete=models.CASCADE, related_name="lines")
-    request = models.ForeignKey(RequestLine, on_delete=models.PROTECT, related_name="awards")
-    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="+")
-    gpus = models.PositiveIntegerField(_("GPUs at once"))
-    guaranteed_gpus = models.PositiveIntegerField(_("of these guaranteed"), default=0)
-    gpu_seconds = models.BigIntegerField(_("GPU-hours"))
-    window_from = models.DateTimeField(_("from"))
-    window_until = models.DateTimeField(_("until"))
-    envelope_ref = models.CharField(
-        max_length=40, blank=True, help_text="public id of the promise that was held for it"
-    )
-    allocation_ref = models.CharField(max_length=40, blank=True, help_text="public id of the allocation made of it")
-
-    class Meta:
-        ordering = ["id"]
-
-    def __str__(self) -> str:
-        return f"{self.gpus} on {self.pool_id}"

@@ -1,4 +1,4 @@
-"""Shapes of the forms about proposals."""
+"""The forms of an ask."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,61 +6,15 @@ from typing import Any
 from django import forms
 from django.db.models import Q
 from django.http import QueryDict
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from allocations.forms import MomentField
-from cluster.models import Pool
 from common.errors import RuleBroken
-from common.quantities import hours_to_seconds, seconds_to_hours
 from partners.forms import DateField
 from partners.models import Agreement
 from partners.selectors import managed_agreements
 from proposals.asks import MAX_GPUS, MAX_HOURS, MAX_LINES, AskLine, agency_today, check_line
-from proposals.awards import AwardAsk
 from proposals.models import Call, Proposal, RequestLine
-from proposals.selectors import gpu_classes_of, window_of
-from proposals.services.calls import MAX_TEXT, MAX_TITLE, CallTerms, is_published
-
-
-class CallForm(forms.Form):
-    """What a call says. Of an open call the pools are shown and stand."""
-
-    title_ko = forms.CharField(label=_("Title in Korean"), max_length=MAX_TITLE)
-    title_en = forms.CharField(label=_("Title in English"), max_length=MAX_TITLE)
-    text_ko = forms.CharField(
-        label=_("Text in Korean"), max_length=MAX_TEXT, widget=forms.Textarea(attrs={"rows": 8, "lang": "ko"})
-    )
-    text_en = forms.CharField(
-        label=_("Text in English"), max_length=MAX_TEXT, widget=forms.Textarea(attrs={"rows": 8, "lang": "en"})
-    )
-    closes_at = MomentField(
-        label=_("Closes"),
-        required=False,
-        help_text=_("Empty: rolling, proposals are taken at any time. Of an open call it is only ever moved later."),
-    )
-    pools = forms.ModelMultipleChoiceField(
-        label=_("Pools"),
-        queryset=Pool.objects.order_by("name"),
-        to_field_name="public_id",
-        widget=forms.CheckboxSelectMultiple,
-    )
-
-    def __init__(self, *args: Any, call: Call, **kwargs: Any) -> None:
-        self.call = call
-        super().__init__(*args, **kwargs)
-        if is_published(call, timezone.now()):
-            field: Any = self.fields["pools"]
-            field.disabled = True
-            field.help_text = _("This call is open: what it offers stands.")
-
-    def terms(self) -> CallTerms:
-        """The cleaned form as what the service takes. A browser sends no seconds: the same cut-off keeps its own."""
-        data = dict(self.cleaned_data)
-        old = self.call.closes_at
-        if old is not None and data["closes_at"] == old.replace(second=0, microsecond=0):
-            data["closes_at"] = old
-        return CallTerms(**{**data, "pools": tuple(data["pools"])})
+from proposals.selectors import gpu_classes_of
 
 
 class ProposalForm(forms.Form):
@@ -152,6 +106,8 @@ class BaseLineFormSet(forms.BaseFormSet):
 LineFormSet = forms.formset_factory(
     LineForm, formset=BaseLineFormSet, extra=0, max_num=MAX_LINES, validate_max=True, absolute_max=MAX_LINES + 1
 )
+
+
 LINE_FIELDS = tuple(LineForm.base_fields)
 
 
@@ -175,68 +131,3 @@ def typed_lines(data: QueryDict) -> list[dict[str, str]]:
         count = 1
     places = range(min(max(count, 0), MAX_LINES))
     return [{name: data.get(f"lines-{place}-{name}", "") for name in LINE_FIELDS} for place in places]
-
-
-class AwardLineForm(forms.Form):
-    """What is given on one request line; prefilled with the ask."""
-
-    pool = forms.TypedChoiceField(label=_("Pool"))
-    gpus = forms.IntegerField(
-        label=_("GPUs at once"), min_value=0, max_value=MAX_GPUS, help_text=_("0: nothing on this line.")
-    )
-    guaranteed_gpus = forms.IntegerField(
-        label=_("Of these guaranteed"),
-        min_value=0,
-        max_value=MAX_GPUS,
-        required=False,
-        help_text=_(
-            "Held for this award at every moment; the others when they are free. Empty: what it needs on average, or "
-            "none where a node is lent to one organisation at a time, because one GPU would then keep its whole node."
-        ),
-    )
-    gpu_hours = forms.DecimalField(label=_("GPU-hours"), min_value=0, max_digits=14, decimal_places=2)
-    window_from = DateField(label=_("From"))
-    window_until = DateField(label=_("Until"), help_text=_("The last day counts."))
-
-    def __init__(self, *args: Any, line: RequestLine, pools: list[Pool], **kwargs: Any) -> None:
-        self.line, self.pools = line, pools
-        kwargs["initial"] = {
-            "pool": pools[0].public_id if pools else None,
-            "gpus": line.gpus,
-            "gpu_hours": seconds_to_hours(line.gpu_seconds),
-            "window_from": max(line.window_from, agency_today()),
-            "window_until": line.window_until,
-        }
-        super().__init__(*args, **kwargs)
-        field: Any = self.fields["pool"]  # the pools are read once for all lines, not once a line
-        field.choices = [(pool.public_id, str(pool)) for pool in pools]
-        field.coerce = {pool.public_id: pool for pool in pools}.__getitem__
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or {}
-        first, last = data.get("window_from"), data.get("window_until")
-        if first and last and last < first:
-            self.add_error("window_until", _("The window ends before it begins."))
-        return data
-
-    @property
-    def ask(self) -> AwardAsk | None:
-        """The award on this line; None where nothing is given."""
-        data = self.cleaned_data
-        if not data["gpus"]:
-            return None
-        start, end = window_of(data["window_from"], data["window_until"])
-        seconds, kept = hours_to_seconds(data["gpu_hours"]), data["guaranteed_gpus"]
-        return AwardAsk(self.line, data["pool"], data["gpus"], seconds, start, end, kept)
-
-
-class AwardReasonForm(forms.Form):
-    """Why the award is what it is."""
-
-    reason = forms.CharField(
-        label=_("Reason"),
-        max_length=4_000,
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 4}),
-        help_text=_("Needed where less is awarded than asked for. The partner reads it."),
-    )

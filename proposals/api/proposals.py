@@ -1,6 +1,5 @@
-"""The API skin of calls and proposals: the same verbs as the pages."""
+"""Asks and answers, to the API."""
 
-from dataclasses import replace
 from typing import Any
 
 from django.shortcuts import get_object_or_404
@@ -17,29 +16,11 @@ from partners.models import Agreement
 from partners.serializers import WrittenReasonSerializer
 from projects.serializers import ProjectSerializer
 from proposals import serializers
-from proposals.filters import CallFilter, ProposalFilter
+from proposals.filters import ProposalFilter
 from proposals.models import Call, Proposal
-from proposals.services import calls, decisions, drafting
+from proposals.services import decisions, drafting
 
 _SHOWN = serializers.ProposalSerializer
-
-
-class CallViewSet(ReadViewSet):
-    """Invitations to propose."""
-
-    queryset = Call.objects.prefetch_related("pools")
-    serializer_class = serializers.CallSerializer
-    filterset_class = CallFilter
-
-    @extend_schema(request=serializers.EditCallSerializer, responses=serializers.CallSerializer)
-    def partial_update(self, request: Request, public_id: str) -> Response:
-        """Change a draft, or texts and a later cut-off of an open call (officers)."""
-        call = self.get_object()
-        ask = body_of(serializers.EditCallSerializer, request)
-        if "pools" in ask:
-            ask["pools"] = tuple(ask["pools"])
-        calls.edit_call(actor=request.user, call=call, terms=replace(calls.terms_of(call), **ask))
-        return Response(serializers.CallSerializer(self.get_object()).data)
 
 
 @extend_schema_view(

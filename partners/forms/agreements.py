@@ -1,4 +1,4 @@
-"""Shapes of the forms about organisations, members and agreements."""
+"""The forms of an agreement."""
 
 from typing import Any
 
@@ -7,70 +7,9 @@ from django.utils.translation import gettext_lazy as _
 
 from common.quantities import hours_to_seconds
 from partners.figures import gpu_class_choices
-from partners.models import Agreement, Membership, Organisation, check_registration_number
+from partners.forms.fields import DateField
+from partners.models import Agreement
 from partners.services.agreements import AgreementTerms
-
-
-class DateInput(forms.DateInput):
-    """The browser's own calendar; the value in ISO form, whatever the language."""
-
-    input_type = "date"
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(format="%Y-%m-%d", **kwargs)
-
-
-class DateField(forms.DateField):
-    """A day as YYYY-MM-DD."""
-
-    widget = DateInput
-
-    def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("input_formats", ["%Y-%m-%d"])
-        kwargs.setdefault("error_messages", {"invalid": _("Please write the day like 2026-11-23.")})
-        super().__init__(**kwargs)
-
-
-class OrganisationForm(forms.Form):
-    """What an organisation is called and registered as."""
-
-    name_ko = forms.CharField(label=_("Name in Korean"), max_length=120)
-    name_en = forms.CharField(label=_("Name in English"), max_length=120)
-    registration_number = forms.CharField(
-        label=_("Business registration number"),
-        max_length=20,
-        validators=[check_registration_number],
-        help_text=_("Ten digits, like 123-45-67891. The last one is a check digit."),
-    )
-
-
-class InviteForm(forms.Form):
-    """Whom to invite, as what."""
-
-    email = forms.EmailField(label=_("E-mail address"), max_length=254)
-    role = forms.ChoiceField(
-        label=_("Role"),
-        choices=Membership.Role.choices,
-        initial=Membership.Role.MEMBER,
-        help_text=_(
-            "Owners and managers propose and invite, members book and use GPUs, viewers see figures. Only owners make "
-            "owners."
-        ),
-    )
-
-
-class TransferForm(forms.Form):
-    """Who owns the organisation from now on."""
-
-    member = forms.ModelChoiceField(
-        label=_("New owner"), queryset=Membership.objects.none(), to_field_name="pk", empty_label=_("Choose a member")
-    )
-
-    def __init__(self, *args: Any, organisation: Organisation, user: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        field: Any = self.fields["member"]
-        field.queryset = organisation.memberships.exclude(user_id=user.pk).select_related("user")
-        field.label_from_instance = lambda row: f"{row.user} ({row.get_role_display()})"
 
 
 class ReasonForm(forms.Form):

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Sum
 from django.utils import timezone
 
 from allocations.selectors import availability, balances
 from allocations.timeline import Busy
-from cluster.models import GpuClass, Pool
+from cluster.models import Pool
 from common.errors import RuleBroken
 from partners.models import Agreement
 from partners.policy import Committed, check_ask
@@ -129,24 +129,6 @@ def window_of(first: date, last: date) -> tuple[datetime, datetime]:
     return (
         datetime.combine(first, time.min, tzinfo=zone),
         datetime.combine(last + timedelta(days=1), time.min, tzinfo=zone),
-    )
-
-
-def gpu_classes_of(call: Call) -> QuerySet[GpuClass]:
-    """The GPU classes of the pools that a call offers."""
-    return GpuClass.objects.filter(pools__calls=call).distinct().order_by("name")
-
-
-def open_calls(queryset: QuerySet[Call]) -> QuerySet[Call]:
-    """Those that take proposals now."""
-    now = timezone.now()
-    return queryset.filter(Q(closes_at=None) | Q(closes_at__gt=now), published_at__lte=now)
-
-
-def listed(queryset: QuerySet[Proposal]) -> QuerySet[Proposal]:
-    """With what a list shows of each: organisation, agreement, call, `asked_gpus` and `asked_gpu_hours`."""
-    return queryset.select_related("organisation", "agreement", "call").annotate(
-        asked_gpus=Sum("lines__gpus"), asked_gpu_hours=Sum(F("lines__gpus") * F("lines__hours"))
     )
 
 

@@ -1,0 +1,50 @@
+"""The forms of an organisation."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from partners.models import Membership, Organisation, check_registration_number
+
+
+class OrganisationForm(forms.Form):
+    """What an organisation is called and registered as."""
+
+    name_ko = forms.CharField(label=_("Name in Korean"), max_length=120)
+    name_en = forms.CharField(label=_("Name in English"), max_length=120)
+    registration_number = forms.CharField(
+        label=_("Business registration number"),
+        max_length=20,
+        validators=[check_registration_number],
+        help_text=_("Ten digits, like 123-45-67891. The last one is a check digit."),
+    )
+
+
+class InviteForm(forms.Form):
+    """Whom to invite, as what."""
+
+    email = forms.EmailField(label=_("E-mail address"), max_length=254)
+    role = forms.ChoiceField(
+        label=_("Role"),
+        choices=Membership.Role.choices,
+        initial=Membership.Role.MEMBER,
+        help_text=_(
+            "Owners and managers propose and invite, members book and use GPUs, viewers see figures. Only owners make "
+            "owners."
+        ),
+    )
+
+
+class TransferForm(forms.Form):
+    """Who owns the organisation from now on."""
+
+    member = forms.ModelChoiceField(
+        label=_("New owner"), queryset=Membership.objects.none(), to_field_name="pk", empty_label=_("Choose a member")
+    )
+
+    def __init__(self, *args: Any, organisation: Organisation, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["member"]
+        field.queryset = organisation.memberships.exclude(user_id=user.pk).select_related("user")
+        field.label_from_instance = lambda row: f"{row.user} ({row.get_role_display()})"

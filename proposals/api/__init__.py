@@ -1,0 +1,6 @@
+"""The API skin of calls and proposals: the same verbs as the pages."""
+
+from proposals.api.calls import CallViewSet
+from proposals.api.proposals import ProposalViewSet
+
+__all__ = ["CallViewSet", "ProposalViewSet"]

@@ -1,0 +1,53 @@
+"""What the agency answers."""
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from cluster.models import Pool
+from proposals.models.proposals import Proposal, RequestLine
+
+
+class Decision(models.Model):
+    """Award, partial award, refusal or return, with its reason. Asks and awards are both kept."""
+
+    class Kind(models.TextChoices):
+        AWARD = "award", _("award")
+        DECLINE = "decline", _("declined")
+        RETURN = "return", _("returned for changes")
+        REFUSE = "refuse", _("refused by the partner")
+
+    proposal = models.ForeignKey(Proposal, on_delete=models.PROTECT, related_name="decisions")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    reason = models.TextField(_("reason"), max_length=4_000)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.proposal_id}"
+
+
+class AwardLine(models.Model):
+    """What was awarded on one request line, on which pool, beside what was asked."""
+
+    decision = models.ForeignKey(Decision, on_delete=models.CASCADE, related_name="lines")
+    request = models.ForeignKey(RequestLine, on_delete=models.PROTECT, related_name="awards")
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="+")
+    gpus = models.PositiveIntegerField(_("GPUs at once"))
+    guaranteed_gpus = models.PositiveIntegerField(_("of these guaranteed"), default=0)
+    gpu_seconds = models.BigIntegerField(_("GPU-hours"))
+    window_from = models.DateTimeField(_("from"))
+    window_until = models.DateTimeField(_("until"))
+    envelope_ref = models.CharField(
+        max_length=40, blank=True, help_text="public id of the promise that was held for it"
+    )
+    allocation_ref = models.CharField(max_length=40, blank=True, help_text="public id of the allocation made of it")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.gpus} on {self.pool_id}"

@@ -1,0 +1,25 @@
+"""Calls and proposals as lists show them."""
+
+from django.db.models import F, Q, QuerySet, Sum
+from django.utils import timezone
+
+from cluster.models import GpuClass
+from proposals.models import Call, Proposal
+
+
+def gpu_classes_of(call: Call) -> QuerySet[GpuClass]:
+    """The GPU classes of the pools that a call offers."""
+    return GpuClass.objects.filter(pools__calls=call).distinct().order_by("name")
+
+
+def open_calls(queryset: QuerySet[Call]) -> QuerySet[Call]:
+    """Those that take proposals now."""
+    now = timezone.now()
+    return queryset.filter(Q(closes_at=None) | Q(closes_at__gt=now), published_at__lte=now)
+
+
+def listed(queryset: QuerySet[Proposal]) -> QuerySet[Proposal]:
+    """With what a list shows of each: organisation, agreement, call, `asked_gpus` and `asked_gpu_hours`."""
+    return queryset.select_related("organisation", "agreement", "call").annotate(
+        asked_gpus=Sum("lines__gpus"), asked_gpu_hours=Sum(F("lines__gpus") * F("lines__hours"))
+    )
