@@ -2,7 +2,7 @@
 
 from common.lifecycle import Lifecycle
 
-_OPEN = ("draft", "submitted", "in_review", "returned")
+_OPEN = ("draft", "submitted", "in_review", "held", "returned")
 
 PROPOSAL = Lifecycle(
     noun="proposal",
@@ -18,7 +18,15 @@ PROPOSAL = Lifecycle(
         ("submitted", "decline"): "declined",
         ("in_review", "decline"): "declined",
         **{(state, "withdraw"): "withdrawn" for state in _OPEN},
+        ("in_review", "hold"): "held",
+        ("held", "resume"): "in_review",
+        ("held", "award"): "awarded",
+        ("held", "decline"): "declined",
+        ("declined", "appeal"): "appealed",
+        ("appealed", "dismiss"): "declined",
+        ("appealed", "uphold"): "in_review",
         ("awarded", "accept"): "accepted",
         ("awarded", "refuse"): "refused",
+        ("awarded", "expire"): "expired",
     },
 )

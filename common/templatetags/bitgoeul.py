@@ -46,6 +46,9 @@ BADGES = {
     "unreachable": "red",
     "terminated": "red",
     "declined": "red",
+    "held": "orange",
+    "appealed": "yellow",
+    "expired": "orange",
     "refused": "red",
 }
 

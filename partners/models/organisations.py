@@ -46,6 +46,37 @@ class Organisation(models.Model):
         PARTNER = "partner", _("partner")
         AGENCY = "agency", _("agency")
 
+    class Size(models.TextChoices):
+        """As the Framework Act on Small and Medium Enterprises sorts companies; institutions beside it."""
+
+        MICRO = "micro", _("micro enterprise")
+        SMALL = "small", _("small enterprise")
+        MEDIUM = "medium", _("medium enterprise")
+        MIDDLE = "middle", _("middle-standing enterprise")
+        LARGE = "large", _("large enterprise")
+        INSTITUTION = "institution", _("university or research institution")
+
+    class Region(models.TextChoices):
+        """The seventeen provinces and cities of the first order."""
+
+        SEOUL = "seoul", _("Seoul")
+        BUSAN = "busan", _("Busan")
+        DAEGU = "daegu", _("Daegu")
+        INCHEON = "incheon", _("Incheon")
+        GWANGJU = "gwangju", _("Gwangju")
+        DAEJEON = "daejeon", _("Daejeon")
+        ULSAN = "ulsan", _("Ulsan")
+        SEJONG = "sejong", _("Sejong")
+        GYEONGGI = "gyeonggi", _("Gyeonggi")
+        GANGWON = "gangwon", _("Gangwon")
+        CHUNGBUK = "chungbuk", _("Chungbuk")
+        CHUNGNAM = "chungnam", _("Chungnam")
+        JEONBUK = "jeonbuk", _("Jeonbuk")
+        JEONNAM = "jeonnam", _("Jeonnam")
+        GYEONGBUK = "gyeongbuk", _("Gyeongbuk")
+        GYEONGNAM = "gyeongnam", _("Gyeongnam")
+        JEJU = "jeju", _("Jeju")
+
     public_id = PublicIdField(prefix="org")
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, default=Kind.PARTNER)
     name_ko = models.CharField(_("name in Korean"), max_length=120)
@@ -53,6 +84,9 @@ class Organisation(models.Model):
     registration_number = models.CharField(
         _("business registration number"), max_length=10, unique=True, validators=[check_registration_number]
     )
+    size = models.CharField(_("company size"), max_length=12, choices=Size.choices, blank=True)
+    region = models.CharField(_("region"), max_length=12, choices=Region.choices, blank=True)
+    founded_on = models.DateField(_("founded on"), null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = OrganisationQuerySet.as_manager()
