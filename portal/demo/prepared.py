@@ -14,6 +14,7 @@ from psycopg2 import sql
 from portal.demo.options import REPOSITORY, DemoOptions
 
 MARK = "bitgoeul demo "
+STRAND = " and its strand"
 TIMEOUT_SECONDS = 5
 
 
@@ -42,21 +43,32 @@ def is_prepared(options: DemoOptions, database_url: str) -> bool:
     files = [options.folder / "accounts.json", *(options.node_folder(node) / "token" for node in options.node_names)]
     if not all(path.exists() for path in files):
         return False
+    mark = fingerprint(options)
+    return _mark_in(database_url) in (mark, mark + STRAND)
+
+
+def has_strand(options: DemoOptions, database_url: str) -> bool:
+    """True if the part of the story that needs the nodes' GPUs is told, too."""
+    return _mark_in(database_url) == fingerprint(options) + STRAND
+
+
+def _mark_in(database_url: str) -> str:
     query = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
     try:
         with _connection(database_url) as connection, connection.cursor() as cursor:
             cursor.execute(query)
             row = cursor.fetchone()
     except psycopg2.Error:
-        return False  # the commands that follow say better what is wrong
-    return row is not None and row[0] == fingerprint(options)
+        return ""  # the commands that follow say better what is wrong
+    return (row and row[0]) or ""
 
 
-def mark_prepared(options: DemoOptions, database_url: str) -> None:
+def mark_prepared(options: DemoOptions, database_url: str, *, with_strand: bool = False) -> None:
     """Remember it. On a server of somebody else's that may be refused: then the next start prepares again."""
     try:
         with _connection(database_url) as connection, connection, connection.cursor() as cursor:
             name = sql.Identifier(connection.info.dbname)
-            cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS %s").format(name), [fingerprint(options)])
+            mark = fingerprint(options) + (STRAND if with_strand else "")
+            cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS %s").format(name), [mark])
     except psycopg2.Error:
         return

@@ -11,7 +11,7 @@ from typing import Self
 
 from portal.demo import orphans, processes, workloads
 from portal.demo.options import DemoOptions, node_environment, portal_environment
-from portal.demo.prepared import is_prepared, mark_prepared
+from portal.demo.prepared import has_strand, is_prepared, mark_prepared
 from portal.demo.readiness import ask, greeting, nodes_joined
 from portal.demo.secrets import keep_secrets
 from portal.embedded import EmbeddedError, EmbeddedServices
@@ -25,6 +25,8 @@ STATE_FILE_SECONDS = 60.0
 SLOW_SECONDS = 60.0
 JOIN_SECONDS = 20.0
 PREPARE = "seed_demo"
+FEWEST_NODES = 2
+"""With fewer, all GPUs are left to whoever tries the story from its beginning."""
 
 
 class Stopped(Exception):
@@ -164,6 +166,20 @@ def prepare(demo: Demo, environment: Mapping[str, str]) -> None:
     mark_prepared(options, database_url)
 
 
+def tell_strand(demo: Demo, environment: Mapping[str, str]) -> None:
+    """What the story says of awards and reservations, once, when nodes have joined. The demo goes on without it."""
+    options, database_url = demo.options, environment["DATABASE_URL"]
+    if options.node_count < FEWEST_NODES or has_strand(options, database_url):
+        return
+    say("a programme that is under way")
+    try:
+        demo.run_once(processes.manage(options, environment, PREPARE, "--strand", "--dir", str(options.folder)))
+    except EmbeddedError as error:
+        say(f"{error}; the next start tries again")
+        return
+    mark_prepared(options, database_url, with_strand=True)
+
+
 def wait_until(demo: Demo, answered: Callable[[], tuple[bool, str]]) -> None:
     """Until the answer is yes; says what it waits for when that takes long."""
     tell_at = time.monotonic() + SLOW_SECONDS
@@ -201,6 +217,7 @@ def bring_up(demo: Demo, environment: Mapping[str, str]) -> None:
         start_agents(demo, on_nodes)
     wait_until(demo, lambda: ask(f"{options.url}/readyz"))
     wait_for_nodes(demo)
+    tell_strand(demo, environment)
 
 
 def run(options: DemoOptions) -> None:

@@ -19,6 +19,7 @@ from partners.models import Agreement, Organisation
 from partners.services.agreements import AgreementTerms, activate, register_agreement
 from partners.services.members import add_member
 from partners.services.organisations import register_organisation
+from portal.seeding import strand
 from portal.seeding.pdf import text_pdf
 from portal.seeding.people import PEOPLE, Account, make_person, read_accounts, write_accounts
 from portal.seeding.scale import registration_number
@@ -37,6 +38,12 @@ ORGANISATIONS = {
     "upstage": ("업스테이지", "Upstage", Organisation.Kind.PARTNER),
     "mudeung": ("무등에이아이", "Mudeung AI", Organisation.Kind.PARTNER),
     "agency": ("인공지능산업지원단", "AI Industry Support Agency", Organisation.Kind.AGENCY),
+    "yeongsan": ("영산로보틱스", "Yeongsan Robotics", Organisation.Kind.PARTNER),
+}
+SIGNATORIES = {
+    "upstage": "김소유 대표이사",
+    "mudeung": "정대표 대표이사",
+    "yeongsan": "서영산 대표이사",
 }
 POOL = "h100"
 
@@ -57,8 +64,12 @@ def tell(folder: Path) -> list[Account]:
             accounts.append(account)
             if person.membership:
                 add_member(actor=SEED, organisation=organisation, user=user, role=person.membership)
-        _agreement(organisations["upstage"], "AICA-2026-017", gpu_hours=20_000, gpus=16)
-        _agreement(organisations["mudeung"], "AICA-2026-021", gpu_hours=6_000, gpus=8)
+        for key, number, gpu_hours, gpus in (
+            ("upstage", "AICA-2026-017", 20_000, 16),
+            ("mudeung", "AICA-2026-021", 6_000, 8),
+            ("yeongsan", strand.AGREEMENT, 20_000, strand.CEILING),
+        ):
+            _agreement(organisations[key], number, SIGNATORIES[key], gpu_hours=gpu_hours, gpus=gpus)
         rolling_call(pool)
         _demo_key(users["manager@upstage.example"], folder)
     write_accounts(folder, accounts)
@@ -114,7 +125,7 @@ def _organisation(place: int, name_ko: str, name_en: str, kind: str) -> Organisa
     )
 
 
-def _agreement(organisation: Organisation, number: str, *, gpu_hours: int, gpus: int) -> Agreement:
+def _agreement(organisation: Organisation, number: str, signatory: str, *, gpu_hours: int, gpus: int) -> Agreement:
     today = timezone.localdate()
     start = date(today.year, 1, 1) if today.month > 1 else date(today.year - 1, 7, 1)
     terms = AgreementTerms(
@@ -124,7 +135,7 @@ def _agreement(organisation: Organisation, number: str, *, gpu_hours: int, gpus:
         valid_from=start,
         valid_until=start + timedelta(days=730),
         agency_signatory="오상진 단장",
-        partner_signatory="김소유 대표이사" if number.endswith("017") else "정대표 대표이사",
+        partner_signatory=signatory,
         cooperation=[choice.value for choice in Agreement.Cooperation],
         ceiling_gpu_seconds=gpu_hours * HOUR,
         ceiling_concurrent_gpus=gpus,

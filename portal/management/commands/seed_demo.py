@@ -1,4 +1,7 @@
-"""`manage.py seed_demo --dir FOLDER [--migrate]`: the demonstration's story, its accounts, the tokens of its nodes."""
+"""`manage.py seed_demo --dir FOLDER [--migrate]`: the demonstration's story, its accounts, the tokens of its nodes.
+
+`manage.py seed_demo --dir FOLDER --strand`, once the nodes have joined: the programme that is under way.
+"""
 
 import os
 from pathlib import Path
@@ -7,8 +10,12 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
+from django.utils import timezone
 
+from cluster.models import Pool
+from common.errors import DomainError
 from portal.seeding.story import POOL, missing_nodes, tell
+from portal.seeding.strand import tell_strand
 
 
 class Command(BaseCommand):
@@ -17,11 +24,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dir", type=Path, required=True)
         parser.add_argument("--migrate", action="store_true", help="make the tables first, in the same process")
+        parser.add_argument("--strand", action="store_true", help="tell what needs the nodes' GPUs, and nothing else")
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder: Path = options["dir"]
         if not folder.is_dir():
             raise CommandError(f"{folder} is not a folder")
+        if options["strand"]:
+            self._tell_strand()
+            return
         if options["migrate"]:
             call_command("migrate", interactive=False, stdout=self.stdout)
         accounts = tell(folder)
@@ -32,3 +43,12 @@ class Command(BaseCommand):
             with transaction.atomic():
                 call_command("enroll_node", name, "--pool", POOL, "--token-file", str(token), "--trust-inventory")
         self.stdout.write(f"{len(accounts)} accounts in {folder / 'accounts.json'}, nodes {', '.join(names)}")
+
+    def _tell_strand(self) -> None:
+        try:
+            done = tell_strand(Pool.objects.get(name=POOL), timezone.now())
+        except DomainError as error:
+            raise CommandError(f"the programme that is under way was not told: {error}") from error
+        if not done.told:
+            raise CommandError(f"the programme that is under way was not told: {done.why_not}")
+        self.stdout.write("an organisation with awards, reservations and a place on the wait-list")

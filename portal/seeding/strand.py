@@ -1,0 +1,190 @@
+"""The story's second strand: a programme that is under way, told through the verbs of those who act in it.
+
+It needs GPUs that nodes have reported, so it is told once they have joined; and two nodes, so that one is left for
+whoever tries the story from its beginning. What is past is left to come by itself: the first reservation lasts
+a quarter of an hour, is really handed over and really ends, with its evidence.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from allocations.models import Allocation
+from allocations.selectors.offers import Wish
+from allocations.services.booking import book
+from allocations.services.operating import announce_maintenance
+from allocations.services.waitlist import join
+from allocations.shapes import Shape
+from cluster.models import Pool
+from cluster.selectors import bookable_devices
+from common.errors import RuleBroken
+from partners.models import Agreement
+from proposals.asks import AskLine, DraftContent
+from proposals.awards import AwardAsk
+from proposals.models import Call, Proposal
+from proposals.services.answers import accept
+from proposals.services.decisions import award, start_review
+from proposals.services.drafting import save_draft, submit
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+AGREEMENT = "AICA-2026-033"
+WHOLE_NODE = 8
+KEPT = 4
+"""GPUs that the first award guarantees."""
+FEWEST_NODES = 2
+CEILING = 64
+"""GPUs at once of the agreement: with more nodes than that there is nothing that anybody must wait for."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of it; `why_not` says what is missing where nothing was told."""
+
+    told: bool
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """A proposal as it is written, and what is given of it."""
+
+    title: str
+    purposes: list[str]
+    plan: str
+    data: str
+    gpus: int
+    hours: int
+    days: int
+
+
+_PRETRAINING = _Ask(
+    "로봇 조작용 시각·언어·행동 모델 사전학습",
+    ["preprocessing", "pretraining"],
+    "양팔 로봇의 작업 영상 2만 시간으로 30억 매개변수 시각·언어·행동 모델을 사전학습합니다.",
+    "자체 수집 영상(비식별 처리)과 공개 로봇 데이터 세트",
+    gpus=12,
+    hours=400,
+    days=60,
+)
+_TRIAL = _Ask(
+    "대규모 분산학습 확장성 시험",
+    ["evaluation"],
+    "사전학습을 시작하기 전에 여러 노드에서 하루 동안 분산학습의 확장 효율을 측정합니다.",
+    "합성 데이터",
+    gpus=CEILING - WHOLE_NODE,
+    hours=48,
+    days=30,
+)
+_WAITING = _Ask(
+    "물류 로봇 실시간 추론 서비스 시범",
+    ["inference"],
+    "물류 센터 세 곳의 로봇에 실시간 추론을 제공하고 응답 시간을 측정합니다.",
+    "고객사 물류 영상(비식별 처리)",
+    gpus=2,
+    hours=200,
+    days=45,
+)
+
+
+@transaction.atomic
+def tell_strand(pool: Pool, now: datetime) -> Told:
+    """All of it or nothing, once: a second call finds it told and changes nothing. DomainError where a rule refuses."""
+    agreement = Agreement.objects.select_related("organisation").get(number=AGREEMENT)
+    if Proposal.objects.filter(agreement=agreement).exists():
+        return Told(True)
+    devices = list(bookable_devices(pool))
+    whole = {name for name in (d.node.name for d in devices) if _size(devices, name) == WHOLE_NODE}
+    if len(whole) < FEWEST_NODES:
+        return Told(False, f"fewer than {FEWEST_NODES} whole nodes have joined")
+    day = timezone.localtime(now, timezone.get_default_timezone()).replace(hour=9, minute=0, second=0, microsecond=0)
+    pretraining = _allocation(agreement, pool, _PRETRAINING, now, gpus=WHOLE_NODE, hours=3_200, kept=KEPT)
+    _reserve(pretraining, now, day + DAY)
+    _announce(pool, sorted(whole)[-1], day + 9 * DAY)
+    most = min(len(devices) - KEPT, _TRIAL.gpus)
+    trial = _allocation(agreement, pool, _TRIAL, now, gpus=most, hours=most * 48, kept=0)
+    _wait(trial, most, day + DAY)
+    start_review(actor=_user("officer@agency.example"), proposal=_submitted(agreement, _WAITING, now))
+    return Told(True)
+
+
+def _size(devices: list, name: str) -> int:
+    return sum(device.node.name == name for device in devices)
+
+
+def _user(email: str) -> User:
+    return User.objects.get(email=email)
+
+
+def _submitted(agreement: Agreement, ask: _Ask, now: datetime) -> Proposal:
+    today = timezone.localdate(now, timezone.get_default_timezone())
+    line = AskLine("h100-sxm-80", ask.gpus, 1, ask.hours, today, today + timedelta(days=ask.days))
+    content = DraftContent(ask.title, ask.purposes, ask.plan, ask.data, [line])
+    manager, call = _user("manager@yeongsan.example"), Call.objects.earliest("published_at")
+    draft = save_draft(actor=manager, call=call, agreement=agreement, content=content)
+    return submit(actor=manager, proposal=draft)
+
+
+def _allocation(
+    agreement: Agreement, pool: Pool, ask: _Ask, now: datetime, *, gpus: int, hours: int, kept: int
+) -> Allocation:
+    """Proposed, reviewed, awarded and accepted: `hours` GPU-hours and `gpus` at once, `kept` of them guaranteed."""
+    proposal = _submitted(agreement, ask, now)
+    officer = _user("officer@agency.example")
+    start_review(actor=officer, proposal=proposal)
+    given = AwardAsk(
+        request_line=proposal.lines.get(),
+        pool=pool,
+        gpus=gpus,
+        gpu_seconds=hours * 3600,
+        window_from=now,
+        window_until=now + timedelta(days=ask.days),
+        guaranteed_gpus=kept,
+    )
+    reason = "신청 수량은 이 풀의 이번 분기 잔여 용량을 넘으므로 나누어 배정합니다."
+    award(actor=officer, proposal=proposal, lines=[given], reason=reason)
+    project = accept(actor=_user("owner@yeongsan.example"), proposal=proposal)
+    return project.allocations.get()
+
+
+def _reserve(allocation: Allocation, now: datetime, tomorrow: datetime) -> None:
+    """One that soon is past, one that runs, one on a whole node tomorrow, one next week."""
+    member, manager = _user("member@yeongsan.example"), _user("manager@yeongsan.example")
+    for actor, count, start, length, note, shape in (
+        (member, 1, now, HOUR / 4, "실행 환경 점검", Shape("any")),
+        (member, 2, now, 3 * HOUR, "데이터 전처리", Shape("same_node")),
+        (manager, WHOLE_NODE, tomorrow, 2 * DAY, "사전학습 1차", Shape("same_node")),
+        (manager, 4, tomorrow + 6 * DAY, 3 * DAY, "사전학습 2차", Shape("any")),
+    ):
+        book(
+            actor=actor,
+            allocation=allocation,
+            device_count=count,
+            starts_at=start,
+            ends_at=start + length,
+            note=note,
+            shape=shape,
+        )
+
+
+def _announce(pool: Pool, node: str, start: datetime) -> None:
+    announce_maintenance(
+        actor=_user("operator@agency.example"),
+        node=pool.nodes.get(name=node),
+        starts_at=start,
+        ends_at=start + 6 * HOUR,
+        reason="전원 공급 장치 교체",
+    )
+
+
+def _wait(allocation: Allocation, count: int, tomorrow: datetime) -> None:
+    """More GPUs than are left while tomorrow's reservation stands: whoever cancels that one sees the offer come."""
+    wish = Wish(count, count, DAY, tomorrow, tomorrow + 2 * DAY + 15 * HOUR)
+    try:
+        with transaction.atomic():
+            join(actor=_user("manager@yeongsan.example"), allocation=allocation, wish=wish, note="확장성 시험")
+    except RuleBroken as error:
+        if error.code != "free_now":  # so many nodes that nobody has to wait: then nobody does
+            raise

@@ -1,0 +1,69 @@
+"""The demonstration's story: told once, through the verbs, and true on every first page."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import User
+from allocations.models import Allocation, Lease, Placement, WaitEntry
+from allocations.selectors.proof import ledger_faults
+from allocations.services import ending, serving
+from cluster.models import Pool
+from portal.seeding import strand
+from portal.seeding.story import POOL, tell
+from tests.factories import make_node
+
+SEOUL = ZoneInfo("Asia/Seoul")
+
+
+@pytest.fixture
+def story(db: None, tmp_path: Path, settings: Any) -> Pool:
+    """The first part of the story, with passwords that are hashed in no time."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    tell(tmp_path)
+    return Pool.objects.get(name=POOL)
+
+
+def test_the_programme_is_under_way_once_two_whole_nodes_have_joined(story: Pool) -> None:
+    make_node(story, 8)
+    told = strand.tell_strand(story, timezone.now())
+    assert not told.told and "2 whole nodes" in told.why_not and not Allocation.objects.exists()
+    make_node(story, 8)
+    assert strand.tell_strand(story, timezone.now()).told
+    award = Allocation.objects.get(guaranteed_gpus=strand.KEPT)
+    assert award.state == "active" and award.leases.count() == 4
+    entry = WaitEntry.objects.get()
+    assert (entry.state, entry.device_count) == ("waiting", 12)
+    assert Placement.objects.filter(maintenance__isnull=False).count() == 8
+    assert not list(ledger_faults())
+    assert strand.tell_strand(story, timezone.now()).told
+    assert WaitEntry.objects.count() == 1 and Lease.objects.count() == 4, "a second telling changes nothing"
+
+    client = Client()
+    client.force_login(User.objects.get(email="viewer@yeongsan.example"))
+    home = client.get("/", HTTP_ACCEPT_LANGUAGE="ko").content.decode()
+    assert "로봇 조작용" in home and all(lease.get_absolute_url() in home for lease in award.leases.all())
+    assert entry.public_id in client.get("/waitlist/").content.decode()
+
+
+def test_whoever_cancels_tomorrows_reservation_sees_the_offer_come(story: Pool) -> None:
+    for _node in range(3):
+        make_node(story, 8)
+    strand.tell_strand(story, timezone.now())
+    serving.serve(timezone.now())
+    entry = WaitEntry.objects.get()
+    assert entry.state == "waiting"
+    manager = User.objects.get(email="manager@yeongsan.example")
+    lease = Lease.objects.get(device_count=8)
+    tomorrow = datetime.now(SEOUL).date() + timedelta(days=1)
+    assert lease.starts_at.astimezone(SEOUL).strftime("%F %H:%M") == f"{tomorrow} 09:00"
+    ending.cancel(actor=manager, lease=lease)
+    WaitEntry.objects.update(next_try_at=timezone.now())
+    serving.serve(timezone.now())
+    entry.refresh_from_db()
+    assert entry.state == "offered" and entry.lease is not None and entry.lease.device_count == 20
