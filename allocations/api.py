@@ -20,7 +20,7 @@ from allocations.filters import AllocationFilter, LeaseFilter
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.reshape_api import ReshapeActions
 from allocations.rule_api import RulebookSerializer, rulebook_data
-from allocations.selectors import availability, balances, leases, occupancy, offers, rulebooks
+from allocations.selectors import availability, balances, envelopes, leases, occupancy, offers, rulebooks
 from allocations.selectors import statement as statements
 from allocations.services import access, booking, changing, ending, extending, feeds, offering, reclaiming, waitlist
 from allocations.waitlist_serializers import DeclineSerializer, PrioritySerializer
@@ -66,6 +66,13 @@ class AllocationViewSet(ReadViewSet):
         found = balances.forecast(allocation, balances.balance(allocation).left, now)
         points = [{"at": at, "left": left} for at, left in balances.balance_points(allocation, now)]
         return Response(serializers.ForecastSerializer(asdict(found) | {"points": points}).data)
+
+    @extend_schema(responses=serializers.ShortfallSerializer(many=True))
+    @action(detail=True, filterset_class=None, pagination_class=None)
+    def shortfalls(self, request: Request, public_id: str) -> Response:
+        """When, as things stand, not all of its guaranteed GPUs can be had, and how many are missing. Usually never."""
+        found = envelopes.shortfalls_of(self.get_object(), timezone.now())
+        return Response(serializers.ShortfallSerializer(found, many=True).data)
 
     @extend_schema(responses=RulebookSerializer)
     @action(detail=True, filterset_class=None, pagination_class=None)

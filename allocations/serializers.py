@@ -90,6 +90,15 @@ class ForecastSerializer(serializers.Serializer):
     points = BalancePointSerializer(many=True)
 
 
+class ShortfallSerializer(serializers.Serializer):
+    """A stretch in which `missing` of the `guaranteed` GPUs are out of service and nothing else is free for them."""
+
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField(help_text="as things stand now")
+    guaranteed = serializers.IntegerField(source="envelope.gpus")
+    missing = serializers.IntegerField(source="gpus")
+
+
 class LedgerEntrySerializer(serializers.ModelSerializer):
     """One signed amount."""
 

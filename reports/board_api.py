@@ -15,7 +15,7 @@ from reports.board_serializers import CapacityDetailsSerializer, CapacitySeriali
 from reports.capacity import Verdict
 from reports.scenario import Changes, Clash, Loser, Moved, Scenario
 from reports.selectors.board import Group, board
-from reports.selectors.board_details import details
+from reports.selectors.board_details import broken_promises, details
 from reports.selectors.what_if import clashes, scenario
 
 _DAY = {"type": "string", "format": "date"}
@@ -68,6 +68,7 @@ class CapacityView(APIView):
             "zone": str(form.zone),
             "step": scope.step,
             "rows": [_row(group) for group in groups],
+            "broken_promises": broken_promises(scope, now),
             "what_if": _what_if(found, clashes(groups), names) if found else None,
         }
         return Response(CapacitySerializer(body).data)

@@ -4,6 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from allocations.serializers import ShortfallSerializer
+
 
 class FiguresSerializer(serializers.Serializer[Any]):
     """GPUs: the most at one moment, `_mean`: on average; `bookable` and `room`: the fewest."""
@@ -132,6 +134,17 @@ class WhatIfSerializer(serializers.Serializer[Any]):
     clashes = ClashSerializer(many=True)
 
 
+class BrokenPromiseSerializer(ShortfallSerializer):
+    """A guarantee that cannot be kept, as things stand: whose, on which pool, and until when."""
+
+    award = serializers.CharField(source="envelope.award_ref", help_text="id of the proposal that was awarded")
+    allocation = serializers.CharField(
+        source="envelope.allocation.public_id", allow_null=True, default=None, help_text="null: not accepted yet"
+    )
+    organisation = serializers.CharField(source="envelope.organisation.name")
+    pool = serializers.CharField(source="envelope.pool.public_id")
+
+
 class CapacitySerializer(serializers.Serializer[Any]):
     """The board."""
 
@@ -139,6 +152,7 @@ class CapacitySerializer(serializers.Serializer[Any]):
     zone = serializers.CharField(help_text="whose days these are")
     step = serializers.CharField()
     rows = BoardRowSerializer(many=True)
+    broken_promises = BrokenPromiseSerializer(many=True)
     what_if = WhatIfSerializer(allow_null=True)
 
 

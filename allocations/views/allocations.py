@@ -16,6 +16,7 @@ from allocations.models import Allocation
 from allocations.rule_words import closures_shown, sentences
 from allocations.rules import may_adjust, may_award, may_book, may_set_rules
 from allocations.selectors.balances import balance, balance_points, forecast
+from allocations.selectors.envelopes import shortfalls_of
 from allocations.selectors.rulebooks import rulebook_of, with_rules
 from allocations.selectors.weights import weights_of
 from allocations.services.checks import SHORTEST
@@ -113,6 +114,7 @@ class AllocationPage(ObjectPage):
             balance=found,
             profiles=list(profiles_in(allocation.pool)),
             forecast=forecast(allocation, found.left, now),
+            shortfalls=shortfalls_of(allocation, now),
             shortest=SHORTEST,
             rules=sentences(book, allocation),
             closures=closures_shown(book),

@@ -1,11 +1,13 @@
 """What lies behind a cell of the board: who was promised, who has booked, what is closed or ill."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Q
 
-from allocations.models import Lease
+from allocations.models import Envelope, Lease
+from allocations.selectors.envelopes import Shortfall, shortfalls
 from cluster.models import Device, MaintenanceWindow
 from cluster.selectors import WELL, maintenance_between
 from reports.scenario import Claim
@@ -50,3 +52,8 @@ def details(scope: Scope) -> Details:
         ill=list(ill.select_related("node__pool").order_by("node__name", "index")[:MOST_NAMED]),
         ill_total=ill.count(),
     )
+
+
+def broken_promises(scope: Scope, now: datetime) -> list[Shortfall]:
+    """Guarantees of these pools that cannot be kept in the board's days, from now on: two queries."""
+    return shortfalls(Envelope.objects.filter(pool__in=scope.pools), max(scope.start, now), scope.end)

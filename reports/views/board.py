@@ -22,7 +22,7 @@ from reports.board_form import SIZE, TIME, BoardForm
 from reports.capacity import Figures
 from reports.scenario import Changes, Scenario
 from reports.selectors.board import Bucket, Group, Scope, board
-from reports.selectors.board_details import details
+from reports.selectors.board_details import broken_promises, details
 from reports.selectors.what_if import clashes, scenario
 from reports.views.staff import StaffMixin
 
@@ -86,6 +86,7 @@ class BoardPage(StaffMixin, TemplateView):
             clashes=clashes(groups) if found else [],
             rows=[_drawn(group, scope) for group in shown["groups"]],
             over=[group for group in groups if group.over],
+            broken=broken_promises(scope, now),
             pool_names={pool.pk: pool.name for pool in form.pools},
             **_choices(request, form, asked),
             **{key: value for key, value in shown.items() if key != "groups"},

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from allocations.models import Allocation, Envelope, Lease, Pin, Placement
 from allocations.selectors import availability
-from allocations.selectors.envelopes import commitment, shortfall
+from allocations.selectors.envelopes import commitment, shortfalls
 from allocations.selectors.occupancy import occupancy
 from allocations.selectors.offers import Wish, find_slots
 from allocations.services import awards, booking, changing, ending, envelopes, extending, operating, pools
@@ -56,6 +56,15 @@ def rival(stage: Stage) -> Allocation:
 
 def theirs(stage: Stage, rival: Allocation, count: int, **more: Any) -> Lease:
     return stage.book(count, allocation=rival, actor=stage.cast.outsider, **more)
+
+
+def missing(stage: Stage, since: float = 0.02, until: float = 240) -> list[tuple[int, float, float]]:
+    """(GPUs, from, until) of every stretch in which a promise falls short, in hours from now."""
+    span = (stage.now + timedelta(hours=since), stage.now + timedelta(hours=until))
+    return [
+        (row.gpus, *(round((at - stage.now).total_seconds() / 3600, 2) for at in (row.since, row.until)))
+        for row in shortfalls(Envelope.objects.all(), *span)
+    ]
 
 
 def held_of(envelope: Envelope) -> set[tuple[int, Any, Any]]:
@@ -201,9 +210,9 @@ def test_a_device_that_falls_ill_makes_way_for_another(kept: Stage) -> None:
     pin = Pin.objects.order_by("device").first()
     device_verbs.quarantine(actor=RECONCILER, devices=[pin.device_id], reason="xid")
     envelope = Envelope.objects.get()
-    assert shortfall(envelope, kept.now + timedelta(minutes=1)) == 1
+    assert missing(kept) == [(1, 0.02, 240)]
     assert envelopes.mend(kept.now) == 1 and envelopes.mend(kept.now) == 0
-    assert shortfall(envelope, kept.now + timedelta(minutes=1)) == 0
+    assert missing(kept) == []
     assert pin.device_id not in {row[0] for row in held_of(envelope)} and len(held_of(envelope)) == 8
 
 
@@ -212,10 +221,9 @@ def test_without_another_the_promise_falls_short_until_there_is_one(kept: Stage,
     pin = Pin.objects.order_by("device").first()
     device_verbs.quarantine(actor=RECONCILER, devices=[pin.device_id], reason="xid")
     assert envelopes.mend(kept.now) == 0
-    envelope = Envelope.objects.get()
-    assert shortfall(envelope, kept.now + timedelta(minutes=1)) == 1
+    assert missing(kept, 5, 6) == [(1, 5, 6)], "what is asked about, and no more"
     ending.cancel(actor=kept.cast.outsider, lease=lease)
-    assert envelopes.mend(kept.now) == 1 and shortfall(envelope, kept.now + timedelta(minutes=1)) == 0
+    assert envelopes.mend(kept.now) == 1 and missing(kept) == []
 
 
 def test_work_on_a_node_moves_what_is_guaranteed_there_or_is_refused(kept: Stage, rival: Allocation) -> None:
@@ -235,6 +243,7 @@ def test_work_on_a_node_moves_what_is_guaranteed_there_or_is_refused(kept: Stage
     done = operating.announce_maintenance(**ask, force=True)
     during = Q(since__lte=ask["starts_at"], until__gte=ask["ends_at"])
     assert Pin.objects.filter(during).count() == 4 and done.target.placements.count() == 8
+    assert missing(kept) == [(4, 5, 9)]
     with pytest.raises(RuleBroken):
         kept.book(5, start=5, hours=2)
     assert kept.book(8, start=9, hours=20) and kept.book(8, start=1, hours=4)

@@ -34,6 +34,7 @@ audit-event-detail audit-event-list person-grant-role person-list
 OBJECT = """
 agreement-detail allocation-balance allocation-detail allocation-forecast allocation-ledger allocation-statement
 agreement-detail allocation-balance allocation-detail allocation-forecast allocation-ledger allocation-rules
+allocation-shortfalls
 allocations:allocation
 allocations:allocation-series
 allocations:book allocations:book-check allocations:lease allocations:lease-cancel allocations:lease-certificate

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from allocations.services import envelopes, operating
 from cluster.models import Node
+from common.actors import SEED
 from proposals.services import decisions
 from tests.factories import AllocationFactory, PoolFactory, make_cast, make_node
 from tests.proposals.stage import make_stage
@@ -251,3 +253,33 @@ def test_a_returned_proposal_may_say_any_day_without_harm() -> None:
     proposal.lines.update(window_from=date.max)
     for address in (PAGE, API):
         assert client.get(address, {"approve": proposal.public_id}).status_code == 422
+
+
+def test_a_guarantee_that_cannot_be_kept_is_named_with_its_award_and_its_end(stage: BoardStage) -> None:
+    award = stage.promise(12, 0, 3)
+    envelope = envelopes.hold(
+        actor=SEED,
+        pool=stage.pool,
+        organisation=award.project.organisation,
+        gpus=12,
+        starts_at=award.valid_from,
+        ends_at=award.valid_until,
+        award_ref="prop-kept",
+    )
+    client = sign_in(stage.cast.operator)
+    assert "broken-promises" not in client.get(PAGE, days(stage)).content.decode()
+    envelopes.attach(actor=SEED, envelope=envelope, allocation=award)
+    announced = {"node": stage.small, "starts_at": stage.at(1), "ends_at": stage.at(1.5), "reason": "fans"}
+    operating.announce_maintenance(actor=stage.cast.operator, **announced, force=True)
+    page = client.get(PAGE, days(stage)).content.decode()
+    assert "4 of 12 guaranteed GPUs are missing from" in page and award.get_absolute_url() in page
+    (row,) = client.get(API, days(stage)).json()["broken_promises"]
+    assert (row["award"], row["allocation"], row["guaranteed"], row["missing"]) == ("prop-kept", award.public_id, 12, 4)
+    assert [datetime.fromisoformat(row[key]) for key in ("since", "until")] == [stage.at(1), stage.at(1.5)]
+
+    owner = sign_in(stage.cast.owner)
+    page = owner.get(award.get_absolute_url()).content.decode()
+    assert "4 of the 12 guaranteed GPUs are out of service" in page and "You need to do nothing" in page
+    assert owner.get(f"/api/v1/allocations/{award.public_id}/shortfalls/").json() == [
+        {key: row[key] for key in ("since", "until", "guaranteed", "missing")}
+    ]
