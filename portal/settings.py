@@ -297,6 +297,10 @@ CELERY_BEAT_SCHEDULE = {
     "lapse-agreements": {"task": "partners.lapse_agreements", "schedule": 600.0, "options": {"expires": 300}},
 }
 
+# --- reviews ---------------------------------------------------------------------------------------------------------
+CONFLICT_YEARS = 3  # a reviewer does not judge whom they worked for within so many years
+REVIEW_REMINDER_DAYS = 3  # before a deadline of a step or a review
+
 # --- wiring between floors that may not import each other ---------------------------------------------------------
 GPU_CLASS_CHOICES = "cluster.selectors.gpu_class_choices"  # partners asks; cluster answers
 COMMITTED_FIGURES = "proposals.selectors.committed"  # partners asks; what counts against an agreement

@@ -30,3 +30,46 @@ PROPOSAL = Lifecycle(
         ("awarded", "expire"): "expired",
     },
 )
+
+STEP = Lifecycle(
+    noun="step",
+    initial="waiting",
+    table={
+        ("waiting", "open"): "open",
+        ("open", "pass"): "passed",
+        ("open", "fail"): "failed",
+        ("open", "return"): "returned",
+        ("passed", "reopen"): "open",
+        ("failed", "reopen"): "open",
+        ("open", "shelve"): "waiting",
+    },
+)
+"""A step of one version of a proposal. `shelve`: an earlier step was opened again."""
+
+ASSIGNMENT = Lifecycle(
+    noun="assignment",
+    initial="proposed",
+    table={
+        ("proposed", "send"): "sent",
+        ("sent", "clear"): "open",
+        ("sent", "conflict"): "conflicted",
+        ("open", "conflict"): "conflicted",
+        ("done", "conflict"): "conflicted",
+        ("conflicted", "waive"): "open",
+        ("open", "finish"): "done",
+        ("done", "reopen"): "open",
+        ("proposed", "remove"): "removed",
+        ("sent", "remove"): "removed",
+        ("open", "remove"): "removed",
+        ("conflicted", "remove"): "removed",
+        ("done", "remove"): "removed",
+        ("removed", "propose"): "proposed",
+    },
+)
+"""Who reviews what: nothing opens before the reviewer has declared."""
+
+REVIEW = Lifecycle(
+    noun="review",
+    initial="draft",
+    table={("draft", "submit"): "submitted", ("submitted", "reopen"): "draft"},
+)

@@ -6,14 +6,28 @@ from allocations.lifecycle import ADJUSTMENT, ALLOCATION, LEASE, RESHAPE, WAIT
 from cluster.lifecycle import COMMAND, DEVICE, NODE
 from common.lifecycle import Lifecycle
 from partners.lifecycle import AGREEMENT
-from proposals.lifecycle import PROPOSAL
+from proposals.lifecycle import ASSIGNMENT, PROPOSAL, REVIEW, STEP
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "lifecycles.md"
 
 
 def lifecycles() -> tuple[Lifecycle, ...]:
     """Every table of the house."""
-    return (AGREEMENT, PROPOSAL, ALLOCATION, LEASE, RESHAPE, WAIT, ADJUSTMENT, DEVICE, NODE, COMMAND)
+    return (
+        AGREEMENT,
+        PROPOSAL,
+        STEP,
+        ASSIGNMENT,
+        REVIEW,
+        ALLOCATION,
+        LEASE,
+        RESHAPE,
+        WAIT,
+        ADJUSTMENT,
+        DEVICE,
+        NODE,
+        COMMAND,
+    )
 
 
 def page() -> str:

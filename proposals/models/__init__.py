@@ -12,8 +12,12 @@ from proposals.models.calls import (
 )
 from proposals.models.decisions import AwardLine, Decision
 from proposals.models.proposals import Proposal, ProposalQuerySet, ProposalVersion, RequestLine
+from proposals.models.reviewers import FormerEmployer, ReviewerInvitation, ReviewerProfile
+from proposals.models.reviewing import Assignment, Conflict, Review, Score
+from proposals.models.steps import ProposalStep
 
 __all__ = [
+    "Assignment",
     "AwardLine",
     "Call",
     "CallDate",
@@ -21,11 +25,18 @@ __all__ = [
     "CallPool",
     "CallQuerySet",
     "CallStep",
+    "Conflict",
     "Criterion",
     "Decision",
+    "FormerEmployer",
     "Proposal",
     "ProposalQuerySet",
+    "ProposalStep",
     "ProposalVersion",
     "Question",
     "RequestLine",
+    "Review",
+    "ReviewerInvitation",
+    "ReviewerProfile",
+    "Score",
 ]

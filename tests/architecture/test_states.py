@@ -6,7 +6,21 @@ from pathlib import Path
 from tests.architecture.tree import ROOT, sources
 from tools.lifecycles import PAGE, lifecycles, page
 
-TABLES = {"DEVICE", "NODE", "COMMAND", "AGREEMENT", "ALLOCATION", "LEASE", "ADJUSTMENT", "PROPOSAL", "RESHAPE", "WAIT"}
+TABLES = {
+    "ASSIGNMENT",
+    "REVIEW",
+    "STEP",
+    "DEVICE",
+    "NODE",
+    "COMMAND",
+    "AGREEMENT",
+    "ALLOCATION",
+    "LEASE",
+    "ADJUSTMENT",
+    "PROPOSAL",
+    "RESHAPE",
+    "WAIT",
+}
 
 
 def _is_lifecycle_call(value: ast.expr) -> bool:
