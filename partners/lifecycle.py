@@ -1,4 +1,4 @@
-"""The agreement's table."""
+"""The tables of an agreement and of its amendments."""
 
 from common.lifecycle import Lifecycle
 
@@ -13,5 +13,16 @@ AGREEMENT = Lifecycle(
         ("suspended", "lapse"): "lapsed",
         ("active", "terminate"): "terminated",
         ("suspended", "terminate"): "terminated",
+    },
+)
+
+AMENDMENT = Lifecycle(
+    noun="amendment",
+    initial="draft",
+    table={
+        ("draft", "agree"): "agreed",
+        ("agreed", "take_effect"): "in_force",
+        ("draft", "withdraw"): "withdrawn",
+        ("agreed", "withdraw"): "withdrawn",
     },
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 from allocations.lifecycle import ADJUSTMENT, ALLOCATION, LEASE, RESHAPE, WAIT
 from cluster.lifecycle import COMMAND, DEVICE, NODE
 from common.lifecycle import Lifecycle
-from partners.lifecycle import AGREEMENT
+from partners.lifecycle import AGREEMENT, AMENDMENT
 from proposals.lifecycle import ASSIGNMENT, PROPOSAL, REVIEW, STEP
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "lifecycles.md"
@@ -15,6 +15,7 @@ def lifecycles() -> tuple[Lifecycle, ...]:
     """Every table of the house."""
     return (
         AGREEMENT,
+        AMENDMENT,
         PROPOSAL,
         STEP,
         ASSIGNMENT,

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from common.ids import PublicIdField
@@ -27,11 +28,18 @@ class Agreement(models.Model):
         TECHNOLOGY = "technology", _("a network for exchanging technology")
         SPREAD = "spread", _("helping companies to spread AI")
 
+    class RunOut(models.TextChoices):
+        """What becomes of running reservations when the agreement ends or is suspended."""
+
+        AT_ONCE = "at_once", _("they end at once")
+        GRACE = "grace", _("they end after days of grace")
+        OWN_END = "own_end", _("they run to their own end")
+
     public_id = PublicIdField(prefix="agr")
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="agreements")
     number = models.CharField(_("number"), max_length=40, unique=True)
     title = models.CharField(_("title"), max_length=200)
-    signed_on = models.DateField(_("signed on"))
+    signed_on = models.DateField(_("signed on"), null=True, blank=True, help_text="empty until both sides have signed")
     valid_from = models.DateField(_("valid from"))
     valid_until = models.DateField(_("valid until (the last day counts)"))
     agency_signatory = models.CharField(_("signatory of the agency"), max_length=120)
@@ -42,24 +50,60 @@ class Agreement(models.Model):
         default=list,
     )
     ceiling_gpu_seconds = models.BigIntegerField(_("ceiling, GPU-hours"))
+    ceiling_gpu_seconds_a_year = models.BigIntegerField(
+        _("ceiling, GPU-hours a calendar year"), null=True, blank=True, help_text="empty: only the ceiling in all holds"
+    )
     ceiling_concurrent_gpus = models.PositiveIntegerField(_("ceiling, GPUs at once"))
+    pools = ArrayField(
+        models.CharField(max_length=40),
+        verbose_name=_("pools"),
+        default=list,
+        blank=True,
+        help_text="public ids; empty: every pool of the classes",
+    )
+    data_rules = models.TextField(_("data rules"), max_length=4_000, blank=True)
+    credit_line = models.CharField(_("credit line"), max_length=300, blank=True)
+    ending_rule = models.CharField(
+        _("running reservations when the agreement ends"),
+        max_length=10,
+        choices=RunOut.choices,
+        default=RunOut.OWN_END,
+    )
+    ending_days = models.PositiveSmallIntegerField(_("days of grace at the end"), default=0)
+    suspension_rule = models.CharField(
+        _("running reservations when the agreement is suspended"),
+        max_length=10,
+        choices=RunOut.choices,
+        default=RunOut.OWN_END,
+    )
+    suspension_days = models.PositiveSmallIntegerField(_("days of grace at a suspension"), default=0)
     gpu_classes = ArrayField(models.CharField(max_length=40), verbose_name=_("GPU classes"), default=list)
     document = models.FileField(_("signed document (PDF)"), upload_to="agreements/%Y/", blank=True)
     document_name = models.CharField(max_length=200, blank=True)
     document_sha256 = models.CharField(max_length=64, blank=True)
     state = models.CharField(_("state"), max_length=20, choices=AGREEMENT.choices(), default=AGREEMENT.initial)
+    state_since = models.DateTimeField(default=timezone.now, help_text="when it came into its present state")
+    version = models.PositiveSmallIntegerField(_("version"), default=1, help_text="one more with each amendment")
+    revision = models.PositiveIntegerField(default=1, help_text="one more with each change of the draft")
+    renews = models.OneToOneField(
+        "self", on_delete=models.PROTECT, related_name="renewed_by", null=True, blank=True, verbose_name=_("renews")
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = AgreementQuerySet.as_manager()
 
     class Meta:
-        ordering = ["-signed_on", "-pk"]
+        ordering = ["-valid_from", "-pk"]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(valid_until__gte=models.F("valid_from")), name="agreement_term_in_order"
             ),
             models.CheckConstraint(condition=models.Q(ceiling_gpu_seconds__gt=0), name="agreement_hours_positive"),
             models.CheckConstraint(condition=models.Q(ceiling_concurrent_gpus__gt=0), name="agreement_gpus_positive"),
+            models.CheckConstraint(
+                condition=models.Q(ceiling_gpu_seconds_a_year=None) | models.Q(ceiling_gpu_seconds_a_year__gt=0),
+                name="agreement_hours_a_year_positive",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -87,6 +87,7 @@ class Organisation(models.Model):
     size = models.CharField(_("company size"), max_length=12, choices=Size.choices, blank=True)
     region = models.CharField(_("region"), max_length=12, choices=Region.choices, blank=True)
     founded_on = models.DateField(_("founded on"), null=True, blank=True)
+    revision = models.PositiveIntegerField(default=1, help_text="one more with each change")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = OrganisationQuerySet.as_manager()
@@ -129,6 +130,14 @@ class Membership(models.Model):
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(_("role"), max_length=10, choices=Role.choices)
+    department = models.ForeignKey(
+        "Department",
+        on_delete=models.SET_NULL,
+        related_name="memberships",
+        null=True,
+        blank=True,
+        verbose_name=_("department"),
+    )
     joined_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

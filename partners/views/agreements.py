@@ -23,7 +23,7 @@ from partners.services import agreements
 class AgreementList(ListPage):
     model = Agreement
     filterset_class = AgreementFilter
-    default_order = "-signed_on"
+    default_order = "-valid_from"
     title = _("Agreements")
     empty_text = _("No agreement yet. An officer registers one on the page of its organisation.")
     export_name = "agreements"

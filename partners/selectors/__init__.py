@@ -1,0 +1,25 @@
+"""Questions about organisations, their people and their agreements."""
+
+from partners.selectors.organisations import (
+    managed_agreements,
+    managers_of,
+    officers,
+    open_invitations,
+    owners_of,
+    people_of,
+    with_counts,
+)
+from partners.selectors.related import related_ids, shareholder_ids, shareholder_names
+
+__all__ = [
+    "managed_agreements",
+    "managers_of",
+    "officers",
+    "open_invitations",
+    "owners_of",
+    "people_of",
+    "related_ids",
+    "shareholder_ids",
+    "shareholder_names",
+    "with_counts",
+]
