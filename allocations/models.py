@@ -50,6 +50,9 @@ class Allocation(models.Model):
     priority = models.SmallIntegerField(
         _("priority on the wait-list"), default=0, help_text="set by officers with a reason; higher is served first"
     )
+    held_back_gpu_seconds = models.BigIntegerField(
+        default=0, help_text="of the award, not granted until a progress report of the project is accepted"
+    )
     adjusted_gpu_seconds = models.BigIntegerField(default=0, help_text="the sum of its confirmed adjustments")
     warned_percent = models.PositiveSmallIntegerField(default=0, help_text="the highest step of use that was told")
     state = models.CharField(_("state"), max_length=20, choices=ALLOCATION.choices(), default=ALLOCATION.initial)
@@ -63,6 +66,10 @@ class Allocation(models.Model):
             models.CheckConstraint(condition=Q(valid_until__gt=F("valid_from")), name="allocation_window_in_order"),
             models.CheckConstraint(
                 condition=Q(awarded_gpu_seconds__gt=0) & Q(concurrent_gpus__gt=0), name="allocation_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(held_back_gpu_seconds__gte=0) & Q(held_back_gpu_seconds__lt=F("awarded_gpu_seconds")),
+                name="allocation_holds_back_a_part",
             ),
             models.CheckConstraint(
                 condition=Q(guaranteed_gpus__lte=F("concurrent_gpus")), name="allocation_guarantees_no_more_than_it_has"
@@ -82,8 +89,8 @@ class Allocation(models.Model):
 
     @property
     def granted_gpu_seconds(self) -> int:
-        """The award with what two officers added to it or took from it since."""
-        return self.awarded_gpu_seconds + self.adjusted_gpu_seconds
+        """The award without what is still held back of it, with what two officers added or took since."""
+        return self.awarded_gpu_seconds - self.held_back_gpu_seconds + self.adjusted_gpu_seconds
 
 
 class LeaseQuerySet(models.QuerySet["Lease"]):
@@ -404,6 +411,7 @@ class LedgerEntry(models.Model):
         "allocation closed": _("the allocation was closed"),
         "late handover": _("the GPUs were handed over late"),
         "device lost": _("GPUs were lost during the reservation"),
+        "progress report accepted": _("the progress report was accepted: what was held back is granted"),
     }
     """The reasons that the services write, in words; anything else is somebody's own text."""
 

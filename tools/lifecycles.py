@@ -6,6 +6,7 @@ from allocations.lifecycle import ADJUSTMENT, ALLOCATION, LEASE, RESHAPE, WAIT
 from cluster.lifecycle import COMMAND, DEVICE, NODE
 from common.lifecycle import Lifecycle
 from partners.lifecycle import AGREEMENT, AMENDMENT
+from projects.lifecycle import PROGRESS_REPORT
 from proposals.lifecycle import ASSIGNMENT, PROPOSAL, REVIEW, STEP
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "lifecycles.md"
@@ -20,6 +21,7 @@ def lifecycles() -> tuple[Lifecycle, ...]:
         STEP,
         ASSIGNMENT,
         REVIEW,
+        PROGRESS_REPORT,
         ALLOCATION,
         LEASE,
         RESHAPE,

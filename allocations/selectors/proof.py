@@ -146,14 +146,14 @@ def _faults_of_allocations() -> Iterator[Fault]:
     left = Coalesce(Sum("ledger__device_seconds"), 0)
     rows: Any = Allocation.objects.annotate(entered=entered(Kind.AWARD), corrected=entered(Kind.ADJUSTMENT), left=left)
     wrong = rows.filter(
-        ~Q(entered=F("awarded_gpu_seconds"))
+        ~Q(entered=F("awarded_gpu_seconds") - F("held_back_gpu_seconds"))
         | ~Q(corrected=F("adjusted_gpu_seconds"))
         | Q(left__lt=0)
         | Q(state__in=OVER, left__gt=0)
     )
     for row in wrong.order_by("pk"):
-        if row.entered != row.awarded_gpu_seconds:
-            yield Fault(row.public_id, "the award is entered once", row.entered, row.awarded_gpu_seconds)
+        if row.entered != (granted := row.awarded_gpu_seconds - row.held_back_gpu_seconds):
+            yield Fault(row.public_id, "the award is entered once, but what is held back", row.entered, granted)
         if row.corrected != row.adjusted_gpu_seconds:
             rule = "what is adjusted is what two people have entered"
             yield Fault(row.public_id, rule, row.corrected, row.adjusted_gpu_seconds)

@@ -29,9 +29,11 @@ def create_allocation(
     concurrent_gpus: int,
     valid_from: datetime,
     valid_until: datetime,
+    held_back_gpu_seconds: int = 0,
 ) -> Allocation:
     """Write the award to the ledger; active at once when its window has begun, else pending until the tick.
 
+    Of `awarded_gpu_seconds`, `held_back_gpu_seconds` count against the agreement and are not granted yet (held_back).
     The ceilings were checked by the award's own verb (proposals), which holds the agreement's lock; partners come
     here by accepting an award, so the actor may be theirs: the caller answers for the permission.
     """
@@ -44,9 +46,12 @@ def create_allocation(
         concurrent_gpus=concurrent_gpus,
         valid_from=valid_from,
         valid_until=valid_until,
+        held_back_gpu_seconds=held_back_gpu_seconds,
     )
-    ledger.enter(allocation, LedgerEntry.Kind.AWARD, awarded_gpu_seconds, actor=actor)
+    ledger.enter(allocation, LedgerEntry.Kind.AWARD, awarded_gpu_seconds - held_back_gpu_seconds, actor=actor)
     changes = {"awarded_gpu_seconds": awarded_gpu_seconds, "concurrent_gpus": concurrent_gpus, "pool": pool.name}
+    if held_back_gpu_seconds:
+        changes["held_back_gpu_seconds"] = held_back_gpu_seconds
     audit.record(actor=actor, verb="allocation.create", target=allocation, changes=changes)
     if valid_from <= timezone.now() < valid_until:
         _move(allocation, "activate", actor=actor)

@@ -11,6 +11,7 @@ from proposals.models.calls import (
     Question,
 )
 from proposals.models.decisions import AwardLine, Decision
+from proposals.models.fast_lane import FastLane
 from proposals.models.proposals import Proposal, ProposalQuerySet, ProposalVersion, RequestLine
 from proposals.models.reviewers import FormerEmployer, ReviewerInvitation, ReviewerProfile
 from proposals.models.reviewing import Assignment, Conflict, Review, Score
@@ -28,6 +29,7 @@ __all__ = [
     "Conflict",
     "Criterion",
     "Decision",
+    "FastLane",
     "FormerEmployer",
     "Proposal",
     "ProposalQuerySet",

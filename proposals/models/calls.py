@@ -42,8 +42,11 @@ class Call(models.Model):
     public_id = PublicIdField(prefix="call")
     title_ko = models.CharField(max_length=200)
     title_en = models.CharField(max_length=200)
-    text_ko = models.TextField()
-    text_en = models.TextField()
+    text_ko = models.TextField(blank=True)
+    text_en = models.TextField(blank=True)
+    contact = models.CharField(
+        max_length=200, blank=True, help_text="whom to ask: an address or a number, shown to all"
+    )
     previous = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
@@ -55,6 +58,7 @@ class Call(models.Model):
     pools = models.ManyToManyField(Pool, related_name="calls", through="proposals.CallPool")
     published_at = models.DateTimeField(null=True, blank=True)
     closes_at = models.DateTimeField(null=True, blank=True, help_text="empty: rolling")
+    cancelled_at = models.DateTimeField(null=True, blank=True, help_text="a draft that nobody wants any more")
     # Who may propose. An empty list: no condition.
     sizes = ArrayField(models.CharField(max_length=12, choices=Organisation.Size.choices), default=list, blank=True)
     regions = ArrayField(models.CharField(max_length=12, choices=Organisation.Region.choices), default=list, blank=True)
@@ -102,9 +106,19 @@ class Call(models.Model):
     @property
     def is_open(self) -> bool:
         """Whether it takes proposals now."""
+        return self.stage == "open"
+
+    @property
+    def stage(self) -> str:
+        """draft, announced (published from a later moment on), open, over, or cancelled: where it stands now."""
         now = timezone.now()
-        published = self.published_at is not None and self.published_at <= now
-        return published and (self.closes_at is None or self.closes_at > now)
+        if self.cancelled_at:
+            return "cancelled"
+        if self.published_at is None:
+            return "draft"
+        if self.published_at > now:
+            return "announced"
+        return "over" if self.closes_at is not None and self.closes_at <= now else "open"
 
     def get_absolute_url(self) -> str:
         return reverse("proposals:call", args=[self.public_id])
@@ -119,7 +133,10 @@ class CallPool(models.Model):
 
     class Meta:
         ordering = ["pool__name"]
-        constraints = [models.UniqueConstraint(fields=["call", "pool"], name="call_pool_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["call", "pool"], name="call_pool_once"),
+            models.CheckConstraint(condition=Q(budget_gpu_seconds__gt=0), name="call_budget_positive"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.pool_id} of {self.call_id}"

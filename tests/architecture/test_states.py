@@ -17,6 +17,7 @@ TABLES = {
     "ALLOCATION",
     "LEASE",
     "ADJUSTMENT",
+    "PROGRESS_REPORT",
     "PROPOSAL",
     "RESHAPE",
     "WAIT",
