@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from decimal import Decimal
 
 from django.utils import timezone
 from django.utils.formats import number_format
@@ -10,6 +11,8 @@ from django.utils.translation import gettext as _
 from common.errors import RuleBroken
 
 MAX_LINES = 10
+MAX_TEAM = 30
+MAX_TITLE = 200
 MAX_GPUS = 100_000
 MAX_HOURS = 100_000
 
@@ -37,14 +40,85 @@ class AskLine:
 
 
 @dataclass(frozen=True)
+class TeamRow:
+    """Somebody who will work on it."""
+
+    name: str
+    email: str = ""
+    part: str = ""
+    experience: str = ""
+
+
+@dataclass(frozen=True)
+class GivenAnswer:
+    """An answer to the question with this public id: text, number, place of a choice (from 0), yes or no; None: none.
+
+    Files come by themselves (services/attachments.py).
+    """
+
+    question: str
+    value: str | Decimal | int | bool | None = None
+
+
+@dataclass(frozen=True)
 class DraftContent:
-    """What a person types into a proposal."""
+    """What a person types into a proposal. `team` and `answers` None: they stay as they are."""
 
     title: str
     purposes: list[str] = field(default_factory=list)
     plan: str = ""
     data: str = ""
     lines: list[AskLine] = field(default_factory=list)
+    team: list[TeamRow] | None = None
+    answers: list[GivenAnswer] | None = None
+
+
+@dataclass(frozen=True)
+class About:
+    """The first page of the form: under which agreement (public id), what it is called, what for."""
+
+    agreement: str
+    title: str
+    purposes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The second page."""
+
+    plan: str = ""
+    data: str = ""
+
+
+@dataclass(frozen=True)
+class Team:
+    """The third page: everybody, in order."""
+
+    rows: tuple[TeamRow, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The fourth page: all request lines."""
+
+    rows: tuple[AskLine, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The fifth page: those questions that are not named keep their answer."""
+
+    rows: tuple[GivenAnswer, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What was changed since the proposal was returned."""
+
+    text: str = ""
+
+
+Part = About | Plan | Team | Lines | Answers | Reply
 
 
 def agency_today() -> date:

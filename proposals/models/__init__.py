@@ -1,5 +1,7 @@
 """Calls, asks and decisions."""
 
+from proposals.models.answers import Answer, Value
+from proposals.models.attachments import Attachment, AttachmentQuerySet
 from proposals.models.calls import (
     Call,
     CallDate,
@@ -16,9 +18,13 @@ from proposals.models.proposals import Proposal, ProposalQuerySet, ProposalVersi
 from proposals.models.reviewers import FormerEmployer, ReviewerInvitation, ReviewerProfile
 from proposals.models.reviewing import Assignment, Conflict, Review, Score
 from proposals.models.steps import ProposalStep
+from proposals.models.team import ProposalMember
 
 __all__ = [
+    "Answer",
     "Assignment",
+    "Attachment",
+    "AttachmentQuerySet",
     "AwardLine",
     "Call",
     "CallDate",
@@ -32,6 +38,7 @@ __all__ = [
     "FastLane",
     "FormerEmployer",
     "Proposal",
+    "ProposalMember",
     "ProposalQuerySet",
     "ProposalStep",
     "ProposalVersion",
@@ -41,4 +48,5 @@ __all__ = [
     "ReviewerInvitation",
     "ReviewerProfile",
     "Score",
+    "Value",
 ]

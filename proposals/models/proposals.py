@@ -49,12 +49,26 @@ class Proposal(models.Model):
     version = models.PositiveIntegerField(default=0, help_text="counts submissions")
     created_at = models.DateTimeField(auto_now_add=True)
     submitted_at = models.DateTimeField(_("submitted"), null=True, blank=True)
+    revision = models.PositiveIntegerField(default=0, help_text="counts saves")
+    edited_at = models.DateTimeField(null=True, blank=True)
+    edited_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    edited_form = models.CharField(max_length=40, blank=True, help_text="the open form that saved last")
+    reply = models.TextField(
+        _("what was changed"), max_length=4_000, blank=True, help_text="to a return, being written"
+    )
+    copied_from = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="copies")
+    external_ref = models.CharField(
+        _("external reference"), max_length=60, null=True, blank=True, help_text="of the spreadsheet that it came from"
+    )
 
     objects = ProposalQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at"]
         indexes = [models.Index(fields=["state", "submitted_at"])]
+        constraints = [models.UniqueConstraint(fields=["call", "external_ref"], name="external_reference_once_a_call")]
 
     def __str__(self) -> str:
         return self.title
@@ -102,6 +116,8 @@ class ProposalVersion(models.Model):
     proposal = models.ForeignKey(Proposal, on_delete=models.CASCADE, related_name="versions")
     version = models.PositiveIntegerField()
     content = models.JSONField()
+    sha256 = models.CharField(max_length=64, help_text="of the content as canonical JSON")
+    reply = models.TextField(max_length=4_000, blank=True, help_text="to the return before it: what was changed")
     submitted_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     submitted_at = models.DateTimeField()
 

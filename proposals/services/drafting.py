@@ -1,7 +1,7 @@
-"""The partner's verbs before a decision: save, submit, withdraw."""
+"""The partner's verbs before a decision: save, submit, withdraw. Pages save part by part: services/sections.py."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -9,55 +9,81 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from audit.services import record
-from cluster.models import GpuClass
 from common.errors import RuleBroken, WrongState
 from common.permissions import require
 from notifications.services import notify
 from partners.models import Agreement
 from partners.policy import check_active
 from partners.selectors import officers
-from proposals.asks import MAX_LINES, AskLine, DraftContent, agency_today, check_line
+from proposals.asks import DraftContent, agency_today
+from proposals.canonical import fingerprint
 from proposals.lifecycle import PROPOSAL
-from proposals.models import Call, Proposal, ProposalVersion, RequestLine
+from proposals.models import Call, Proposal, ProposalVersion
 from proposals.rules import may_propose
-from proposals.selectors import committed, gpu_classes_of, judge
+from proposals.selectors import committed, draft_of, judge, snapshot
 from proposals.services.numbers import next_number
+from proposals.services.parts import (
+    MAX_DATA,
+    MAX_PLAN,
+    check_lines,
+    check_purposes,
+    clean_answers,
+    clean_team,
+    clean_text,
+    clean_title,
+    on_line,
+    write_answers,
+    write_lines,
+    write_team,
+)
 
 EDITABLE = ("draft", "returned")
-MAX_TITLE = 200
+
+__all__ = ["EDITABLE", "check_editable", "check_open", "lock", "on_line", "save_draft", "submit", "told", "withdraw"]
 
 
 @transaction.atomic
 def save_draft(
-    *, actor: Any, call: Call, agreement: Agreement, content: DraftContent, proposal: Proposal | None = None
+    *,
+    actor: Any,
+    call: Call,
+    agreement: Agreement,
+    content: DraftContent,
+    proposal: Proposal | None = None,
+    revision: int | None = None,
 ) -> Proposal:
     """Keep what was typed, as a new draft or in a draft or returned proposal. It may be incomplete.
 
-    Forbidden; WrongState once it is under review; RuleBroken with a field (`lines.0.gpus`) for a line that
-    contradicts itself.
+    Forbidden; WrongState once it is under review, or where `revision` is given and somebody has saved since;
+    RuleBroken with a field (`lines.0.gpus`) for a line that contradicts itself.
     """
     require(actor, may_propose, agreement.organisation)
-    _check_content(content, call)
+    title = clean_title(content.title)
+    check_purposes(content.purposes)
+    check_lines(content.lines, call)
+    verb = "proposal.draft" if proposal is None else "proposal.edit"
     if proposal is None:
-        _check_open(call)
+        check_open(call, timezone.now())
         check_active(agreement, agency_today())
         proposal = Proposal(call=call, organisation=agreement.organisation, created_by=actor)
-        verb = "proposal.draft"
     else:
-        proposal = _lock(proposal)
+        proposal = lock(proposal)
         require(actor, may_propose, proposal.organisation)
-        _check_editable(proposal)
-        if agreement.organisation_id != proposal.organisation_id:
-            raise RuleBroken(
-                _("This agreement belongs to another organisation."), code="other_agreement", field="agreement"
-            )
-        verb = "proposal.edit"
+        check_editable(proposal)
+        _check_revision(proposal, revision)
+        check_agreement(proposal, agreement)
     proposal.agreement = agreement
-    proposal.title, proposal.purposes = " ".join(content.title.split()), list(content.purposes)
-    proposal.plan, proposal.data = content.plan, content.data
+    proposal.title, proposal.purposes = title, list(dict.fromkeys(content.purposes))
+    proposal.plan = clean_text(content.plan, MAX_PLAN, "plan")
+    proposal.data = clean_text(content.data, MAX_DATA, "data")
+    touch(proposal, actor)
     proposal.save()
-    _replace_lines(proposal, content.lines)
-    record(actor=actor, verb=verb, target=proposal, changes=_as_json(content))
+    write_lines(proposal, content.lines)
+    if content.team is not None:
+        write_team(proposal, clean_team(content.team))
+    if content.answers is not None:
+        write_answers(proposal, clean_answers(content.answers, list(call.questions.all())))
+    record(actor=actor, verb=verb, target=proposal, changes=asdict(content))
     return proposal
 
 
@@ -65,32 +91,38 @@ def save_draft(
 def submit(*, actor: Any, proposal: Proposal) -> Proposal:
     """Hand it in: checked whole, numbered the first time, kept as a version.
 
+    The moment that counts is when the server began with it, before it waited for anybody.
     Forbidden; InvalidTransition; RuleBroken with a field for what is missing or passes the agreement.
     """
+    now = timezone.now()
     require(actor, may_propose, proposal.organisation)
     agreement = Agreement.objects.select_for_update(no_key=True).get(pk=proposal.agreement_id)
-    proposal = _lock(proposal)
-    before, now = proposal.state, timezone.now()
+    proposal = lock(proposal)
+    before = proposal.state
     proposal.state = PROPOSAL.next(proposal.state, "submit")
     if before == "draft":
-        _check_open(proposal.call)  # one that was returned may come back after the cut-off
-    content = content_of(proposal)
-    _check_complete(content)
-    _check_content(content, proposal.call)
-    for place, (_used, refusal) in enumerate(judge(agreement, content.lines, committed(agreement))):
+        check_open(proposal.call, now)  # one that was returned may come back after the cut-off
+    draft = draft_of(proposal)
+    check_lines(draft.lines, proposal.call)
+    for gap in draft.gaps:
+        raise RuleBroken(gap.message, code="incomplete", field=gap.field, facts={"step": gap.step})
+    for place, (_used, refusal) in enumerate(judge(agreement, draft.lines, committed(agreement))):
         if refusal:
             raise on_line(refusal, place)
     proposal.number = proposal.number or next_number(now)
     proposal.version += 1
     proposal.submitted_at = now
-    proposal.save(update_fields=["state", "number", "version", "submitted_at"])
-    ProposalVersion.objects.create(
-        proposal=proposal, version=proposal.version, content=_as_json(content), submitted_by=actor, submitted_at=now
-    )
-    changes = {"state": [before, proposal.state], "number": proposal.number, "version": proposal.version}
+    version = _keep_version(actor, proposal, now, draft.attachments)
+    proposal.reply = ""
+    proposal.save(update_fields=["state", "number", "version", "submitted_at", "reply"])
+    changes = {
+        "state": [before, proposal.state],
+        "number": proposal.number,
+        "version": proposal.version,
+        "sha256": version.sha256,
+    }
     record(actor=actor, verb="proposal.submit", target=proposal, changes=changes)
-    notify(recipients=officers(), event="proposal_submitted", context=told(proposal), url=proposal.get_absolute_url())
-    notify(recipients=[actor], event="proposal_received", context=told(proposal), url=proposal.get_absolute_url())
+    _tell(actor, proposal, version)
     return proposal
 
 
@@ -98,7 +130,7 @@ def submit(*, actor: Any, proposal: Proposal) -> Proposal:
 def withdraw(*, actor: Any, proposal: Proposal) -> Proposal:
     """Take it back before a decision. Forbidden, InvalidTransition."""
     require(actor, may_propose, proposal.organisation)
-    proposal = _lock(proposal)
+    proposal = lock(proposal)
     before = proposal.state
     proposal.state = PROPOSAL.next(proposal.state, "withdraw")
     proposal.save(update_fields=["state"])
@@ -108,26 +140,6 @@ def withdraw(*, actor: Any, proposal: Proposal) -> Proposal:
             recipients=officers(), event="proposal_withdrawn", context=told(proposal), url=proposal.get_absolute_url()
         )
     return proposal
-
-
-def content_of(proposal: Proposal) -> DraftContent:
-    """What the rows say now, in the shape that was typed."""
-    lines = [
-        AskLine(row.gpu_class.code, row.gpus, row.smallest_gpus, row.hours, row.window_from, row.window_until)
-        for row in proposal.lines.select_related("gpu_class")
-    ]
-    return DraftContent(proposal.title, list(proposal.purposes), proposal.plan, proposal.data, lines)
-
-
-def on_line(error: RuleBroken, place: int) -> RuleBroken:
-    """The same refusal, on a field of the line at `place` (from 0): `lines.0.gpus`."""
-    return RuleBroken(
-        error.message,
-        code=error.code,
-        remedy=error.remedy,
-        field=f"lines.{place}.{error.field or 'gpus'}",
-        facts={**error.facts, "line": place},
-    )
 
 
 def told(proposal: Proposal, **more: Any) -> dict[str, Any]:
@@ -140,15 +152,23 @@ def told(proposal: Proposal, **more: Any) -> dict[str, Any]:
     }
 
 
-def _lock(proposal: Proposal) -> Proposal:
+def lock(proposal: Proposal) -> Proposal:
+    """The proposal as it stands, kept from everybody else until the transaction ends."""
     return (
         Proposal.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("organisation", "call")
+        .select_related("organisation", "call", "agreement")
         .get(pk=proposal.pk)
     )
 
 
-def _check_editable(proposal: Proposal) -> None:
+def touch(proposal: Proposal, actor: Any) -> None:
+    """Note who saves, and that the rest of the world's copies are old; the caller saves the row."""
+    proposal.revision += 1
+    proposal.edited_at, proposal.edited_by = timezone.now(), actor
+
+
+def check_editable(proposal: Proposal) -> None:
+    """WrongState once it is neither a draft nor returned."""
     if proposal.state not in EDITABLE:
         raise WrongState(
             _("This proposal can no longer be changed."),
@@ -156,70 +176,62 @@ def _check_editable(proposal: Proposal) -> None:
         )
 
 
-def _check_open(call: Call) -> None:
-    now = timezone.now()
-    if call.published_at is None or call.published_at > now or (call.closes_at and call.closes_at <= now):
+def check_open(call: Call, now: datetime) -> None:
+    """RuleBroken where the call takes no proposals at that moment."""
+    if call.closes_at and call.closes_at <= now and call.published_at and call.published_at <= now:
         raise RuleBroken(
-            _("This call no longer takes proposals."), remedy=_("Please look for an open call."), code="call_closed"
+            _("This call no longer takes proposals: the cut-off was %(cut_off)s, and it is %(now)s.")
+            % {"cut_off": shown_moment(call.closes_at), "now": shown_moment(now)},
+            remedy=_("Your draft is kept: copy it into an open call."),
+            code="call_closed",
+            facts={"cut_off": call.closes_at.isoformat(), "now": now.isoformat()},
         )
-
-
-def _check_content(content: DraftContent, call: Call) -> None:
-    if not content.title.strip() or len(content.title) > MAX_TITLE:
+    if call.published_at is None or call.published_at > now:
         raise RuleBroken(
-            _("A proposal needs a title of at most %(most)s characters.") % {"most": MAX_TITLE},
-            code="bad_title",
-            field="title",
+            _("This call takes no proposals yet."), remedy=_("Please look for an open call."), code="call_closed"
         )
-    if set(content.purposes) - set(Proposal.Purpose.values):
-        raise RuleBroken(_("This is not a purpose."), code="unknown_purpose", field="purposes")
-    if len(content.lines) > MAX_LINES:
+
+
+def check_agreement(proposal: Proposal, agreement: Agreement) -> None:
+    """RuleBroken where the agreement is not of the proposal's organisation."""
+    if agreement.organisation_id != proposal.organisation_id:
         raise RuleBroken(
-            _("A proposal has at most %(most)s request lines.") % {"most": MAX_LINES}, code="too_many_lines"
+            _("This agreement belongs to another organisation."), code="other_agreement", field="agreement"
         )
-    known = set(gpu_classes_of(call).values_list("code", flat=True))
-    today = agency_today()
-    for place, line in enumerate(content.lines):
-        try:
-            if line.gpu_class not in known:
-                raise RuleBroken(
-                    _("This call does not offer that GPU class."), code="unknown_gpu_class", field="gpu_class"
-                )
-            check_line(line, today)
-        except RuleBroken as error:
-            raise on_line(error, place) from None
 
 
-def _check_complete(content: DraftContent) -> None:
-    for missing, field, message in (
-        (not content.purposes, "purposes", _("Choose at least one purpose.")),
-        (not content.plan.strip(), "plan", _("Describe the plan: what will be done, and why so many GPUs.")),
-        (not content.lines, None, _("Ask for something: fill in at least one request line.")),
-    ):
-        if missing:
-            raise RuleBroken(message, code="incomplete", field=field)
-
-
-def _replace_lines(proposal: Proposal, lines: Iterable[AskLine]) -> None:
-    wanted = list(lines)
-    classes = {row.code: row for row in GpuClass.objects.filter(code__in={line.gpu_class for line in wanted})}
-    proposal.lines.all().delete()
-    RequestLine.objects.bulk_create(
-        RequestLine(
-            proposal=proposal,
-            gpu_class=classes[line.gpu_class],
-            gpus=line.gpus,
-            smallest_gpus=line.smallest_gpus,
-            hours=line.hours,
-            window_from=line.window_from,
-            window_until=line.window_until,
+def _check_revision(proposal: Proposal, revision: int | None) -> None:
+    if revision is not None and revision != proposal.revision:
+        raise WrongState(
+            _("Somebody has saved this proposal since you read it."),
+            code="overtaken",
+            remedy=_("Read it again, and save what you want to change in it."),
+            facts={"revision": proposal.revision},
         )
-        for line in wanted
+
+
+def _keep_version(actor: Any, proposal: Proposal, now: datetime, attachments: list[Any]) -> ProposalVersion:
+    content = snapshot(proposal)
+    version = ProposalVersion.objects.create(
+        proposal=proposal,
+        version=proposal.version,
+        content=content,
+        sha256=fingerprint(content),
+        reply=proposal.reply,
+        submitted_by=actor,
+        submitted_at=now,
     )
+    version.attachments.set(attachments)
+    return version
 
 
-def _as_json(content: DraftContent) -> dict[str, Any]:
-    body = asdict(content)
-    for line in body["lines"]:
-        line["window_from"], line["window_until"] = line["window_from"].isoformat(), line["window_until"].isoformat()
-    return body
+def _tell(actor: Any, proposal: Proposal, version: ProposalVersion) -> None:
+    url = proposal.get_absolute_url()
+    notify(recipients=officers(), event="proposal_submitted", context=told(proposal, reply=version.reply), url=url)
+    receipt = told(proposal, sha256=version.sha256, at=shown_moment(version.submitted_at))
+    notify(recipients=[actor], event="proposal_received", context=receipt, url=f"{url}receipt/")
+
+
+def shown_moment(moment: datetime) -> str:
+    """`2026-11-23 14:00:00 KST`, in the agency's zone whatever the reader's: what a cut-off is measured by."""
+    return moment.astimezone(timezone.get_default_timezone()).strftime("%Y-%m-%d %H:%M:%S %Z")
