@@ -1,4 +1,4 @@
-"""The proposal's table."""
+"""The tables of a proposal, of a decision that is prepared for it, and of a change to what was awarded."""
 
 from common.lifecycle import Lifecycle
 
@@ -72,4 +72,31 @@ REVIEW = Lifecycle(
     noun="review",
     initial="draft",
     table={("draft", "submit"): "submitted", ("submitted", "reopen"): "draft"},
+)
+PREPARED = Lifecycle(
+    noun="prepared decision",
+    initial="prepared",
+    table={
+        ("prepared", "edit"): "prepared",
+        ("approved", "edit"): "prepared",
+        ("prepared", "approve"): "approved",
+        ("prepared", "release"): "released",
+        ("approved", "release"): "released",
+        ("prepared", "discard"): "discarded",
+        ("approved", "discard"): "discarded",
+    },
+)
+
+CHANGE = Lifecycle(
+    noun="change request",
+    initial="asked",
+    table={
+        ("asked", "approve"): "approved",
+        ("asked", "grant"): "granted",
+        ("approved", "grant"): "granted",
+        ("asked", "decline"): "declined",
+        ("approved", "decline"): "declined",
+        ("asked", "withdraw"): "withdrawn",
+        ("approved", "withdraw"): "withdrawn",
+    },
 )

@@ -7,7 +7,7 @@ from cluster.lifecycle import COMMAND, DEVICE, NODE
 from common.lifecycle import Lifecycle
 from partners.lifecycle import AGREEMENT, AMENDMENT
 from projects.lifecycle import PROGRESS_REPORT
-from proposals.lifecycle import ASSIGNMENT, PROPOSAL, REVIEW, STEP
+from proposals.lifecycle import ASSIGNMENT, CHANGE, PREPARED, PROPOSAL, REVIEW, STEP
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "lifecycles.md"
 
@@ -22,6 +22,8 @@ def lifecycles() -> tuple[Lifecycle, ...]:
         ASSIGNMENT,
         REVIEW,
         PROGRESS_REPORT,
+        PREPARED,
+        CHANGE,
         ALLOCATION,
         LEASE,
         RESHAPE,

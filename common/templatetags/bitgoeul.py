@@ -50,6 +50,11 @@ BADGES = {
     "appealed": "yellow",
     "expired": "orange",
     "refused": "red",
+    "prepared": "azure",
+    "approved": "green",
+    "released": "green",
+    "asked": "azure",
+    "granted": "green",
 }
 
 

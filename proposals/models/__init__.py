@@ -12,8 +12,11 @@ from proposals.models.calls import (
     Criterion,
     Question,
 )
+from proposals.models.changes import ChangeRequest
 from proposals.models.decisions import AwardLine, Decision
 from proposals.models.fast_lane import FastLane
+from proposals.models.letters import DecisionLetter, LetterKind, LetterTemplate
+from proposals.models.preparing import Appeal, PreparedDecision, PreparedLine
 from proposals.models.proposals import Proposal, ProposalQuerySet, ProposalVersion, RequestLine
 from proposals.models.reviewers import FormerEmployer, ReviewerInvitation, ReviewerProfile
 from proposals.models.reviewing import Assignment, Conflict, Review, Score
@@ -22,6 +25,7 @@ from proposals.models.team import ProposalMember
 
 __all__ = [
     "Answer",
+    "Appeal",
     "Assignment",
     "Attachment",
     "AttachmentQuerySet",
@@ -32,11 +36,17 @@ __all__ = [
     "CallPool",
     "CallQuerySet",
     "CallStep",
+    "ChangeRequest",
     "Conflict",
     "Criterion",
     "Decision",
+    "DecisionLetter",
     "FastLane",
     "FormerEmployer",
+    "LetterKind",
+    "LetterTemplate",
+    "PreparedDecision",
+    "PreparedLine",
     "Proposal",
     "ProposalMember",
     "ProposalQuerySet",

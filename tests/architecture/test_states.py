@@ -21,6 +21,8 @@ TABLES = {
     "PROPOSAL",
     "RESHAPE",
     "WAIT",
+    "PREPARED",
+    "CHANGE",
 }
 
 
