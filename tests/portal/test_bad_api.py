@@ -126,7 +126,11 @@ def test_no_body_brings_an_operation_down(schema: dict[str, Any], world: dict[st
         if method not in WRITES:
             continue
         names = properties(schema, operation)
-        bodies = [*BODIES, *(json.dumps({name: value}) for name in names for value in VALUES)]
+        # Each value in all fields at once, and each field wrong alone, with every other value in turn.
+        bodies = [
+            *BODIES,
+            *(json.dumps({name: value}) for at, name in enumerate(names) for value in VALUES[at % 2 :: 2]),
+        ]
         bodies += [json.dumps(dict.fromkeys(names, value)) for value in VALUES]
         for turn, body in enumerate(bodies):
             complaints.append(complaint(people[turn % len(people)], method, address, body))
@@ -143,8 +147,8 @@ def test_no_query_brings_a_list_down(schema: dict[str, Any], world: dict[str, An
         if method != "get":
             continue
         names = [entry["name"] for entry in operation.get("parameters", []) if entry["in"] == "query"]
-        for name in [*names, "page", "page_size", "sort", "ordering", "nonsense"]:
-            for turn, value in enumerate(QUERY):
+        for at, name in enumerate([*names, "page", "page_size", "sort", "ordering", "nonsense"]):
+            for turn, value in enumerate(QUERY[at % 2 :: 2]):
                 complaints.append(complaint(people[turn % len(people)], method, f"{address}?{name}={value}"))
                 sent += 1
         cache.clear()
