@@ -1,31 +1,101 @@
-"""The agreement as something that refuses: its term, its GPU classes, its two ceilings.
+"""The agreement as something that allows and refuses: the one place that everybody asks.
 
-Pure checks: the figures already committed come from whoever asks (proposals, allocations).
+`may` answers with a reason and with what would be allowed; the `check_` functions refuse with RuleBroken, for verbs
+that hold the agreement's lock. Both go through the same checks. What is committed already comes from whoever asks
+(proposals, allocations), so that nothing here makes a query but where an error names pools.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from django.utils import timezone
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from common.errors import RuleBroken
-from common.quantities import seconds_to_hours
+from partners import ceiling_checks as checks
+from partners.commitments import Committed as Committed
+from partners.commitments import agency_day as agency_day
+from partners.commitments import by_year
+
+OVER = ("lapsed", "terminated")
+
+Doing = Literal["propose", "award", "book", "extend"]
 
 
 @dataclass(frozen=True)
-class Committed:
-    """What already counts against an agreement: device-seconds awarded, and GPUs that may run at once."""
+class Wish:
+    """What somebody would like to do under an agreement, from `first` to `last` (days that count).
 
+    `gpu_seconds` are device-seconds of all of it; `pool` is a public id; what is left empty is not asked about.
+    """
+
+    doing: Doing
+    first: date
+    last: date
+    gpus: int = 0
     gpu_seconds: int = 0
-    concurrent_gpus: int = 0
+    gpu_class: str = ""
+    pool: str = ""
 
 
-def agency_day(moment: datetime) -> date:
-    """The calendar day of a moment in the agency's own zone, whatever the reader's."""
-    return timezone.localtime(moment, timezone.get_default_timezone()).date()
+@dataclass(frozen=True)
+class Answer:
+    """Whether it may be done; if not, why (`reason`), and what would be allowed (`allowed_instead`)."""
+
+    allowed: bool
+    reason: str = ""
+    allowed_instead: str = ""
+    code: str = ""
+    agreement: Any = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def may(agreements: Iterable[Any], wish: Wish, committed: Mapping[Any, Committed]) -> Answer:
+    """Whether one of these agreements of an organisation allows a wish; `committed` is what counts already, by key.
+
+    Of several refusals the one is told that comes nearest: of the agreement whose term has the wish's first day.
+    """
+    refusals: list[Answer] = []
+    ordered = sorted(
+        agreements, key=lambda a: (not a.valid_from <= wish.first <= a.valid_until, -a.valid_from.toordinal())
+    )
+    for agreement in ordered:
+        try:
+            _check(agreement, wish, committed.get(agreement.pk, Committed()))
+        except RuleBroken as refusal:
+            refusals.append(
+                Answer(False, str(refusal.message), str(refusal.remedy or ""), refusal.code, agreement, refusal.facts)
+            )
+        else:
+            return Answer(True, agreement=agreement)
+    if refusals:
+        return refusals[0]
+    return Answer(
+        False,
+        reason=_("The organisation has no agreement."),
+        allowed_instead=_("Please ask your programme officer to register the agreement (MOU) first."),
+        code="no_agreement",
+    )
+
+
+def cutoff(agreement: Any) -> datetime | None:
+    """When running reservations end because the agreement ended or is suspended; None: at their own end.
+
+    The agreement says by which rule: at once, after days of grace, or not at all before their own end.
+    """
+    if agreement.state == "suspended":
+        rule, days, since = agreement.suspension_rule, agreement.suspension_days, agreement.state_since
+    elif agreement.state in OVER:
+        since = agreement.state_since if agreement.state == "terminated" else last_moment(agreement)
+        rule, days = agreement.ending_rule, agreement.ending_days
+    else:
+        return None
+    if rule == "own_end":
+        return None
+    end: datetime = since + timedelta(days=days if rule == "grace" else 0)
+    return end
 
 
 def last_moment(agreement: Any) -> datetime:
@@ -36,14 +106,8 @@ def last_moment(agreement: Any) -> datetime:
 
 def check_active(agreement: Any, on: date) -> None:
     """RuleBroken unless the agreement is active and its term includes the day `on`."""
-    if agreement.state != "active":
-        raise RuleBroken(
-            _("The agreement %(number)s is not active.") % {"number": agreement.number},
-            code="agreement_not_active",
-            remedy=_("Please ask your programme officer about its state."),
-            facts={"rule": "state", "agreement": agreement.public_id, "state": agreement.state},
-        )
-    _check_term(agreement, on, on)
+    checks.active(agreement)
+    checks.term(agreement, on, on)
 
 
 def check_ask(
@@ -55,112 +119,63 @@ def check_ask(
     window_from: date,
     window_until: date,
     committed: Committed,
+    pool: str = "",
 ) -> None:
     """RuleBroken where an ask or an award of this size passes what the agreement allows.
 
-    `gpu_seconds` are device-seconds of the whole line, `window_until` is a day that counts. The error's facts are
-    rule, ceiling, used, asked and left; hours in them are GPU-hours as text with two digits.
+    `gpu_seconds` are device-seconds of the whole line, spread evenly over its days for the ceiling of a calendar
+    year; `window_until` is a day that counts; `pool` a public id, once it is known. The error's facts are rule,
+    ceiling, used, asked and left; hours in them are GPU-hours as text with two digits.
     """
     check_active(agreement, min(max(window_from, agreement.valid_from), agreement.valid_until))
-    _check_term(agreement, window_from, window_until)
-    _check_class(agreement, gpu_class_code)
-    _check_concurrent(agreement, gpus, committed.concurrent_gpus, field="gpus")
-    _check_hours(agreement, gpu_seconds, committed.gpu_seconds)
+    checks.term(agreement, window_from, window_until)
+    checks.gpu_class(agreement, gpu_class_code)
+    checks.pool(agreement, pool)
+    checks.concurrent(agreement, gpus, committed.concurrent_gpus, field="gpus")
+    checks.hours(agreement, gpu_seconds, committed.gpu_seconds)
+    checks.hours_a_year(agreement, by_year(gpu_seconds, window_from, window_until), committed.years)
 
 
-def check_more_hours(agreement: Any, gpu_seconds: int, committed: Committed) -> None:
-    """RuleBroken where device-seconds that an award gains afterwards pass what the agreement allows in all."""
+def check_more_hours(agreement: Any, gpu_seconds: int, committed: Committed, *, first: date, last: date) -> None:
+    """RuleBroken where device-seconds that an award of these days gains afterwards pass what the agreement allows."""
     check_active(agreement, agency_day(timezone.now()))
-    _check_hours(agreement, gpu_seconds, committed.gpu_seconds)
+    checks.hours(agreement, gpu_seconds, committed.gpu_seconds)
+    checks.hours_a_year(agreement, by_year(gpu_seconds, first, last), committed.years)
 
 
-def check_booking(agreement: Any, *, gpus: int, gpus_running_then: int, starts_at: datetime, ends_at: datetime) -> None:
-    """RuleBroken where a reservation leaves the term or runs more GPUs at once than the agreement allows.
+def check_booking(
+    agreement: Any, *, gpus: int, gpus_running_then: int, starts_at: datetime, ends_at: datetime, pool: str = ""
+) -> None:
+    """RuleBroken where a reservation, or what an extension adds, leaves the term or the pools, or runs more GPUs at
+    once than the agreement allows.
 
     `gpus_running_then` are the GPUs that the organisation's other reservations hold in that window.
     """
     first, last = agency_day(starts_at), agency_day(ends_at - timedelta(microseconds=1))
     check_active(agreement, first)
-    _check_term(agreement, first, last)
-    _check_concurrent(agreement, gpus, gpus_running_then, field="device_count")
+    checks.term(agreement, first, last)
+    checks.pool(agreement, pool)
+    checks.concurrent(agreement, gpus, gpus_running_then, field="device_count")
 
 
-def _check_term(agreement: Any, first: date, last: date) -> None:
-    facts = {
-        "rule": "term",
-        "ceiling": [agreement.valid_from.isoformat(), agreement.valid_until.isoformat()],
-        "asked": [first.isoformat(), last.isoformat()],
-    }
-    message = _("The agreement %(number)s runs from %(first)s to %(last)s.") % {
-        "number": agreement.number,
-        "first": agreement.valid_from.isoformat(),
-        "last": agreement.valid_until.isoformat(),
-    }
-    remedy = _("Choose days within that term.")
-    if first < agreement.valid_from:
-        raise RuleBroken(message, code="outside_term", remedy=remedy, field="window_from", facts=facts)
-    if last > agreement.valid_until:
-        raise RuleBroken(message, code="outside_term", remedy=remedy, field="window_until", facts=facts)
+def check_booked_hours(agreement: Any, asked: Mapping[int, int], held: Mapping[int, int]) -> None:
+    """RuleBroken where device-seconds of a reservation pass the ceiling of a calendar year.
+
+    `held` is what all reservations under the agreement hold or were charged in each of those years. Here the days are
+    known, so that it is them that count and not the even spread of the award.
+    """
+    checks.hours_a_year(agreement, asked, held)
 
 
-def _check_class(agreement: Any, code: str) -> None:
-    if code in agreement.gpu_classes:
-        return
-    raise RuleBroken(
-        _("The agreement %(number)s does not cover the GPU class %(asked)s.")
-        % {"number": agreement.number, "asked": code},
-        code="class_not_covered",
-        remedy=_("It covers: %(classes)s.") % {"classes": ", ".join(agreement.gpu_classes) or "–"},
-        field="gpu_class",
-        facts={"rule": "gpu_classes", "ceiling": list(agreement.gpu_classes), "asked": code},
-    )
-
-
-def _check_concurrent(agreement: Any, gpus: int, used: int, *, field: str) -> None:
-    ceiling = agreement.ceiling_concurrent_gpus
-    left = max(0, ceiling - used)
-    if gpus <= left:
-        return
-    raise RuleBroken(
-        _(
-            "The agreement %(number)s allows %(ceiling)s GPUs at once. %(used)s are already committed and this asks "
-            "for %(asked)s."
-        )
-        % {"number": agreement.number, "ceiling": _whole(ceiling), "used": _whole(used), "asked": _whole(gpus)},
-        code="ceiling_concurrent_gpus",
-        remedy=_("At most %(left)s GPUs are left.") % {"left": _whole(left)},
-        field=field,
-        facts={"rule": "concurrent_gpus", "ceiling": ceiling, "used": used, "asked": gpus, "left": left},
-    )
-
-
-def _check_hours(agreement: Any, asked: int, used: int) -> None:
-    ceiling = agreement.ceiling_gpu_seconds
-    left = max(0, ceiling - used)
-    if asked <= left:
-        return
-    raise RuleBroken(
-        _(
-            "The agreement %(number)s allows %(ceiling)s GPU-hours in all. %(used)s are already committed and this "
-            "asks for %(asked)s."
-        )
-        % {"number": agreement.number, "ceiling": _hours(ceiling), "used": _hours(used), "asked": _hours(asked)},
-        code="ceiling_gpu_hours",
-        remedy=_("At most %(left)s GPU-hours are left.") % {"left": _hours(left)},
-        field="hours",
-        facts={
-            "rule": "gpu_hours",
-            "ceiling": str(seconds_to_hours(ceiling)),
-            "used": str(seconds_to_hours(used)),
-            "asked": str(seconds_to_hours(asked)),
-            "left": str(seconds_to_hours(left)),
-        },
-    )
-
-
-def _whole(value: int) -> str:
-    return number_format(value, 0, force_grouping=True)
-
-
-def _hours(seconds: int) -> str:
-    return number_format(seconds_to_hours(seconds), 2, force_grouping=True)
+def _check(agreement: Any, wish: Wish, committed: Committed) -> None:
+    check_active(agreement, min(max(wish.first, agreement.valid_from), agreement.valid_until))
+    checks.term(agreement, wish.first, wish.last)
+    if wish.gpu_class:
+        checks.gpu_class(agreement, wish.gpu_class)
+    checks.pool(agreement, wish.pool)
+    if wish.doing in ("propose", "award"):
+        checks.concurrent(agreement, wish.gpus, committed.concurrent_gpus, field="gpus")
+        checks.hours(agreement, wish.gpu_seconds, committed.gpu_seconds)
+        checks.hours_a_year(agreement, by_year(wish.gpu_seconds, wish.first, wish.last), committed.years)
+    else:
+        checks.concurrent(agreement, wish.gpus, 0, field="gpus")

@@ -303,6 +303,7 @@ REVIEW_REMINDER_DAYS = 3  # before a deadline of a step or a review
 
 # --- wiring between floors that may not import each other ---------------------------------------------------------
 GPU_CLASS_CHOICES = "cluster.selectors.gpu_class_choices"  # partners asks; cluster answers
+POOL_CHOICES = "cluster.selectors.pool_choices"  # the same
 COMMITTED_FIGURES = "proposals.selectors.committed"  # partners asks; what counts against an agreement
 DEVICES_IN_WORK = "allocations.promises.devices_in_work"  # cluster asks; a lease decides when its devices are clean
 COMMAND_FINISHED_TASK = "allocations.reconcile_lease"  # cluster tells; allocations acts

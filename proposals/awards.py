@@ -10,6 +10,13 @@ from proposals.models import RequestLine
 
 
 @dataclass(frozen=True)
+class LineOnPool(AskLine):
+    """A line whose pool (public id) is known."""
+
+    pool: str = ""
+
+
+@dataclass(frozen=True)
 class AwardAsk:
     """What the officer gives on one request line. `gpu_seconds` are device-seconds; the window's end is exclusive.
 
@@ -26,15 +33,16 @@ class AwardAsk:
     guaranteed_gpus: int | None = None
 
     @property
-    def as_line(self) -> AskLine:
+    def as_line(self) -> LineOnPool:
         """The same in the shape that the ceilings are asked about."""
-        return AskLine(
+        return LineOnPool(
             gpu_class=self.pool.gpu_class.code,
             gpus=self.gpus,
             smallest_gpus=1,
             hours=0,
             window_from=agency_day(self.window_from),
             window_until=agency_day(self.window_until - timedelta(microseconds=1)),
+            pool=self.pool.public_id,
         )
 
     @property

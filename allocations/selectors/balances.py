@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from django.db.models import F, Q, Sum
+from django.db.models import F, Sum
 from django.db.models.functions import TruncDay, TruncHour
 
 from allocations import charging
@@ -14,7 +14,7 @@ from allocations.lifecycle import OVER
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.selectors.windows import held_lines, used_lines
 from common.quantities import seconds_between
-from partners.policy import Committed
+from partners.commitments import Award, Committed, add_up
 
 EARLY_RETURN = "early return"
 """The reason of the credit for what a partner gives back early."""
@@ -40,12 +40,20 @@ class Balance:
 
 
 def committed(agreement: Any) -> Committed:
-    """What the awards of an agreement already take: one query."""
-    rows = Allocation.objects.filter(project__agreement=agreement).aggregate(
-        seconds=Sum(F("awarded_gpu_seconds") + F("adjusted_gpu_seconds")),
-        gpus=Sum("concurrent_gpus", filter=~Q(state__in=("closed", "expired"))),
+    """What the awards of an agreement already take, in all and by calendar year: one query."""
+    rows = Allocation.objects.filter(project__agreement=agreement).values_list(
+        F("awarded_gpu_seconds") + F("adjusted_gpu_seconds"),
+        "concurrent_gpus",
+        "valid_from",
+        "valid_until",
+        "pool__public_id",
+        "pool__gpu_class__code",
+        "state",
     )
-    return Committed(gpu_seconds=rows["seconds"] or 0, concurrent_gpus=rows["gpus"] or 0)
+    return add_up(
+        Award(seconds, gpus, begins, ends, pool, gpu_class, open=state not in OVER)
+        for seconds, gpus, begins, ends, pool, gpu_class, state in rows
+    )
 
 
 def balance(allocation: Allocation) -> Balance:

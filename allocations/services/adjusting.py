@@ -1,5 +1,6 @@
 """Correcting a balance: one officer proposes, another one confirms, and only then the ledger moves."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -17,7 +18,7 @@ from common.permissions import require
 from common.quantities import seconds_to_hours
 from notifications.services import notify
 from partners.figures import committed
-from partners.policy import check_more_hours
+from partners.policy import agency_day, check_more_hours
 from partners.selectors import managers_of, officers
 
 
@@ -140,7 +141,8 @@ def _check(allocation: Allocation, adjustment: Adjustment) -> int:
         )
     if moved > 0:
         agreement = allocation.project.agreement
-        check_more_hours(agreement, moved, committed(agreement))
+        days = agency_day(allocation.valid_from), agency_day(allocation.valid_until - timedelta(microseconds=1))
+        check_more_hours(agreement, moved, committed(agreement), first=days[0], last=days[1])
     return found.left + moved
 
 

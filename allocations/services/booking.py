@@ -26,6 +26,7 @@ from allocations.services import checks, ledger, placing, repacking, telling, wa
 from allocations.services.placing import LostRace
 from allocations.services.retrying import AGAIN, EXCLUSION, code_of
 from allocations.services.rule_checks import Wanted, check_booking, check_length
+from allocations.services.yearly import year_allows
 from allocations.shapes import ANY, Shape, largest
 from audit import services as audit
 from cluster.models import Device
@@ -122,6 +123,7 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     checks.concurrency(allocation, ask.count, starts_at, ends_at, book=book, share=share)
     weights = weights_of(allocation)
     hold, left = checks.balance_suffices(allocation, ask.count, starts_at, ends_at, weights=weights, share=share)
+    year_allows(allocation, ask.count, starts_at, ends_at, weights=weights, share=share)
     chosen, terms = _take(allocation, ask, now)
     if len(chosen) < ask.count:
         ask = replace(ask, count=len(chosen))

@@ -20,6 +20,7 @@ from allocations.services.booking import Ask, no_free_devices
 from allocations.services.retrying import again_when_lost
 from allocations.services.rule_checks import Wanted, check_booking, check_length, keep_notice
 from allocations.services.steps import lock_lease, open_placements
+from allocations.services.yearly import year_allows
 from allocations.shapes import Shape
 from audit import services as audit
 from cluster.models import Device
@@ -77,6 +78,7 @@ def _change(actor: Any, lease: Lease, ask: Ask) -> Lease:
     more, left = checks.balance_suffices(
         allocation, ask.count, starts_at, ends_at, already=already, weights=weights, share=share
     )
+    year_allows(allocation, ask.count, starts_at, ends_at, weights=weights, share=share, but=lease)
     before = _facts(lease)
     _place_anew(lease, ask, now)
     lease.device_count, lease.starts_at, lease.ends_at = ask.count, starts_at, ends_at

@@ -180,6 +180,7 @@ def concurrency(
         gpus_running_then=max(0, math.ceil(all_of_agreement + asked) - math.ceil(asked)),
         starts_at=starts_at,
         ends_at=ends_at,
+        pool=allocation.pool.public_id,
     )
 
 

@@ -18,6 +18,7 @@ from allocations.services.placing import LostRace
 from allocations.services.retrying import AGAIN, EXCLUSION, TURNS, code_of
 from allocations.services.rule_checks import check_extension
 from allocations.services.steps import lock_lease
+from allocations.services.yearly import year_allows
 from audit import services as audit
 from common.errors import InvalidTransition, RuleBroken, WrongState
 from common.nudge import nudge
@@ -92,6 +93,7 @@ def _extend(*, actor: Any, lease: Lease, ends_at: datetime) -> Lease:
         weights=weights,
         share=lease.share,
     )
+    year_allows(allocation, lease.device_count, lease.starts_at, ends_at, weights=weights, share=lease.share, but=lease)
     _move_windows(lease, ends_at)
     lease.weights = frozen(weights, lease.starts_at, ends_at)
     ledger.hold(lease, before, window_lines(lease, ends_at), actor=actor, reason="extension")

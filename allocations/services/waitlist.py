@@ -189,7 +189,10 @@ def _check_award(entry: WaitEntry, now: datetime) -> None:
             field="device_count",
             facts={"ceiling": ceiling, "asked": entry.device_count},
         )
-    check_booking(agreement, gpus=entry.device_count, gpus_running_then=0, starts_at=window[0], ends_at=window[1])
+    pool = allocation.pool.public_id
+    check_booking(
+        agreement, gpus=entry.device_count, gpus_running_then=0, starts_at=window[0], ends_at=window[1], pool=pool
+    )
     if not can_pay(entry, entry.device_count, balance(allocation).left, (first, last)):
         checks.balance_suffices(allocation, entry.device_count, *window, weights=weights_of(allocation))
 

@@ -35,6 +35,8 @@ OBSTACLES = {
     "rules": _("The rules for booking allow no window between these times as things stand."),
     "agreement_ceiling": _("Other reservations under your agreement take up the GPUs that it allows at once."),
     "own_reservations": _("Your own reservations take up the GPUs that the award allows at once."),
+    "ceiling_gpu_hours_a_year": _("The hours that your agreement allows in this year are used up."),
+    "pool_not_covered": _("Your agreement does not cover this pool."),
     "balance": _("The hours that are left do not suffice until running reservations give some back."),
 }
 

@@ -1,19 +1,21 @@
 """What counts against an agreement, and whether an ask fits."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from django.db.models import Sum
 from django.utils import timezone
 
 from allocations.selectors import availability, balances
 from allocations.timeline import Busy
 from cluster.models import Pool
 from common.errors import RuleBroken
+from partners.commitments import Award, Committed, add_up, by_year
 from partners.models import Agreement
-from partners.policy import Committed, check_ask
+from partners.policy import check_ask
 from proposals.asks import AskLine
+from proposals.awards import LineOnPool
 from proposals.models import AwardLine, Call, Proposal
 
 
@@ -59,11 +61,8 @@ def committed(agreement: Agreement, *, but: Proposal | None = None) -> Committed
     offers = AwardLine.objects.filter(decision__proposal__agreement=agreement, decision__proposal__state="awarded")
     if but is not None:
         offers = offers.exclude(decision__proposal=but)
-    open_offers = offers.aggregate(seconds=Sum("gpu_seconds"), gpus=Sum("gpus"))
-    return Committed(
-        gpu_seconds=spent.gpu_seconds + (open_offers["seconds"] or 0),
-        concurrent_gpus=spent.concurrent_gpus + (open_offers["gpus"] or 0),
-    )
+    columns = ("gpu_seconds", "gpus", "window_from", "window_until", "pool__public_id", "pool__gpu_class__code")
+    return add_up((Award(*row) for row in offers.values_list(*columns)), spent)
 
 
 def waiting_awards(pool: Pool, *, but: Proposal | None = None) -> list[Busy]:
@@ -83,11 +82,12 @@ def judge(
     """
     amounts = seconds or [line.gpu_seconds for line in lines]
     verdicts: list[tuple[Committed, RuleBroken | None]] = []
-    spent = used.gpu_seconds
+    spent, years = used.gpu_seconds, Counter(used.years)
     for place, line in enumerate(lines):
-        before = Committed(spent, used.concurrent_gpus + _peak(lines[:place], line))
+        before = Committed(spent, used.concurrent_gpus + _peak(lines[:place], line), dict(years))
         verdicts.append((before, _refusal(agreement, line, amounts[place], before)))
         spent += amounts[place]
+        years.update(by_year(amounts[place], line.window_from, line.window_until))
     return verdicts
 
 
@@ -142,6 +142,7 @@ def _refusal(agreement: Agreement, line: AskLine, seconds: int, before: Committe
             window_from=line.window_from,
             window_until=line.window_until,
             committed=before,
+            pool=line.pool if isinstance(line, LineOnPool) else "",
         )
     except RuleBroken as refusal:
         return refusal

@@ -1,0 +1,155 @@
+"""The single checks of partners.policy, each with its figures and what to do next. Ask the policy, not these."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+
+from common.errors import RuleBroken
+from common.quantities import seconds_to_hours
+from partners.choices import pool_names
+
+
+def active(agreement: Any) -> None:
+    """In force now."""
+    if agreement.state == "active":
+        return
+    raise RuleBroken(
+        _("The agreement %(number)s is not active.") % {"number": agreement.number},
+        code="agreement_not_active",
+        remedy=_("Please ask your programme officer about its state."),
+        facts={"rule": "state", "agreement": agreement.public_id, "state": agreement.state},
+    )
+
+
+def term(agreement: Any, first: date, last: date) -> None:
+    """The days from `first` to `last` lie in the term."""
+    facts = {
+        "rule": "term",
+        "ceiling": [agreement.valid_from.isoformat(), agreement.valid_until.isoformat()],
+        "asked": [first.isoformat(), last.isoformat()],
+    }
+    message = _("The agreement %(number)s runs from %(first)s to %(last)s.") % {
+        "number": agreement.number,
+        "first": agreement.valid_from.isoformat(),
+        "last": agreement.valid_until.isoformat(),
+    }
+    remedy = _("Choose days within that term.")
+    if first < agreement.valid_from:
+        raise RuleBroken(message, code="outside_term", remedy=remedy, field="window_from", facts=facts)
+    if last > agreement.valid_until:
+        raise RuleBroken(message, code="outside_term", remedy=remedy, field="window_until", facts=facts)
+
+
+def gpu_class(agreement: Any, code: str) -> None:
+    """The class is one of those covered."""
+    if code in agreement.gpu_classes:
+        return
+    raise RuleBroken(
+        _("The agreement %(number)s does not cover the GPU class %(asked)s.")
+        % {"number": agreement.number, "asked": code},
+        code="class_not_covered",
+        remedy=_("It covers: %(classes)s.") % {"classes": ", ".join(agreement.gpu_classes) or "–"},
+        field="gpu_class",
+        facts={"rule": "gpu_classes", "ceiling": list(agreement.gpu_classes), "asked": code},
+    )
+
+
+def concurrent(agreement: Any, gpus: int, used: int, *, field: str) -> None:
+    """So many GPUs more at once, on top of those `used`."""
+    ceiling = agreement.ceiling_concurrent_gpus
+    left = max(0, ceiling - used)
+    if gpus <= left:
+        return
+    raise RuleBroken(
+        _(
+            "The agreement %(number)s allows %(ceiling)s GPUs at once. %(used)s are already committed and this asks "
+            "for %(asked)s."
+        )
+        % {"number": agreement.number, "ceiling": _whole(ceiling), "used": _whole(used), "asked": _whole(gpus)},
+        code="ceiling_concurrent_gpus",
+        remedy=_("At most %(left)s GPUs are left.") % {"left": _whole(left)},
+        field=field,
+        facts={"rule": "concurrent_gpus", "ceiling": ceiling, "used": used, "asked": gpus, "left": left},
+    )
+
+
+def hours(agreement: Any, asked: int, used: int) -> None:
+    """So many device-seconds more in all, on top of those `used`."""
+    ceiling = agreement.ceiling_gpu_seconds
+    left = max(0, ceiling - used)
+    if asked <= left:
+        return
+    raise RuleBroken(
+        _(
+            "The agreement %(number)s allows %(ceiling)s GPU-hours in all. %(used)s are already committed and this "
+            "asks for %(asked)s."
+        )
+        % {"number": agreement.number, "ceiling": _hours(ceiling), "used": _hours(used), "asked": _hours(asked)},
+        code="ceiling_gpu_hours",
+        remedy=_("At most %(left)s GPU-hours are left.") % {"left": _hours(left)},
+        field="hours",
+        facts={
+            "rule": "gpu_hours",
+            "ceiling": str(seconds_to_hours(ceiling)),
+            "used": str(seconds_to_hours(used)),
+            "asked": str(seconds_to_hours(asked)),
+            "left": str(seconds_to_hours(left)),
+        },
+    )
+
+
+def pool(agreement: Any, asked: str) -> None:
+    """The pool (public id) is one of those covered: every one where the agreement names none, or nobody asks."""
+    if not asked or not agreement.pools or asked in agreement.pools:
+        return
+    raise RuleBroken(
+        _("The agreement %(number)s does not cover this pool.") % {"number": agreement.number},
+        code="pool_not_covered",
+        remedy=_("It covers: %(pools)s.") % {"pools": ", ".join(pool_names(agreement.pools)) or "–"},
+        field="pool",
+        facts={"rule": "pools", "ceiling": list(agreement.pools), "asked": asked},
+    )
+
+
+def hours_a_year(agreement: Any, asked: Mapping[int, int], used: Mapping[int, int]) -> None:
+    """So many device-seconds more in each calendar year, on top of those `used` in it."""
+    ceiling = agreement.ceiling_gpu_seconds_a_year
+    for year, seconds in sorted(asked.items()) if ceiling is not None else ():
+        left = max(0, ceiling - used.get(year, 0))
+        if seconds <= left:
+            continue
+        raise RuleBroken(
+            _(
+                "The agreement %(number)s allows %(ceiling)s GPU-hours in the year %(year)s. %(used)s are already "
+                "committed and this asks for %(asked)s."
+            )
+            % {
+                "number": agreement.number,
+                "ceiling": _hours(ceiling),
+                "year": year,
+                "used": _hours(used.get(year, 0)),
+                "asked": _hours(seconds),
+            },
+            code="ceiling_gpu_hours_a_year",
+            remedy=_("At most %(left)s GPU-hours are left in %(year)s.") % {"left": _hours(left), "year": year},
+            field="hours",
+            facts={
+                "rule": "gpu_hours_a_year",
+                "year": year,
+                "ceiling": str(seconds_to_hours(ceiling)),
+                "used": str(seconds_to_hours(used.get(year, 0))),
+                "asked": str(seconds_to_hours(seconds)),
+                "left": str(seconds_to_hours(left)),
+            },
+        )
+
+
+def _whole(value: int) -> str:
+    return number_format(value, 0, force_grouping=True)
+
+
+def _hours(seconds: int) -> str:
+    return number_format(seconds_to_hours(seconds), 2, force_grouping=True)
