@@ -1,6 +1,7 @@
 """An ask that waits: who wants how many GPUs of a pool for how long, somewhere between two moments."""
 
 from datetime import timedelta
+from fractions import Fraction
 from typing import Any, cast
 
 from django.conf import settings
@@ -34,6 +35,11 @@ class WaitEntry(models.Model):
     allocation = models.ForeignKey("allocations.Allocation", on_delete=models.PROTECT, related_name="wait_entries")
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     device_count = models.PositiveIntegerField(_("GPUs"))
+    profile = models.CharField(
+        _("MIG profile"), max_length=40, blank=True, help_text="of each of the devices; empty: whole GPUs"
+    )
+    slices = models.PositiveSmallIntegerField(default=1, help_text="memory slices that each of the devices takes")
+    slices_of = models.PositiveSmallIntegerField(default=1, help_text="of so many that the GPU has; 1 of 1: whole")
     smallest = models.PositiveIntegerField(_("fewest that help"))
     duration_seconds = models.PositiveIntegerField(_("for how long"))
     earliest_at = models.DateTimeField(_("not before"))
@@ -74,6 +80,9 @@ class WaitEntry(models.Model):
                 condition=Q(smallest__gt=0, smallest__lte=F("device_count"), duration_seconds__gt=0),
                 name="wait_entry_asks_for_something",
             ),
+            models.CheckConstraint(
+                condition=Q(slices__gt=0, slices__lte=F("slices_of")), name="wait_entry_share_of_a_gpu"
+            ),
             models.CheckConstraint(condition=Q(latest_at__gt=F("earliest_at")), name="wait_entry_window_in_order"),
             models.CheckConstraint(
                 condition=~Q(state__in=("offered", "served")) | Q(lease__isnull=False), name="wait_entry_has_its_offer"
@@ -91,6 +100,17 @@ class WaitEntry(models.Model):
     def layout(self) -> shapes.Shape:
         """How the GPUs are to lie together."""
         return shapes.Shape(cast(shapes.Kind, self.shape), self.shape_nodes)
+
+    @property
+    def share(self) -> Fraction:
+        """The part of a GPU that each of the devices is, by slices of memory."""
+        return Fraction(self.slices, self.slices_of)
+
+    @property
+    def envelope_key(self) -> int | None:
+        """The allocation's, for whole GPUs: no part of one is lent out of a promise."""
+        envelope: int | None = self.allocation.envelope_key
+        return None if self.profile else envelope
 
     @property
     def duration(self) -> timedelta:

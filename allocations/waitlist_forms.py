@@ -1,5 +1,6 @@
 """Forms of the wait-list: shape only; the rules are asked in the services."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -18,8 +19,8 @@ class JoinForm(FindForm):
         label=_("What for"), max_length=200, required=False, help_text=_("For your team; you may leave it empty.")
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, where=[], **kwargs)
+    def __init__(self, *args: Any, profiles: Iterable[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, where=[], profiles=profiles, **kwargs)
         del self.fields["where"], self.fields["late"]
         self.fields["unit"].choices = WAIT_UNITS  # type: ignore[attr-defined]
         self.fields["smallest"].help_text = _(

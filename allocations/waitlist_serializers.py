@@ -39,6 +39,7 @@ class WaitEntrySerializer(serializers.ModelSerializer):
             "pool",
             "asked_by",
             "device_count",
+            "profile",
             "smallest",
             "duration_seconds",
             "earliest_at",
@@ -117,6 +118,7 @@ class QueueRowSerializer(serializers.Serializer):
 
     place = serializers.IntegerField()
     device_count = serializers.IntegerField()
+    profile = serializers.CharField(help_text="MIG instances of it; empty: whole GPUs")
     smallest = serializers.IntegerField()
     duration_seconds = serializers.IntegerField()
     own = serializers.BooleanField()

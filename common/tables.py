@@ -15,7 +15,8 @@ class Column:
 
     `value(obj)` gives what the CSV holds (a number stays a number); `cell(obj)` what the page shows (default: the
     value); `link(obj)` an address or None; `sort` the ORM field to order by (None: not sortable); `badge` renders the
-    value as a state badge; `numeric` aligns right.
+    value as a state badge; `numeric` aligns right; `csv_only` columns are not on the page, which says
+    the same in another.
     """
 
     key: str
@@ -26,6 +27,7 @@ class Column:
     sort: str | None = None
     badge: bool = False
     numeric: bool = False
+    csv_only: bool = False
 
     def shown(self, obj: Any) -> Any:
         """What the page shows."""

@@ -177,7 +177,7 @@ class ListPage(LoginRequiredMixin, FilterView):
         unsorted = query.copy()
         unsorted.pop("sort", None)
         return super().get_context_data(
-            columns=self.columns,
+            columns=[column for column in self.columns if not column.csv_only],
             title=self.title,
             empty_text=self.empty_text,
             sort=self.request.GET.get("sort", ""),

@@ -28,6 +28,8 @@ from partners.policy import last_moment
 
 ANSWER_TIME = timedelta(hours=1)
 """An offer begins this much later at the earliest, where the wish leaves so much: people need time to answer."""
+LEAST_ANSWER_TIME = timedelta(minutes=10)
+"""With less than this nothing is offered: nobody reads mail in seconds. No pool holds its offers for less."""
 PROTECTED_AFTER = 3
 """So many offers to entries behind it, while nothing fitted it, and its nearest window is kept free of them."""
 PROTECTED_AFTER_WAITING = timedelta(days=7)
@@ -91,10 +93,10 @@ def places(pool_ids: Collection[int]) -> dict[int, Place]:
 
 
 def span_of(entry: WaitEntry, now: datetime) -> Span:
-    """Where its window may still lie: within the wish, the award and the agreement, and not before now."""
+    """Where its window may still lie: within the wish, the award and the agreement, after the time to answer."""
     allocation = entry.allocation
     last = min(entry.latest_at, allocation.valid_until, last_moment(allocation.project.agreement))
-    return max(entry.earliest_at, allocation.valid_from, now), last
+    return max(entry.earliest_at, allocation.valid_from, now + LEAST_ANSWER_TIME), last
 
 
 def obstacle(entry: WaitEntry, now: datetime) -> Obstacle | None:
@@ -110,7 +112,7 @@ def obstacle(entry: WaitEntry, now: datetime) -> Obstacle | None:
     if not allowed(entry.asked_by, may_book, allocation):
         return Obstacle("asker_gone", final=True)
     book = rulebook_of(allocation)
-    if entry.smallest > min(at_once(allocation, book), agreement.ceiling_concurrent_gpus):
+    if entry.smallest * entry.share > min(at_once(allocation, book), agreement.ceiling_concurrent_gpus):
         return Obstacle("ceiling", final=True)
     if allocation.state != "active":
         return Obstacle("allocation_not_active")
@@ -130,7 +132,7 @@ def obstacle(entry: WaitEntry, now: datetime) -> Obstacle | None:
 def can_pay(entry: WaitEntry, count: int, left: int, span: Span) -> bool:
     """Whether so many device-seconds bear so many GPUs somewhere in the span, at the weights announced."""
     starts = (span[0], span[1] - entry.duration)
-    return bool(affordable(left, count, entry.duration, starts, weights_of(entry.allocation)))
+    return bool(affordable(left, count, entry.duration, starts, weights_of(entry.allocation), entry.share))
 
 
 def best_slot(entry: WaitEntry, shut: Collection[Span], now: datetime) -> Slot | None:
@@ -139,10 +141,13 @@ def best_slot(entry: WaitEntry, shut: Collection[Span], now: datetime) -> Slot |
     Some twenty queries for each stretch of the wish that is looked at.
     """
     first, last = span_of(entry, now)
-    first = max(first, min(now + answer_time(entry), last - entry.duration))
+    last_start = (last - entry.duration).replace(second=0, microsecond=0)  # offers begin on whole minutes
+    first = max(first, min(now + answer_time(entry), last_start))
     found: list[Slot] = []
     for since, until in _open_stretches(first, last, shut):
-        wish = Wish(entry.device_count, entry.smallest, entry.duration, since, until, entry.layout)
+        wish = Wish(
+            entry.device_count, entry.smallest, entry.duration, since, until, entry.layout, profile=entry.profile
+        )
         if until - whole_minute(since) >= entry.duration:
             slots = find_slots([entry.allocation], wish, now)
             found += [slot for slot in slots if entry.layout in (ANY, slot.shape)]
@@ -150,7 +155,7 @@ def best_slot(entry: WaitEntry, shut: Collection[Span], now: datetime) -> Slot |
 
 
 def answer_time(entry: WaitEntry) -> timedelta:
-    """How long before its start an offer is made at least, where the wish leaves so much."""
+    """How long before its start an offer is made, where the wish leaves so much."""
     return min(ANSWER_TIME, timedelta(seconds=entry.allocation.pool.offer_hold_seconds))
 
 
@@ -166,7 +171,9 @@ def nearest_window(entry: WaitEntry, now: datetime) -> Span | None:
     """
     first, last = span_of(entry, now)
     allocation, tenants = entry.allocation, [entry.allocation.project.organisation_id]
-    calendar = calendar_of(allocation.pool, first, last, tenants=tenants, envelope=allocation.envelope_key)
+    calendar = calendar_of(
+        allocation.pool, first, last, tenants=tenants, envelope=entry.envelope_key, profile=entry.profile
+    )
     if not calendar.could_ever(entry.smallest, entry.layout):
         return None
     sizes = [count for count in range(1, entry.smallest + 1) if entry.layout.fits(count)]
@@ -223,7 +230,7 @@ def _own_reservations(entry: WaitEntry, book: Rulebook, span: Span) -> Obstacle 
                 booked.append(busy)
 
     def fits(taken: list[Busy], ceiling: int) -> bool:
-        spans = starts_below(taken, ceiling - entry.smallest, entry.duration, first)
+        spans = starts_below(taken, ceiling - entry.smallest * entry.share, entry.duration, first)
         return bool(spans) and spans[0][0] + entry.duration <= last
 
     if not fits(own, most):
@@ -235,11 +242,12 @@ def _own_reservations(entry: WaitEntry, book: Rulebook, span: Span) -> Obstacle 
 class QueueRow:
     """One that waits, as others may see it: its place and its size, not whose it is."""
 
+    own: bool
     place: int
     device_count: int
+    profile: str
     smallest: int
     duration_seconds: int
-    own: bool
 
     @property
     def duration(self) -> timedelta:
@@ -266,12 +274,12 @@ def queues(user: Any) -> list[Queue]:
     own = WaitEntry.objects.visible_to(user).none() if user.is_agency else WaitEntry.objects.visible_to(user)
     own_keys = set(own.filter(state="waiting").values_list("pk", flat=True))
     waiting = ranked(WaitEntry.objects.filter(state="waiting", allocation__pool__in=found))
-    columns = ("pk", "allocation__pool_id", "device_count", "smallest", "duration_seconds")
-    for key, pool_id, count, smallest, seconds in waiting.values_list(*columns):
+    columns = ("pk", "allocation__pool_id", "device_count", "profile", "smallest", "duration_seconds")
+    for key, pool_id, *ask in waiting.values_list(*columns):
         queue = found[pool_id]
         if len(queue.rows) == MOST_LISTED and key not in own_keys:
             found[pool_id] = Queue(queue.pool, queue.rows, queue.more + 1)
             continue
         place = len(queue.rows) + queue.more + 1
-        queue.rows.append(QueueRow(place, count, smallest, seconds, key in own_keys))
+        queue.rows.append(QueueRow(key in own_keys, place, *ask))
     return list(found.values())

@@ -83,6 +83,7 @@ def tell(entry: WaitEntry, event: str, **context: Any) -> None:
         "project": project.title,
         "pool": entry.allocation.pool.name,
         "asked": entry.device_count,
+        "profile": entry.profile,
         "earliest": local(entry.earliest_at),
         "latest": local(entry.latest_at),
         "reason": entry.state_reason,

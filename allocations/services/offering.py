@@ -39,7 +39,7 @@ def accept(*, actor: Any, lease: Lease) -> Lease:
     _check_stands(lease, "accept")
     allocation = checks.lock_allocation(lease.allocation_id)
     checks.allocation_covers(allocation, lease.starts_at, lease.ends_at)
-    checks.concurrency(allocation, lease.device_count, lease.starts_at, lease.ends_at, but=lease)
+    checks.concurrency(allocation, lease.device_count, lease.starts_at, lease.ends_at, but=lease, share=lease.share)
     lease.offer_until = None
     move(lease, "accept", actor=actor, fields=("offer_until",))
     entries.accepted(lease, actor=actor)

@@ -1,6 +1,7 @@
 """Serving the wait-list: what is free is offered in the published order. A chore of the reconciler's tick."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 20
 """Entries of one pool that are looked at in one tick; the others are in the next, in their order."""
 MOST_SHUT = 3
-"""Windows of one pool that are kept for protected entries at one time."""
+"""Windows of one pool that are kept for protected entries of one kind at one time."""
 SOON = timedelta(minutes=1)
 """After a lost race the same entry is looked at again."""
 WHY = {
@@ -41,13 +42,21 @@ WHY = {
 
 @dataclass
 class _Pass:
-    """One walk down the list of a pool."""
+    """One walk down the list of a pool. Whole GPUs, and instances of each profile, are kept apart where they can be had
+    beside each other: what is lent of one kind is not missing to another. Where a node is lent to one organisation at a
+    time it may well be, and all are of one kind.
+    """
 
     now: datetime
-    shut: list[Window] = field(default_factory=list)
-    ahead: list[int] = field(default_factory=list)
+    apart: bool
+    shut: dict[str, list[Window]] = field(default_factory=lambda: defaultdict(list))
+    ahead: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """Keys of entries before the present one that have no offer yet."""
     done: int = 0
+
+    def kind_of(self, profile: str) -> str:
+        """Those of one kind compete."""
+        return profile if self.apart else ""
 
 
 def serve(now: datetime) -> int:
@@ -63,32 +72,33 @@ def serve(now: datetime) -> int:
 
 def _serve_pool(pool_id: int, now: datetime) -> int:
     waiting = waitlist.ranked(WaitEntry.objects.filter(state="waiting", allocation__pool=pool_id))
-    columns = ("pk", "next_try_at", "passed_over", "joined_at", "obstacle")
-    walk, looks = _Pass(now), 0
-    for key, next_try_at, passed_over, joined_at, obstacle in list(waiting.values_list(*columns)):
-        outcome = obstacle or "waiting"
+    columns = ("pk", "profile", "next_try_at", "passed_over", "joined_at", "obstacle", "allocation__pool__shared_nodes")
+    rows = list(waiting.values_list(*columns))
+    walk, looks = _Pass(now, apart=any(row[-1] for row in rows)), 0
+    for key, profile, next_try_at, passed_over, joined_at, obstacle, _shared in rows:
+        outcome, kind = obstacle or "waiting", walk.kind_of(profile)
         if next_try_at <= now:
             if looks == AT_ONCE:
                 break
             looks += 1
-            outcome = _tried(key, walk)
+            outcome = _tried(key, kind, walk)
         if outcome in ("offered", "over"):
             continue
-        walk.ahead.append(key)
+        walk.ahead[kind].append(key)
         able = outcome == "waiting"
-        if able and len(walk.shut) < MOST_SHUT and waitlist.is_protected(passed_over, joined_at, now):
-            _shut_for(key, walk)
+        if able and len(walk.shut[kind]) < MOST_SHUT and waitlist.is_protected(passed_over, joined_at, now):
+            _shut_for(key, kind, walk)
     return walk.done
 
 
-def _tried(key: int, walk: _Pass) -> str:
+def _tried(key: int, kind: str, walk: _Pass) -> str:
     try:
-        outcome = _try(key, walk.shut, walk.now)
+        outcome = _try(key, walk.shut[kind], walk.now)
     except Exception:  # one ill entry must not stop the others; the next tick tries it again
         log.exception("serving the entry %s failed", key)
         return "waiting"
     if outcome == "offered":
-        _note_passed_over(walk.ahead)
+        _note_passed_over(walk.ahead[kind])
     walk.done += outcome in ("offered", "over")
     return outcome
 
@@ -122,7 +132,14 @@ def _try(key: int, shut: Iterable[Window], now: datetime) -> str:
 def _offer(entry: WaitEntry, slot: Slot, now: datetime) -> None:
     until = min(now + timedelta(seconds=entry.allocation.pool.offer_hold_seconds), slot.start)
     ask = booking.Ask(
-        slot.count, slot.start, slot.end, slot.shape, entry.note, offer_to=entry.asked_by, offer_until=until
+        slot.count,
+        slot.start,
+        slot.end,
+        slot.shape,
+        entry.note,
+        profile=entry.profile,
+        offer_to=entry.asked_by,
+        offer_until=until,
     )
     entry.lease = booking.place(actor=RECONCILER, allocation=entry.allocation, ask=ask)
     entry.obstacle = ""
@@ -150,9 +167,9 @@ def _note_passed_over(keys: list[int]) -> None:
     WaitEntry.objects.filter(pk__in=rows).update(passed_over=F("passed_over") + 1)
 
 
-def _shut_for(key: int, walk: _Pass) -> None:
+def _shut_for(key: int, kind: str, walk: _Pass) -> None:
     near = ("allocation__pool", "allocation__project__agreement")
     entry = WaitEntry.objects.select_related(*near).filter(pk=key, state="waiting").first()
     window = waitlist.nearest_window(entry, walk.now) if entry else None
     if window is not None:
-        walk.shut.append(window)
+        walk.shut[kind].append(window)

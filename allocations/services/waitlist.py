@@ -1,5 +1,6 @@
 """Joining the wait-list and leaving it, and what officers decide about it."""
 
+import math
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from allocations.selectors.availability import calendar_of, whole_minute
 from allocations.selectors.balances import balance
 from allocations.selectors.offers import LONGEST_SPAN, Wish, find_slots
 from allocations.selectors.rulebooks import rulebook_of
-from allocations.selectors.waitlist import at_once, can_pay, span_of
+from allocations.selectors.waitlist import LEAST_ANSWER_TIME, at_once, can_pay, span_of
 from allocations.selectors.weights import weights_of
 from allocations.services import checks, ending, entries, rule_checks, waking
 from allocations.services.steps import lock_lease
@@ -38,11 +39,15 @@ def join(*, actor: Any, allocation: Allocation, wish: Wish, note: str = "") -> W
     allocation = checks.lock_allocation(allocation.pk)
     require(actor, may_book, allocation)
     _check_alone(allocation)
+    slices, slices_of = checks.part_of_a_gpu(allocation.pool, wish.profile, wish.shape)
     _check_ask(allocation, wish, now)
     entry = WaitEntry(
         allocation=allocation,
         asked_by=actor,
         device_count=wish.count,
+        profile=wish.profile,
+        slices=slices,
+        slices_of=slices_of,
         smallest=wish.smallest,
         duration_seconds=int(wish.duration.total_seconds()),
         earliest_at=wish.earliest,
@@ -59,6 +64,7 @@ def join(*, actor: Any, allocation: Allocation, wish: Wish, note: str = "") -> W
     changes = {
         "allocation": allocation.public_id,
         "devices": [wish.smallest, wish.count],
+        "profile": wish.profile,
         "duration_seconds": entry.duration_seconds,
         "earliest_at": wish.earliest,
         "latest_at": wish.latest,
@@ -138,14 +144,6 @@ def _check_alone(allocation: Allocation) -> None:
 
 
 def _check_ask(allocation: Allocation, wish: Wish, now: datetime) -> None:
-    if wish.profile:
-        raise RuleBroken(
-            _("The wait-list is for whole GPUs."),
-            code="whole_gpus",
-            remedy=_("Book MIG instances when they are free, or wait for whole GPUs."),
-            field="profile",
-            facts={"profile": wish.profile},
-        )
     checks.shape(wish.shape, wish.count)
     if not 1 <= wish.smallest <= wish.count or not wish.shape.fits(wish.smallest):
         raise RuleBroken(
@@ -163,9 +161,13 @@ def _check_ask(allocation: Allocation, wish: Wish, now: datetime) -> None:
             field="length",
         )
     rule_checks.check_length(rulebook_of(allocation), allocation, now, now + wish.duration)
-    if wish.latest - whole_minute(max(wish.earliest, now)) < wish.duration or wish.latest > now + LONGEST_SPAN:
+    first = whole_minute(max(wish.earliest, now + LEAST_ANSWER_TIME))
+    if wish.latest - first < wish.duration or wish.latest > now + LONGEST_SPAN:
         raise RuleBroken(
-            _("The times leave less than you ask for, or lie more than 400 days ahead."),
+            _(
+                "The times leave less than you ask for and ten minutes to answer an offer, or lie more than 400 days "
+                "ahead."
+            ),
             code="wish_window",
             remedy=_("Choose a later or an earlier end, or a shorter length."),
             field="latest",
@@ -181,29 +183,33 @@ def _check_award(entry: WaitEntry, now: datetime) -> None:
         check_booking(agreement, gpus=0, gpus_running_then=0, starts_at=first, ends_at=first + entry.duration)
         checks.allocation_covers(allocation, first, first + entry.duration)
     ceiling, window = at_once(allocation, rulebook_of(allocation)), (first, first + entry.duration)
-    if entry.device_count > ceiling:
+    gpus = math.ceil(entry.device_count * entry.share)
+    if gpus > ceiling:
         raise RuleBroken(
             _("The award allows %(ceiling)s GPUs at once.") % {"ceiling": ceiling},
             code="concurrent_gpus",
             remedy=_("Ask for no more than that."),
             field="device_count",
-            facts={"ceiling": ceiling, "asked": entry.device_count},
+            facts={"ceiling": ceiling, "asked": gpus},
         )
     pool = allocation.pool.public_id
-    check_booking(
-        agreement, gpus=entry.device_count, gpus_running_then=0, starts_at=window[0], ends_at=window[1], pool=pool
-    )
+    check_booking(agreement, gpus=gpus, gpus_running_then=0, starts_at=window[0], ends_at=window[1], pool=pool)
     if not can_pay(entry, entry.device_count, balance(allocation).left, (first, last)):
-        checks.balance_suffices(allocation, entry.device_count, *window, weights=weights_of(allocation))
+        weights = weights_of(allocation)
+        checks.balance_suffices(allocation, entry.device_count, *window, weights=weights, share=entry.share)
 
 
 def _check_pool(entry: WaitEntry, wish: Wish, now: datetime) -> None:
     """Neither what the pool has not got, nor what it has free."""
     pool = entry.allocation.pool
-    calendar = calendar_of(pool, now, now + timedelta(minutes=1))
+    calendar = calendar_of(pool, now, now + timedelta(minutes=1), profile=wish.profile)
     if not calendar.could_ever(wish.smallest, wish.shape):
+        words = {"pool": pool.name, "profile": wish.profile}
+        message = _("The pool %(pool)s has not so many GPUs in service in that shape.")
+        if wish.profile:
+            message = _("The pool %(pool)s has not so many MIG instances of %(profile)s in service in that shape.")
         raise RuleBroken(
-            _("The pool %(pool)s has not so many GPUs in service in that shape.") % {"pool": pool.name},
+            message % words,
             code="never_that_many",
             remedy=_("Ask for fewer, or for GPUs that lie elsewhere."),
             field="device_count",
@@ -211,9 +217,15 @@ def _check_pool(entry: WaitEntry, wish: Wish, now: datetime) -> None:
         )
     for slot in find_slots([entry.allocation], wish, now):
         if slot.shape == wish.shape or wish.shape.kind == "any":
+            found = {"count": slot.count, "start": local(slot.start), "end": local(slot.end), "profile": wish.profile}
+            message = _("%(count)s GPUs are free from %(start)s to %(end)s: nobody needs to wait for them.")
+            if wish.profile:
+                message = _(
+                    "%(count)s MIG instances of %(profile)s are free from %(start)s to %(end)s: nobody needs to wait "
+                    "for them."
+                )
             raise RuleBroken(
-                _("%(count)s GPUs are free from %(start)s to %(end)s: nobody needs to wait for them.")
-                % {"count": slot.count, "start": local(slot.start), "end": local(slot.end)},
+                message % found,
                 code="free_now",
                 remedy=_("Book them; or, if so few do not help, raise the fewest that help."),
                 facts={

@@ -97,9 +97,7 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
         passes = passing_starts(allocation, book, length, start, now)
         window = next_free_window(pool, count, length, start, shape=shape, passes=passes, **mine)
         found["offer"] = offer_of(allocation, count, *window, asked.get("note", ""), shape, profile) if window else None
-        # The wait-list is for whole GPUs.
-        waits = wait_url(allocation, count, start, end, asked.get("note", ""), shape)
-        found["wait_url"] = "" if profile else waits
+        found["wait_url"] = wait_url(allocation, count, start, end, asked.get("note", ""), shape, profile)
     return found
 
 
@@ -165,9 +163,10 @@ class BookPage(ObjectServicePage):
             )
         except DomainError as error:
             self.offer = _offer_in(self.object, error, asked)
-            if error.code == "no_free_devices" and not asked["profile"]:
+            if error.code == "no_free_devices":
                 window = (asked["starts_at"], asked["ends_at"])
-                self.wait_url = wait_url(self.object, asked["device_count"], *window, asked["note"], asked["shape"])
+                how = (asked["note"], asked["shape"], asked["profile"])
+                self.wait_url = wait_url(self.object, asked["device_count"], *window, *how)
             raise
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

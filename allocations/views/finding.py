@@ -39,8 +39,7 @@ class FindPage(Page):
             chosen = [row for row in mine if form.cleaned_data["where"] in (row.public_id, _class_of(row))]
             found = find_slots(chosen[:MOST_ALLOCATIONS], form.cleaned_data["wish"], timezone.now())
             answers = [_answer(slot) for slot in found]
-            whole = not form.cleaned_data["profile"]  # the wait-list is for whole GPUs
-            waits = [] if answers or not whole else [(row, self._wait_url(row)) for row in chosen[:MOST]]
+            waits = [] if answers else [(row, self._wait_url(row)) for row in _having(chosen, form)[:MOST]]
         return super().get_context_data(
             form=form, answers=answers, waits=waits, nothing_to_book=not mine, several=len(mine) > 1, **kwargs
         )
@@ -49,6 +48,12 @@ class FindPage(Page):
         """The form for the wait-list with what was asked here."""
         asked = {key: self.request.GET[key] for key in WAIT_FIELDS if self.request.GET.get(key)}
         return f"{reverse('allocations:wait', args=[allocation.public_id])}?{urlencode(asked)}"
+
+
+def _having(allocations: list[Any], form: FindForm) -> list[Any]:
+    """Those whose pool has what is asked for: of some, an instance of the profile could never be had."""
+    profile = form.cleaned_data["profile"]
+    return [row for row in allocations[:MOST_ALLOCATIONS] if not profile or profile in profiles_in(row.pool)]
 
 
 def _places(allocations: list[Any]) -> list[tuple[str, str]]:

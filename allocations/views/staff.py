@@ -59,7 +59,15 @@ class StaffWaitList(StaffMixin, ListPage):
         ),
         Column("pool", _("Pool"), lambda row: row.allocation.pool.name, sort="allocation__pool__name"),
         Column("state", _("State"), lambda row: row.state, sort="state", badge=True),
-        Column("gpus", _("GPUs"), lambda row: row.device_count, sort="device_count", numeric=True),
+        Column(
+            "gpus",
+            _("GPUs"),
+            lambda row: row.device_count,
+            cell=lambda row: f"{row.device_count} × {row.profile}" if row.profile else row.device_count,
+            sort="device_count",
+            numeric=True,
+        ),
+        Column("profile", _("MIG profile"), lambda row: row.profile, csv_only=True),
         Column("smallest", _("Fewest"), lambda row: row.smallest, sort="smallest", numeric=True),
         Column(
             "hours",

@@ -22,10 +22,22 @@ from allocations.services.offering import accept, decline
 from allocations.services.waitlist import join, leave
 from allocations.shapes import ANY, Shape
 from allocations.waitlist_forms import DeclineForm, JoinForm
+from cluster.selectors import profiles_in
 from common.permissions import allowed
 from common.web import ObjectServicePage, Page
 
-PREFILLED = ("device_count", "smallest", "shape", "shape_nodes", "length", "unit", "earliest", "latest", "note")
+PREFILLED = (
+    "profile",
+    "device_count",
+    "smallest",
+    "shape",
+    "shape_nodes",
+    "length",
+    "unit",
+    "earliest",
+    "latest",
+    "note",
+)
 LOCAL_FORMAT = "%Y-%m-%dT%H:%M"
 A_DAY_MORE = timedelta(days=1)
 OVER_SHOWN = 10
@@ -42,12 +54,19 @@ OBSTACLES = {
 
 
 def wait_url(
-    allocation: Allocation, count: int, start: datetime, end: datetime, note: str = "", shape: Shape = ANY
+    allocation: Allocation,
+    count: int,
+    start: datetime,
+    end: datetime,
+    note: str = "",
+    shape: Shape = ANY,
+    profile: str = "",
 ) -> str:
     """The form for the wait-list, filled in with an ask that was refused, and a day more to meet it."""
     minutes = max(1, round((end - start).total_seconds() / 60))
     per = next(each for each in (10_080, 1440, 60, 1) if minutes % each == 0)
     query = {
+        **({"profile": profile} if profile else {}),
         "device_count": count,
         "shape": shape.kind,
         "shape_nodes": shape.nodes if shape.kind == "nodes" else "",
@@ -86,6 +105,7 @@ class WaitListPage(Page):
             protected_after=order.PROTECTED_AFTER,
             protected_days=order.PROTECTED_AFTER_WAITING.days,
             answer_time=order.ANSWER_TIME,
+            least_answer_time=order.LEAST_ANSWER_TIME,
             most_missed=MOST_MISSED,
             now=timezone.now(),
             **kwargs,
@@ -110,6 +130,9 @@ class JoinPage(ObjectServicePage):
 
     def get_queryset(self) -> Any:
         return super().get_queryset().select_related("project__organisation", "project__agreement", "pool__gpu_class")
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "profiles": profiles_in(self.object.pool)}
 
     def get_initial(self) -> dict[str, Any]:
         typed = {key: self.request.GET[key] for key in PREFILLED if self.request.GET.get(key)}

@@ -81,6 +81,18 @@ def test_an_offer_gives_time_to_answer_where_the_wish_leaves_it(stage: Stage) ->
     assert offered(later) and later.lease and later.lease.offer_until == stage.now + timedelta(minutes=20)
 
 
+def test_an_offer_that_nobody_could_read_in_time_is_not_made(stage: Stage) -> None:
+    lease, room = full(stage), timedelta(minutes=12)
+    soon = join(stage, rival(stage), earliest=stage.now, latest=stage.now + 2 * HOUR + room)
+    late = join(stage, rival(stage), earliest=stage.now, latest=stage.now + 2 * HOUR + room + timedelta(minutes=2))
+    cancel(stage, lease)
+    serve(stage, timedelta(minutes=3))
+    assert [state_of(soon), state_of(late)] == ["expired", "offered"]
+    assert late.lease and late.lease.offer_until
+    assert late.lease.offer_until - stage.now >= timedelta(minutes=13)
+    assert late.lease.offer_until <= late.lease.starts_at
+
+
 def test_the_smallest_useful_size_is_offered_where_all_is_not_to_be_had(stage: Stage) -> None:
     small, *_others = halves(stage)
     whole, part = join(stage, rival(stage), 8), join(stage, rival(stage), 8, 2)

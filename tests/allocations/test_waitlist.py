@@ -20,6 +20,8 @@ from tests.allocations.conftest import Stage
 from tests.allocations.waiting import HOUR, full, join, owner_of, rival, serve, wish
 from tests.factories import AllocationFactory
 
+MINUTE = timedelta(minutes=1)
+
 
 def refused(code: str, stage: Stage, allocation: Allocation, **changes: Any) -> DomainError:
     with pytest.raises(DomainError) as caught:
@@ -71,6 +73,7 @@ def test_an_allocation_waits_for_one_thing_at_a_time(stage: Stage) -> None:
         ("window_too_short", {"duration": timedelta(minutes=9)}),
         ("window_too_long", {"duration": timedelta(days=91)}),
         ("wish_window", {"duration": 7 * HOUR}),
+        ("wish_window", {"earliest": timezone.now() - HOUR, "latest": timezone.now() + 2 * HOUR + 9 * MINUTE}),
         ("wish_window", {"latest": timezone.now() + timedelta(days=500)}),
         ("concurrent_gpus", {"count": 65}),
         ("never_that_many", {"count": 13}),

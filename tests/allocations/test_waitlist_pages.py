@@ -167,7 +167,8 @@ def test_others_are_told_sizes_and_no_names(stage: Stage) -> None:
             assert secret not in text, address
     assert client(stage.cast.owner).get("/api/v1/waitlist/").json()["count"] == 0
     (queue,) = client(stage.cast.owner).get("/api/v1/waitlist/queues/").json()
-    assert queue["waiting"] == [{"place": 1, "device_count": 7, "smallest": 7, "duration_seconds": 7200, "own": False}]
+    sizes = {"device_count": 7, "profile": "", "smallest": 7, "duration_seconds": 7200}
+    assert queue["waiting"] == [{"place": 1, **sizes, "own": False}]
     stranger = web(UserFactory()).get(reverse("allocations:waitlist"))
     assert stranger.status_code == 200 and stranger.context["queues"] == []
 
@@ -215,7 +216,7 @@ def test_the_api_joins_shows_the_place_and_answers(stage: Stage) -> None:
         "until": (stage.now + 4 * HOUR).isoformat(),
     }
     parts = api.post("/api/v1/waitlist/", asked | {"profile": "1g.10gb"}, format="json")
-    assert parts.json()["code"] == "whole_gpus", parts.content
+    assert parts.json()["code"] == "profile", parts.content
     made = api.post("/api/v1/waitlist/", asked, format="json")
     assert made.status_code == 201, made.content
     assert made.json()["place"] == {"place": 1, "of": 1} and made.json()["state"] == "waiting"
