@@ -7,6 +7,7 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.decorators import action
+from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -14,7 +15,7 @@ from rest_framework.views import APIView
 from allocations.models import Blackout, BookingRules
 from allocations.rule_words import sentences
 from allocations.rulebook import RULES, Rulebook, Scope
-from allocations.selectors.rulebooks import SUBJECTS, booked_in, inherited_by, rules_of
+from allocations.selectors.rulebooks import SUBJECTS, booked_in, inherited_by, inherited_by_all, rules_of
 from allocations.services.rule_setting import LIMITS, announce_blackout, cancel_blackout, set_rules
 from cluster.api import said_in
 from cluster.models import Pool
@@ -95,22 +96,29 @@ class BookingRulesSerializer(serializers.Serializer[Any]):
     inherited = serializers.DictField(child=serializers.IntegerField(allow_null=True), help_text="null: no limit")
 
 
-def _rules_data(rules: BookingRules) -> dict[str, Any]:
+def _rules_data(rules: BookingRules, above: Rulebook | None = None) -> dict[str, Any]:
     rules_said = {name: getattr(rules, name) for name in RULES}
-    inherited = {name: said.value for name, said in inherited_by(rules.scope, rules.subject).said().items()}
+    book = above or inherited_by(rules.scope, rules.subject)
+    inherited = {name: said.value for name, said in book.said().items()}
     shown = {"scope": rules.scope, "subject": rules.subject, "version": rules.version}
     return dict(BookingRulesSerializer({**shown, "rules": rules_said, "inherited": inherited}).data)
 
 
-class AllRules(APIView):
+class AllRules(ListAPIView[BookingRules]):
     """What pools, agreements and allocations say."""
 
-    @extend_schema(responses=BookingRulesSerializer(many=True), operation_id="booking_rules_list", tags=["rules"])
-    def get(self, request: Request) -> Response:
+    queryset = BookingRules.objects.select_related("pool", "agreement", "allocation__project").order_by(
+        "-updated_at", "-pk"
+    )
+    serializer_class = BookingRulesSerializer
+
+    @extend_schema(operation_id="booking_rules_list", tags=["rules"])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Every subject that says something, the latest change first. Agency staff only."""
         staff_only(request.user)
-        rows = BookingRules.objects.select_related("pool", "agreement", "allocation__project").order_by("-updated_at")
-        return Response([_rules_data(row) for row in rows])
+        page = self.paginate_queryset(self.get_queryset()) or []
+        above = inherited_by_all(page)
+        return self.get_paginated_response([_rules_data(row, above[row.pk]) for row in page])
 
 
 class RulesOf(APIView):

@@ -26,6 +26,7 @@ from cluster.serializers import (
     NodeTokenSerializer,
     PoolSerializer,
     ReasonSerializer,
+    StaffPoolSerializer,
 )
 from cluster.services import devices, enrolment, nodes
 from common.api import ReadViewSet
@@ -35,7 +36,12 @@ class PoolViewSet(ReadViewSet):
     """Pools."""
 
     queryset = Pool.objects.select_related("gpu_class")
-    serializer_class = PoolSerializer
+    serializer_class = StaffPoolSerializer
+
+    def get_serializer_class(self) -> type[PoolSerializer]:
+        """What staff may see is more."""
+        staff = getattr(self, "swagger_fake_view", False) or self.request.user.is_agency
+        return StaffPoolSerializer if staff else PoolSerializer
 
 
 class NodeViewSet(ReadViewSet):

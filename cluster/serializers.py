@@ -234,9 +234,17 @@ class PoolSerializer(serializers.ModelSerializer[Pool]):
             "engine",
             "shared_nodes",
             "turnaround_seconds",
-            "overcommit_percent",
             "offer_hold_seconds",
         )
+
+
+class StaffPoolSerializer(PoolSerializer):
+    """The same with the bound of over-commitment: how many GPUs more than it has are promised concerns the agency."""
+
+    overcommit_percent = serializers.IntegerField(required=False, help_text="agency staff only")
+
+    class Meta(PoolSerializer.Meta):
+        fields = (*PoolSerializer.Meta.fields, "overcommit_percent")  # type: ignore[assignment]
 
 
 class NodeSerializer(serializers.ModelSerializer[Node]):

@@ -15,7 +15,7 @@ from allocations.services.pools import LONGEST_TURNAROUND, MOST_OVERCOMMIT, hold
 from allocations.waitlist_serializers import HoldSerializer
 from cluster.api import PoolViewSet, said_in
 from cluster.models import Device, Inspection, XidPolicy
-from cluster.serializers import PoolSerializer, ReasonSerializer
+from cluster.serializers import ReasonSerializer, StaffPoolSerializer
 from cluster.services import policies
 from common.web import staff_only
 from reports.selectors.health import RuleRow, xid_rules
@@ -152,32 +152,32 @@ class RefusedCalls(APIView):
 class SharedPools(PoolViewSet):
     """Pools: everybody who is signed in may read them."""
 
-    @extend_schema(request=ShareSerializer, responses=PoolSerializer)
+    @extend_schema(request=ShareSerializer, responses=StaffPoolSerializer)
     @action(detail=True, methods=["post"], url_path="share-nodes")
     def share_nodes(self, request: Request, public_id: str) -> Response:
         """May organisations share a node of this pool? Refused while two do. Operators only."""
         pool = self.get_object()
         staff_only(request.user)
         share_nodes(actor=request.user, pool=pool, **said_in(request, ShareSerializer))
-        return Response(PoolSerializer(self.get_object()).data)
+        return Response(StaffPoolSerializer(self.get_object()).data)
 
-    @extend_schema(request=HoldSerializer, responses=PoolSerializer)
+    @extend_schema(request=HoldSerializer, responses=StaffPoolSerializer)
     @action(detail=True, methods=["post"], url_path="hold-offers")
     def hold_offers(self, request: Request, public_id: str) -> Response:
         """How long are offers of its wait-list held, from the next one on? Officers only."""
         pool = self.get_object()
         staff_only(request.user)
         hold_offers(actor=request.user, pool=pool, **said_in(request, HoldSerializer))
-        return Response(PoolSerializer(self.get_object()).data)
+        return Response(StaffPoolSerializer(self.get_object()).data)
 
-    @extend_schema(request=TermsSerializer, responses=PoolSerializer)
+    @extend_schema(request=TermsSerializer, responses=StaffPoolSerializer)
     @action(detail=True, methods=["post"])
     def terms(self, request: Request, public_id: str) -> Response:
         """How long it is cleaned between reservations, and how far its awards may exceed it. Operators and officers."""
         pool = self.get_object()
         staff_only(request.user)
         set_terms(actor=request.user, pool=pool, **said_in(request, TermsSerializer))
-        return Response(PoolSerializer(self.get_object()).data)
+        return Response(StaffPoolSerializer(self.get_object()).data)
 
 
 def _number(text: str) -> int:

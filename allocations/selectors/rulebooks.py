@@ -1,5 +1,6 @@
 """Which rules hold for an allocation, what a subject would inherit, and who is booked in a blackout. Reads only."""
 
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -72,6 +73,25 @@ def inherited_by(scope: Scope, subject: Any) -> Rulebook:
         return HOUSE
     rows = BookingRules.objects.filter(Q(pool=subject.pool_id) | Q(agreement=subject.project.agreement_id))
     return make_rulebook((row.scope, {name: getattr(row, name) for name in RULES}) for row in rows)
+
+
+def inherited_by_all(rows: Iterable[BookingRules]) -> dict[int, Rulebook]:
+    """The same for everybody in `rows` (with their allocations and projects), by the row's key: one query."""
+    rows = list(rows)
+    narrow = [row.allocation for row in rows if row.allocation is not None]
+    agreements = [allocation.project.agreement_id for allocation in narrow]
+    wider = Q(pool__in=[allocation.pool_id for allocation in narrow]) | Q(agreement__in=agreements)
+    said: dict[tuple[str, int], dict[str, Any]] = {
+        (row.scope, row.pool_id or row.agreement_id or 0): {name: getattr(row, name) for name in RULES}
+        for row in (BookingRules.objects.filter(wider) if narrow else ())
+    }
+    found = {}
+    for row in rows:
+        above: list[tuple[Scope, int]] = []
+        if row.allocation is not None:
+            above = [("pool", row.allocation.pool_id), ("agreement", row.allocation.project.agreement_id)]
+        found[row.pk] = make_rulebook((scope, said[scope, key]) for scope, key in above if (scope, key) in said)
+    return found
 
 
 def not_begun(allocation: Allocation, now: datetime) -> QuerySet[Lease]:

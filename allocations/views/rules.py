@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -51,6 +52,10 @@ def _is_said(rules: BookingRules, name: str) -> bool:
     return getattr(rules, name) is not None
 
 
+A_PAGE = 50
+"""Exceptions."""
+
+
 class RulesPage(_StaffMixin, TemplateView):
     """Who says what: the house, the pools, and the exceptions of agreements and allocations."""
 
@@ -71,17 +76,18 @@ class RulesPage(_StaffMixin, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         now = timezone.now()
-        rows = list(
-            BookingRules.objects.select_related(
-                "pool", "agreement__organisation", "allocation__project__organisation", "allocation__pool"
-            ).order_by("-updated_at")
+        of_pool = {row.pool_id: row for row in BookingRules.objects.filter(pool__isnull=False)}
+        silent = Q(**{f"{name}__isnull": True for name in RULES})
+        narrow = BookingRules.objects.filter(~silent, pool=None).select_related(
+            "agreement__organisation", "allocation__project__organisation", "allocation__pool"
         )
-        of_pool = {row.pool_id: row for row in rows if row.scope == "pool"}
+        exceptions = Paginator(narrow.order_by("-updated_at", "-pk"), A_PAGE).get_page(self.request.GET.get("page"))
         coming = Blackout.objects.filter(ends_at__gt=now, cancelled_at=None).select_related("pool")
         return super().get_context_data(
             house=[(NAMES[name], value_text(name, getattr(HOUSE, name).value)) for name in RULES],
             pools=[(pool, _said(of_pool.get(pool.pk))) for pool in Pool.objects.all()],
-            exceptions=[(row, _said(row)) for row in rows if row.scope != "pool" and _said(row)],
+            exceptions=[(row, _said(row)) for row in exceptions],
+            page=exceptions,
             blackouts=coming,
             **kwargs,
         )

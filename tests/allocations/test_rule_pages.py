@@ -1,6 +1,7 @@
 """The officers' pages and API of the rules, what partners read of them, and two officers at one form."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -159,7 +160,7 @@ def test_the_api_says_and_shows_the_same_rules(stage: Stage) -> None:
     assert said.status_code == 200 and said.data["version"] == 1
     assert said.data["rules"]["no_show_seconds"] == 0 and said.data["rules"]["extensions"] is None
     assert api.get(api_of(stage)).data == said.data
-    assert [row["scope"] for row in api.get("/api/v1/booking-rules/").data] == ["pool"]
+    assert [row["scope"] for row in api.get("/api/v1/booking-rules/").data["results"]] == ["pool"]
     assert api.get(api_of(stage, "agreement")).data["version"] == 0
     assert api.get(f"/api/v1/booking-rules/planet/{stage.pool.public_id}/").status_code == 404
     assert api.get("/api/v1/booking-rules/pool/pool-22222222/").status_code == 404
@@ -220,14 +221,24 @@ def test_the_list_says_who_says_what_and_leads_to_each_form(stage: Stage) -> Non
 def test_the_list_costs_the_same_with_many_rules(stage: Stage) -> None:
     from tests.factories import AllocationFactory
 
-    staff, url = sign_in(stage.cast.officer), reverse("allocations:rules")
+    staff, addresses = sign_in(stage.cast.officer), (reverse("allocations:rules"), "/api/v1/booking-rules/")
+    say(stage, "pool", extensions=3)
+    say(stage, "agreement", longest_seconds=7200)
     say(stage, "allocation", extensions=1)
-    before = len(queries_of(lambda: staff.get(url)))
+    before = [len(queries_of(partial(staff.get, url))) for url in addresses]
     for _n in range(8):
         more = AllocationFactory()
         say(stage, "allocation", allocation=more, extensions=1)
         black_out(stage, stage.now + HOUR, stage.now + DAY)
-    assert len(queries_of(lambda: staff.get(url))) == before <= MOST_A_PAGE
+    assert [len(queries_of(partial(staff.get, url))) for url in addresses] == before and max(before) <= MOST_A_PAGE
+    listed = staff.get(addresses[1], {"page_size": 5}).json()
+    assert (listed["count"], len(listed["results"])) == (11, 5)
+    own = next(row for row in staff.get(addresses[1]).json()["results"] if row["subject"] == stage.allocation.public_id)
+    assert (own["inherited"]["extensions"], own["inherited"]["longest_seconds"]) == (3, 7200)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("allocations.views.rules.A_PAGE", 5)
+        page = staff.get(addresses[0], {"page": 2}).content.decode()
+        assert page.count("/staff/rules/allocation/") == 4 and 'href="?page=1#exceptions"' in page
 
 
 def window(stage: Stage, **typed: Any) -> dict[str, Any]:

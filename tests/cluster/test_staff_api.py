@@ -42,6 +42,12 @@ def test_partners_see_pools_and_no_machine(speaker: Speaker, cast: Cast) -> None
     assert post(cast.owner, f"nodes/{speaker.node.public_id}/drain").status_code == 404
 
 
+def test_how_far_a_pool_is_over_committed_is_for_the_agency(speaker: Speaker, cast: Cast) -> None:
+    for user, seen in ((cast.owner, False), (cast.reviewer, False), (cast.officer, True), (cast.auditor, True)):
+        (pool,) = as_user(user).get("/api/v1/pools/").data["results"]
+        assert ("overcommit_percent" in pool, "turnaround_seconds" in pool) == (seen, True)
+
+
 def test_the_agency_sees_machines_and_no_secret(speaker: Speaker, cast: Cast) -> None:
     speaker.hello()
     answer = as_user(cast.auditor).get(f"/api/v1/nodes/{speaker.node.public_id}/")
