@@ -20,7 +20,16 @@ from allocations.filters import AllocationFilter, LeaseFilter
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.reshape_api import ReshapeActions
 from allocations.rule_api import RulebookSerializer, rulebook_data
-from allocations.selectors import availability, balances, envelopes, leases, occupancy, offers, rulebooks
+from allocations.selectors import (
+    balances,
+    capacities,
+    envelopes,
+    free_times,
+    leases,
+    occupancy,
+    offers,
+    rulebooks,
+)
 from allocations.selectors import statement as statements
 from allocations.services import access, booking, changing, ending, extending, feeds, offering, reclaiming, waitlist
 from allocations.waitlist_serializers import DeclineSerializer, PrioritySerializer
@@ -260,11 +269,11 @@ class AvailabilityViewSet(viewsets.ViewSet):
         pool = _pool(request, ask["pool"])
         tenants = None if request.user.is_agency else own_organisations(request.user)
         kind: Any = {"tenants": tenants, "profile": ask["profile"]}
-        found = availability.capacity(pool, ask["since"], ask["until"], **kind)
+        found = capacities.capacity(pool, ask["since"], ask["until"], **kind)
         length = ask["until"] - ask["since"]
         passes = rulebooks.closures_of(pool).open_starts(length, ask["since"])
         kind |= {"shape": ask["shape"], "passes": passes}
-        offer = availability.next_free_window(pool, ask["gpus"], length, ask["since"], **kind)
+        offer = free_times.next_free_window(pool, ask["gpus"], length, ask["since"], **kind)
         window = {"start": offer[0], "end": offer[1]} if offer else None
         told = asdict(found) | {"next_window": window, "profiles": list(profiles_in(pool))}
         return Response(serializers.AvailabilitySerializer(told).data)

@@ -44,6 +44,11 @@ class Shape:
         """(groups needed, devices in each): a group is the whole pool, a node or an NVLink domain."""
         return (self.nodes, count // self.nodes) if self.kind == "nodes" else (1, count)
 
+    def has_room(self, count: int, sizes: Iterable[int]) -> bool:
+        """Whether so many devices can be laid out like this in groups of these sizes."""
+        needed, each = self.groups_of(count)
+        return self.fits(count) and sum(size >= each for size in sizes) >= needed
+
     def group_of(self, spot: Spot) -> Hashable | None:
         """The group that a device belongs to; None: no group of this kind can have it."""
         if self.kind == "any":

@@ -269,7 +269,8 @@ def _questions(pool: Any, start: datetime, size: int) -> None:
     from django.utils import timezone
 
     from accounts.models import User
-    from allocations.selectors.availability import calendar_of, capacity
+    from allocations.selectors.capacities import capacity
+    from allocations.selectors.free_times import calendar_of
     from allocations.selectors.occupancy import by_node, occupancy
     from allocations.shapes import Shape
     from cluster.models import Node, Pool

@@ -11,10 +11,12 @@ from django.db.models import Q
 
 from allocations.charging import NORMAL, WHOLE, affordable, weight_at
 from allocations.models import Allocation
-from allocations.selectors.availability import Calendar, FreeSpot, calendar_of, own_nodes, whole_minute
+from allocations.selectors.availability import boards_in_use, whole_minute
 from allocations.selectors.balances import balance, hold_of
+from allocations.selectors.free_times import Ask, Calendar, calendar_of, rooms
 from allocations.selectors.leases import BACKING, gpus_in, held_leases
 from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_rules
+from allocations.selectors.spots import FreeSpot, spots_of
 from allocations.selectors.weights import weights_of
 from allocations.shapes import ANY, Shape, choose, largest
 from allocations.timeline import FOREVER, Busy, Spans, shared, starts_below
@@ -30,6 +32,8 @@ MOST_ALLOCATIONS = 20
 LONGEST_SPAN = timedelta(days=400)
 """How far ahead is looked."""
 _ONE_NODE = Shape("same_node")
+_PICKS = 2
+"""Starts that are looked at of each ask: the wished end of the time, and the next stretch after it."""
 
 
 @dataclass(frozen=True)
@@ -162,13 +166,15 @@ class _Search:
         if self.most < wish.smallest or self.before - self.after < wish.duration:
             return []
         self._load()
-        wanted = [(self.most, wish.shape), (self.most, ANY if wish.shape != ANY else _ONE_NODE)]
+        wanted: list[Ask] = [(self.most, wish.shape), (self.most, ANY if wish.shape != ANY else _ONE_NODE)]
+        fewer: list[Ask] = [(wish.smallest, wish.shape)] if wish.smallest < self.most else []
+        starts = self._starts([*wanted, *fewer])
         found: dict[tuple[datetime, int], Slot] = {}
-        for count, shape in wanted:
-            for start in self._picks(self._starts(count, shape)):
+        for (count, shape), picks in zip(wanted, starts, strict=False):
+            for start in picks:
                 self._keep(found, start, count, shape)
-        if wish.smallest < self.most:
-            self._keep_smaller(found)
+        if fewer:
+            self._keep_smaller(found, starts[-1][:1])
         return list(found.values())
 
     def _load(self) -> None:
@@ -192,14 +198,24 @@ class _Search:
             if pk == self.allocation.pk:
                 self.own.append(busy)
 
-    def _starts(self, count: int, shape: Shape) -> Spans:
-        if self.calendar is None or not shape.fits(count) or not self.passing:
-            return []
+    def _starts(self, asks: list[Ask]) -> list[list[datetime]]:
+        """The starts to offer of each. The nearer part of the time is looked at first: mostly it has all of them."""
+        picks: list[list[datetime]] = [[] for _ask in asks]
+        if self.calendar is None:
+            return picks
+        allowed = [self._allowed(count) for count, _shape in asks]
+        for part in (self.calendar.nearer(self.wish.duration, late=self.wish.late), self.calendar):
+            if part and not all(len(each) == _PICKS for each in picks):
+                free = part.all_starts(asks, self.wish.duration)
+                picks = [self._picks(shared(*both)) for both in zip(free, allowed, strict=True)]
+        return picks
+
+    def _allowed(self, count: int) -> Spans:
+        """When the rules and ceilings would let so many start, whatever is free."""
         duration, agreement = self.wish.duration, self.allocation.project.agreement
         share = self.share or WHOLE
         gpus = count * share
         return shared(
-            self.calendar.starts(count, duration, shape),
             self.passing,
             affordable(self.left, count, duration, (self.after, self.before - duration), self.weights, share),
             starts_below(self.own, self.at_once - gpus, duration, self.after),
@@ -209,32 +225,29 @@ class _Search:
     def _picks(self, spans: Spans) -> list[datetime]:
         """The wished end of the time, and the next stretch after it."""
         if self.wish.late:
-            return [last.replace(second=0, microsecond=0) for _first, last in reversed(spans[-2:])]
-        return [first for first, _last in spans[:2]]
+            return [last.replace(second=0, microsecond=0) for _first, last in reversed(spans[-_PICKS:])]
+        return [first for first, _last in spans[:_PICKS]]
 
-    def _keep_smaller(self, found: dict[tuple[datetime, int], Slot]) -> None:
+    def _keep_smaller(self, found: dict[tuple[datetime, int], Slot], starts: list[datetime]) -> None:
         """Fewer devices where that is sooner: when the smallest number is first free, as many as are free then."""
-        starts = self._picks(self._starts(self.wish.smallest, self.wish.shape))[:1]
-        if not starts or any(slot.start == starts[0] for slot in found.values()):
+        if self.calendar is None or not starts or any(slot.start == starts[0] for slot in found.values()):
             return
-        count = largest(
-            self.wish.smallest, self.most - 1, self.wish.shape, lambda count: self._free_from(starts[0], count)
-        )
-        if count is not None:
-            self._keep(found, starts[0], count, self.wish.shape)
+        start, shape = starts[0], self.wish.shape
+        sizes = rooms(self.calendar.free(start, start + self.wish.duration), shape)
 
-    def _free_from(self, start: datetime, count: int) -> int | None:
-        spans = self._starts(count, self.wish.shape)
-        return count if any(first <= start <= last for first, last in spans) else None
+        def fits(count: int) -> int | None:
+            allowed = any(first <= start <= last for first, last in self._allowed(count))
+            return count if allowed and shape.has_room(count, sizes) else None
+
+        count = largest(self.wish.smallest, self.most - 1, shape, fits)
+        if count is not None:
+            self._keep(found, start, count, shape)
 
     def _keep(self, found: dict[tuple[datetime, int], Slot], start: datetime, count: int, shape: Shape) -> None:
         wish, end = self.wish, start + self.wish.duration
         if self.calendar is None or (start, count) in found or start < self.after or end > self.before:
             return
-        free: list[FreeSpot] = self.calendar.free(start, end)
-        tenant = self.allocation.project.organisation_id
-        begun = self.calendar.begun(start, end) if wish.profile else set()
-        chosen = choose(free, count, shape, own_nodes(self.allocation.pool, tenant, start, end), begun)
+        free, chosen = self._choice(self.calendar, start, count, shape)
         if chosen is None:
             return
         hold = hold_of(count, start, end, self.weights, self.share or WHOLE)
@@ -254,6 +267,20 @@ class _Search:
             shares=shares_of(chosen, free, wish.profile),
             profile=wish.profile,
         )
+
+    def _choice(
+        self, calendar: Calendar, start: datetime, count: int, shape: Shape
+    ) -> tuple[list[FreeSpot], list[FreeSpot] | None]:
+        """What was looked at, and what to take of it: the nodes that fit best, or all where they do not do."""
+        end = start + self.wish.duration
+        pool, tenant = self.allocation.pool, self.allocation.project.organisation_id
+        free: list[FreeSpot] = []
+        for together in (shape.groups_of(count)[1], None):
+            free, own = spots_of(calendar.free(start, end), pool, tenant, (start, end), together=together)
+            chosen = choose(free, count, shape, own, boards_in_use(free, start, end))
+            if chosen is not None:
+                return free, chosen
+        return free, None
 
 
 def _or(value: int | None, otherwise: int) -> int:

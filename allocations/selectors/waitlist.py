@@ -14,8 +14,9 @@ from allocations.models import Allocation, Lease, LedgerEntry, WaitEntry
 from allocations.rulebook import Rulebook
 from allocations.rules import may_book
 from allocations.selectors.availability import Window as Span
-from allocations.selectors.availability import calendar_of, whole_minute
+from allocations.selectors.availability import whole_minute
 from allocations.selectors.balances import balance
+from allocations.selectors.free_times import calendar_of
 from allocations.selectors.leases import BACKING, gpus_in, held_leases
 from allocations.selectors.offers import Slot, Wish, find_slots
 from allocations.selectors.rulebooks import passing_starts, rulebook_of
@@ -165,7 +166,8 @@ def is_protected(passed_over: int, joined_at: datetime, now: datetime) -> bool:
 
 
 def nearest_window(entry: WaitEntry, now: datetime) -> Span | None:
-    """The first window of the wish in which the fewest GPUs are missing to what helps; three queries.
+    """The first window of the wish in which the fewest GPUs are missing to what helps; a query for each
+    halving of what helps.
 
     None: the pool has not so many in that shape even when nobody else has any, so that nothing need be kept for it.
     """

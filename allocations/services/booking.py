@@ -17,8 +17,9 @@ from allocations.charging import frozen
 from allocations.lifecycle import LEASE
 from allocations.models import Allocation, Lease
 from allocations.rules import may_book
-from allocations.selectors.availability import free_devices, next_free_window
+from allocations.selectors.availability import free_devices
 from allocations.selectors.balances import window_lines
+from allocations.selectors.free_times import next_free_window
 from allocations.selectors.rulebooks import passing_starts, rulebook_of
 from allocations.selectors.spots import FreeSpot, spots_of
 from allocations.selectors.weights import weights_of

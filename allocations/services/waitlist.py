@@ -10,8 +10,9 @@ from django.utils.translation import gettext as _
 
 from allocations.models import Allocation, WaitEntry
 from allocations.rules import may_award, may_book, may_leave
-from allocations.selectors.availability import calendar_of, whole_minute
+from allocations.selectors.availability import whole_minute
 from allocations.selectors.balances import balance
+from allocations.selectors.free_times import calendar_of
 from allocations.selectors.offers import LONGEST_SPAN, Wish, find_slots
 from allocations.selectors.rulebooks import rulebook_of
 from allocations.selectors.waitlist import LEAST_ANSWER_TIME, at_once, can_pay, span_of
@@ -213,7 +214,7 @@ def _check_pool(entry: WaitEntry, wish: Wish, now: datetime) -> None:
             code="never_that_many",
             remedy=_("Ask for fewer, or for GPUs that lie elsewhere."),
             field="device_count",
-            facts={"asked": wish.count, "smallest": wish.smallest, "in_service": len(calendar.spots)},
+            facts={"asked": wish.count, "smallest": wish.smallest, "in_service": calendar.devices().count()},
         )
     for slot in find_slots([entry.allocation], wish, now):
         if slot.shape == wish.shape or wish.shape.kind == "any":

@@ -19,8 +19,10 @@ from allocations.models import Allocation, Lease
 from allocations.rule_words import closures_shown, sentences
 from allocations.rulebook import Rulebook
 from allocations.rules import may_book
-from allocations.selectors.availability import boards_in_use, capacity, free_devices, next_free_window, own_nodes
+from allocations.selectors.availability import boards_in_use, free_devices, own_nodes
 from allocations.selectors.balances import balance, hold_of
+from allocations.selectors.capacities import capacity
+from allocations.selectors.free_times import next_free_window
 from allocations.selectors.offers import shares_of
 from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_rules
 from allocations.selectors.weights import weights_of

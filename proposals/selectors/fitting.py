@@ -7,7 +7,8 @@ from datetime import date, datetime, time, timedelta
 
 from django.utils import timezone
 
-from allocations.selectors import availability, balances
+from allocations.selectors import balances
+from allocations.selectors.capacities import capacities
 from allocations.timeline import Busy
 from cluster.models import Pool
 from common.errors import RuleBroken
@@ -107,14 +108,14 @@ def check_lines(agreement: Agreement, lines: list[AskLine], call: Call) -> list[
 def pool_capacities(pools: list[Pool], days: set[tuple[date, date]]) -> dict[tuple[int, date, date], PoolCapacity]:
     """Each pool from the beginning of one day to the end of another, in the agency's zone, by (pool's key, days).
 
-    Four queries however many of each.
+    Three queries however many of each.
     """
     now = timezone.now()
     windows = {}
     for first, last in days:
         start, end = window_of(first, last)
         windows[first, last] = (max(start, now), end)
-    found = availability.capacities(pools, list(windows.values()))
+    found = capacities(pools, list(windows.values()))
     return {
         (pool.pk, *day): PoolCapacity(pool, devices=one.devices, free=one.free, promised=one.promised)
         for pool in pools

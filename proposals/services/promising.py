@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from allocations.models import Envelope
-from allocations.selectors.availability import capacity
+from allocations.selectors.capacities import capacity
 from allocations.selectors.envelopes import commitment
 from allocations.services import envelopes
 from allocations.timeline import Busy

@@ -7,8 +7,10 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from allocations.models import Placement
-from allocations.selectors.availability import capacity, free_devices, next_free_window
+from allocations.selectors.availability import free_devices
 from allocations.selectors.boards import Parts, overlap
+from allocations.selectors.capacities import capacity
+from allocations.selectors.free_times import next_free_window
 from allocations.shapes import choose
 from cluster.models import Device
 from tests.allocations.conftest import Stage

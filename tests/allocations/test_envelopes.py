@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from allocations.models import Allocation, Envelope, Lease, Pin, Placement
-from allocations.selectors import availability
+from allocations.selectors import availability, capacities
 from allocations.selectors.envelopes import commitment, shortfalls
 from allocations.selectors.occupancy import occupancy
 from allocations.selectors.offers import Wish, find_slots
@@ -77,7 +77,7 @@ def test_nobody_else_gets_what_is_guaranteed(kept: Stage, rival: Allocation) -> 
     for tenants, own, free in ((None, None, 4), ([rival.project.organisation_id], None, 4), (None, 1, 12)):
         envelope = kept.allocation.envelope_key if own else None
         assert availability.free_devices(kept.pool, *window, tenants=tenants, envelope=envelope).count() == free
-        assert availability.capacity(kept.pool, *window, tenants=tenants, envelope=envelope).free == free
+        assert capacities.capacity(kept.pool, *window, tenants=tenants, envelope=envelope).free == free
     with pytest.raises(RuleBroken) as refused:
         theirs(kept, rival, 5)
     assert refused.value.code == "no_free_devices"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from allocations.models import Lease
-from allocations.selectors import availability, balances
+from allocations.selectors import availability, balances, capacities, free_times
 from allocations.services import extending, operating, reconcile
 from audit.models import AuditEvent
 from cluster.models import Device, MaintenanceWindow, Node
@@ -238,8 +238,8 @@ def test_an_announced_window_keeps_bookings_off_the_node(stage: Stage) -> None:
     ask = {"actor": stage.cast.operator, "node": stage.big, "starts_at": start, "ends_at": end, "reason": "fans"}
     window = operating.announce_maintenance(**ask).target
     assert availability.free_devices(stage.pool, start, end).count() == 4
-    assert availability.capacity(stage.pool, start, end).free == 4
-    assert availability.next_free_window(stage.pool, 12, timedelta(hours=3), start - timedelta(hours=1)) == (
+    assert capacities.capacity(stage.pool, start, end).free == 4
+    assert free_times.next_free_window(stage.pool, 12, timedelta(hours=3), start - timedelta(hours=1)) == (
         availability.whole_minute(end),
         availability.whole_minute(end) + timedelta(hours=3),
     )

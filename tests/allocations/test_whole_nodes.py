@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from allocations.models import Allocation, Lease, Placement
-from allocations.selectors import availability
+from allocations.selectors import availability, capacities, free_times
 from allocations.services import booking, ending, pools, reconcile
 from common.errors import Forbidden, RuleBroken
 from tests.allocations.conftest import Stage
@@ -62,13 +62,13 @@ def test_what_is_free_is_said_for_whom_it_is_free(stage: Stage, rival: Allocatio
     window = (held.starts_at, held.ends_at)
     size = held.placements.get().node.devices.count()
     ours, theirs = held.allocation.project.organisation_id, rival.project.organisation_id
-    assert availability.capacity(stage.pool, *window).free == 11
-    assert availability.capacity(stage.pool, *window, tenants=[ours]).free == 11
-    assert availability.capacity(stage.pool, *window, tenants=[theirs]).free == 12 - size
+    assert capacities.capacity(stage.pool, *window).free == 11
+    assert capacities.capacity(stage.pool, *window, tenants=[ours]).free == 11
+    assert capacities.capacity(stage.pool, *window, tenants=[theirs]).free == 12 - size
     for tenants in ([ours], [theirs]):
         counted = availability.free_devices(stage.pool, *window, tenants=tenants).count()
-        assert counted == availability.capacity(stage.pool, *window, tenants=tenants).free
-    offer = availability.next_free_window(stage.pool, 12, timedelta(hours=1), held.starts_at, tenants=[theirs])
+        assert counted == capacities.capacity(stage.pool, *window, tenants=tenants).free
+    offer = free_times.next_free_window(stage.pool, 12, timedelta(hours=1), held.starts_at, tenants=[theirs])
     start, _end = offer or (None, None)
     assert start is not None and start >= held.ends_at
 

@@ -19,7 +19,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from accounts.models import User
 from allocations.models import Allocation, Lease, LedgerEntry, Placement
-from allocations.selectors import availability, balances
+from allocations.selectors import availability, balances, capacities, free_times
 from allocations.services import booking, ending, extending, operating, pools
 from cluster.models import Device, MaintenanceWindow, Node, Pool
 from common.errors import DomainError
@@ -345,7 +345,7 @@ class BookingModel(RuleBasedStateMachine):
         window = (self.world.at(start), self.world.at(start + length))
         who = None if tenant is None else [self.world.organisations[tenant].pk]
         self.world.outcomes["capacity", "asked"] += 1
-        found = asdict(availability.capacity(self.pools[pool], *window, tenants=who))
+        found = asdict(capacities.capacity(self.pools[pool], *window, tenants=who))
         assert found == oracle.capacity(pool, start, start + length, tenant), "the oracle counts otherwise"
         free = {
             self.world.devices.index(row) for row in availability.free_devices(self.pools[pool], *window, tenants=who)
@@ -357,7 +357,7 @@ class BookingModel(RuleBasedStateMachine):
     def ask_next_window(self, pool: int, count: int, length: int, after: int, tenant: int | None) -> None:
         who = None if tenant is None else [self.world.organisations[tenant].pk]
         self.world.outcomes["next_free_window", "asked"] += 1
-        found = availability.next_free_window(
+        found = free_times.next_free_window(
             self.pools[pool], count, timedelta(hours=length), self.world.at(after), tenants=who
         )
         start = self.oracle.next_window(self.oracle.in_pool(pool), count, length, after, tenant)
