@@ -146,9 +146,7 @@ def open_windows(lease: Lease) -> None:
     A booking that follows stays booked; it cannot begin before the device is available, and the reconciler moves it
     to another device if this one is not back in time.
     """
-    placements = open_placements(lease)
-    if lease.state not in TAKEN_BACK:
-        placements = [row for row in placements if row.left_by_id is not None]
+    placements = _given_up(lease)
     others = Placement.objects.filter(
         ~Q(lease=lease), released=False, window__startswith__gt=lease.starts_at
     ).order_by()
@@ -158,6 +156,7 @@ def open_windows(lease: Lease) -> None:
     )
     boards = list(on_board.values_list("board", "slices", "window__startswith"))
     nodes = list(on_node.values_list("node", "window__startswith").distinct())
+    moved = []
     for placement in placements:
         begin = placement.window.lower
         there = [
@@ -165,8 +164,25 @@ def open_windows(lease: Lease) -> None:
         ]
         there += [at for node, at in nodes if node == placement.node_id]
         # A device that came on the way may have been somebody else's, or maintained, since the lease began.
-        placement.window = DateTimeTZRange(begin, min((at for at in there if at > begin), default=None))
-    Placement.objects.bulk_update(placements, ["window"])
+        window = DateTimeTZRange(begin, min((at for at in there if at > begin), default=None))
+        if placement.window != window:
+            placement.window = window
+            moved.append(placement)
+    Placement.objects.bulk_update(moved, ["window"])
+
+
+def _given_up(lease: Lease) -> list[Placement]:
+    """All of a lease's devices while it is taken back; of one that goes on, those that leave it."""
+    taken_back = lease.state in TAKEN_BACK
+    return [row for row in open_placements(lease) if taken_back or row.left_by_id is not None]
+
+
+def keep_open(lease: Lease) -> None:
+    """Whoever's step was under way when the booking that came next went was passed by (SKIP LOCKED): the tick makes up
+    for it. One query where every window is open. The caller has locked the lease.
+    """
+    if any(row.window.upper is not None for row in _given_up(lease)):
+        open_windows(lease)
 
 
 def reopen_windows(nodes: set[int]) -> None:

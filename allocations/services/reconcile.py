@@ -17,6 +17,7 @@ from allocations.selectors.availability import LEAD
 from allocations.services import (
     access,
     awards,
+    ending,
     envelopes,
     incidents,
     maintenance,
@@ -114,6 +115,8 @@ def _step(lease_ref: str, now: datetime | None) -> bool:
     if row is None or row.state not in _STEPS:
         return False
     lease = lock_lease(row.pk)
+    if lease.state in (*ending.TAKEN_BACK, "active"):
+        ending.keep_open(lease)
     return _STEPS[lease.state](lease, now or database_now())
 
 
