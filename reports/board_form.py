@@ -77,7 +77,7 @@ class BoardForm(forms.Form):
         empty_label=_("All"),
     )
     rows = forms.ChoiceField(
-        label=_("One picture"), choices=[("pool", _("a pool")), ("class", _("a GPU class"))], required=False
+        label=_("A chart for each"), choices=[("pool", _("pool")), ("class", _("GPU class"))], required=False
     )
     step = forms.ChoiceField(label=_("Day or week"), choices=[("week", _("week")), ("day", _("day"))], required=False)
     start = DayField(label=_("From"), help_text=_("Empty: today"))
@@ -95,7 +95,7 @@ class BoardForm(forms.Form):
         label=_("to the pool"), queryset=Pool.objects.none(), to_field_name="public_id", required=False
     )
     add_on = DayField(label=_("On this day"))
-    approve = WordsField(label=_("Approve proposals"), most=MOST_CHOSEN)
+    approve = WordsField(label=_("If these proposals were awarded"), most=MOST_CHOSEN)
     at_most = forms.IntegerField(
         label=_("with at most so many GPUs a line"), min_value=1, max_value=MOST_GPUS, required=False
     )
