@@ -1,28 +1,43 @@
 """Shapes of the forms about proposals."""
 
+from proposals.forms.answers import AnswersForm, initial_answers
+from proposals.forms.attachments import AttachmentForm
 from proposals.forms.calls import CallForm
 from proposals.forms.decisions import AwardLineForm, AwardReasonForm
 from proposals.forms.drafts import (
     LINE_FIELDS,
+    AboutForm,
     BaseLineFormSet,
     LineForm,
     LineFormSet,
-    ProposalForm,
+    PlanForm,
+    ReplyForm,
     initial_lines,
     line_forms,
-    typed_lines,
 )
+from proposals.forms.rows import reshaped, typed_rows
+from proposals.forms.team import TEAM_FIELDS, TeamForm, initial_team, team_forms
 
 __all__ = [
     "LINE_FIELDS",
+    "TEAM_FIELDS",
+    "AboutForm",
+    "AnswersForm",
+    "AttachmentForm",
     "AwardLineForm",
     "AwardReasonForm",
     "BaseLineFormSet",
     "CallForm",
     "LineForm",
     "LineFormSet",
-    "ProposalForm",
+    "PlanForm",
+    "ReplyForm",
+    "TeamForm",
+    "initial_answers",
     "initial_lines",
+    "initial_team",
     "line_forms",
-    "typed_lines",
+    "reshaped",
+    "team_forms",
+    "typed_rows",
 ]

@@ -5,20 +5,20 @@ from typing import Any
 
 from django import forms
 from django.db.models import Q
-from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from common.errors import RuleBroken
 from partners.forms import DateField
 from partners.models import Agreement
 from partners.selectors import managed_agreements
-from proposals.asks import MAX_GPUS, MAX_HOURS, MAX_LINES, AskLine, agency_today, check_line
+from proposals.asks import MAX_GPUS, MAX_HOURS, MAX_LINES, MAX_TITLE, AskLine, agency_today, check_line
 from proposals.models import Call, Proposal, RequestLine
 from proposals.selectors import gpu_classes_of
+from proposals.services.parts import MAX_DATA, MAX_PLAN, MAX_REPLY
 
 
-class ProposalForm(forms.Form):
-    """What the project is about."""
+class AboutForm(forms.Form):
+    """Under which agreement, what it is called, what for."""
 
     agreement = forms.ModelChoiceField(
         label=_("Agreement"),
@@ -27,23 +27,9 @@ class ProposalForm(forms.Form):
         empty_label=None,
         help_text=_("The agreement (MOU) under which you ask. Its ceilings apply."),
     )
-    title = forms.CharField(label=_("Title"), max_length=200)
+    title = forms.CharField(label=_("Title"), max_length=MAX_TITLE, widget=forms.TextInput(attrs={"dir": "auto"}))
     purposes = forms.MultipleChoiceField(
         label=_("Purpose"), choices=Proposal.Purpose.choices, widget=forms.CheckboxSelectMultiple, required=False
-    )
-    plan = forms.CharField(
-        label=_("Plan"),
-        max_length=20_000,
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 8}),
-        help_text=_("What will be done in which steps, and why so many GPUs for so long. Needed to submit."),
-    )
-    data = forms.CharField(  # type: ignore[assignment]
-        label=_("Data"),
-        max_length=5_000,
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 4}),
-        help_text=_("Which data is used, where it comes from, and whether it holds personal data."),
     )
 
     def __init__(self, *args: Any, user: Any, proposal: Proposal | None = None, **kwargs: Any) -> None:
@@ -55,6 +41,37 @@ class ProposalForm(forms.Form):
             choices = Agreement.objects.filter(mine).select_related("organisation")
         field.queryset = choices
         field.label_from_instance = lambda row: f"{row.number} · {row.title} ({row.organisation.name})"
+
+
+class PlanForm(forms.Form):
+    """The two long texts."""
+
+    plan = forms.CharField(
+        label=_("Plan"),
+        max_length=MAX_PLAN,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 12, "dir": "auto"}),
+        help_text=_("What will be done in which steps, and why so many GPUs for so long. Needed to submit."),
+    )
+    data = forms.CharField(  # type: ignore[assignment]
+        label=_("Data"),
+        max_length=MAX_DATA,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 6, "dir": "auto"}),
+        help_text=_("Which data is used, where it comes from, and whether it holds personal data."),
+    )
+
+
+class ReplyForm(forms.Form):
+    """What was changed since the return."""
+
+    reply = forms.CharField(
+        label=_("What was changed"),
+        max_length=MAX_REPLY,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4, "dir": "auto"}),
+        help_text=_("The officer reads this beside the differences, which are shown by themselves."),
+    )
 
 
 class LineForm(forms.Form):
@@ -121,13 +138,3 @@ def initial_lines(rows: Iterable[RequestLine]) -> list[dict[str, Any]]:
     """Rows as the formset's initial values."""
     names = ("gpus", "smallest_gpus", "hours", "window_from", "window_until")
     return [{"gpu_class": row.gpu_class.code, **{name: getattr(row, name) for name in names}} for row in rows]
-
-
-def typed_lines(data: QueryDict) -> list[dict[str, str]]:
-    """What stands in the line fields of a request, unchecked, so that it can be shown again."""
-    try:
-        count = int(data.get("lines-TOTAL_FORMS", "1"))
-    except ValueError:
-        count = 1
-    places = range(min(max(count, 0), MAX_LINES))
-    return [{name: data.get(f"lines-{place}-{name}", "") for name in LINE_FIELDS} for place in places]

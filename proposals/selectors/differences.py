@@ -157,12 +157,13 @@ def _answers(before: list[Any], after: list[Any]) -> list[Change]:
     asked = {**{row["question"]: row for row in before}, **new}
     language = "label_en" if (get_language() or "ko").startswith("en") else "label_ko"
     return [
-        _change(_("Question: %(question)s") % {"question": row[language]}, _given(old.get(key)), _given(new.get(key)))
+        _change(_("Question: %(question)s") % {"question": row[language]}, given(old.get(key)), given(new.get(key)))
         for key, row in asked.items()
     ]
 
 
-def _given(row: Any) -> str:
+def given(row: Any) -> str:
+    """An answer as a version keeps it, in the reader's language; "" for none."""
     value = row["value"] if row else ""
     if isinstance(value, dict):
         value = value.get("name") or value.get((get_language() or "ko")[:2], "")

@@ -85,23 +85,25 @@ class Stage:
             actor=self.cast.officer, proposal=proposal, lines=[self.ask(proposal, **changes)], reason=reason
         )
 
-    def form(self, *lines: AskLine, action: str = "save", **changes: Any) -> dict[str, Any]:
-        """The editor's form as a browser sends it."""
-        content = self.content(*lines)
+    def lines_form(self, *lines: AskLine, action: str = "save", **changes: Any) -> dict[str, Any]:
+        """The form of the request lines as a browser sends it."""
+        rows = list(lines) or [self.line()]
         data: dict[str, Any] = {
             "agreement": self.cast.agreement.public_id,
-            "title": content.title,
-            "purposes": content.purposes,
-            "plan": content.plan,
-            "data": content.data,
             "action": action,
-            "lines-TOTAL_FORMS": len(content.lines),
+            "lines-TOTAL_FORMS": len(rows),
             "lines-INITIAL_FORMS": 0,
         }
-        for place, line in enumerate(content.lines):
+        for place, line in enumerate(rows):
             for name, value in vars(line).items():
                 data[f"lines-{place}-{name}"] = str(value)
         return {**data, **changes}
+
+    def about_form(self, **changes: Any) -> dict[str, Any]:
+        """The first page of the form as a browser sends it."""
+        content = self.content()
+        about = {"agreement": self.cast.agreement.public_id, "title": content.title, "purposes": content.purposes}
+        return {**about, "action": "save", **changes}
 
 
 def make_stage() -> Stage:

@@ -1,0 +1,58 @@
+"""How pages about proposals say moments, answers and long texts that did not change."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from proposals.models import Answer, Attachment
+from proposals.selectors.contents import answer_json, plain
+from proposals.selectors.differences import given
+from proposals.services.drafting import shown_moment
+
+register = template.Library()
+AROUND = 160
+"""Characters of unchanged text that are shown on each side of a change."""
+
+
+@register.filter
+def agency_moment(value: datetime | None) -> str:
+    """To the second, in the agency's zone: what a cut-off is measured by."""
+    return shown_moment(value) if value else "–"
+
+
+@register.filter
+def iso(value: datetime) -> str:
+    """For scripts and <time>."""
+    return value.isoformat(timespec="milliseconds")
+
+
+@register.simple_tag
+def agency_zone() -> str:
+    """The name of the agency's zone."""
+    return timezone.get_default_timezone_name()
+
+
+@register.filter
+def shortened(text: str) -> str:
+    """The beginning and the end of a long text that did not change."""
+    if len(text) <= 2 * AROUND + 40:
+        return text
+    return f"{text[:AROUND]} […] {text[-AROUND:]}"
+
+
+@register.filter
+def answer_text(answer: Answer) -> str:
+    """An answer in the reader's language."""
+    value: Any = answer.value
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return value.name if isinstance(value, Attachment) else given(answer_json(answer)) or str(plain(value))
+
+
+@register.filter
+def given_text(row: dict[str, Any]) -> str:
+    """An answer as a version keeps it, in the reader's language."""
+    return given(row)

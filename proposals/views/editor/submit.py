@@ -1,0 +1,69 @@
+"""The last page: all of it once more, what is missing, what an officer asked and what was changed, and the button."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext as _
+
+from common.errors import DomainError
+from proposals.asks import Part, Reply
+from proposals.forms import ReplyForm
+from proposals.models import Decision
+from proposals.selectors import check_lines, compare, snapshot
+from proposals.services import drafting
+from proposals.views.editor.base import Step
+
+
+class EditSubmit(Step):
+    """What was typed here is kept first, whatever becomes of the submission."""
+
+    key = "submit"
+    template_name = "proposals/editor/submit.html"
+
+    @property
+    def is_returned(self) -> bool:
+        """Whether there is something to reply to."""
+        return bool(self.object.state == "returned")
+
+    def build(self, data: Any) -> ReplyForm:
+        self.part = "reply" if self.is_returned else ""
+        return ReplyForm(data, initial={"reply": self.object.reply})
+
+    def content(self) -> Part:
+        return Reply(self.form.cleaned_data["reply"])
+
+    def save(self) -> None:
+        if self.is_returned:
+            super().save()
+
+    def _save(self, action: str) -> HttpResponse:
+        if action != "submit":
+            return super()._save(action)
+        try:
+            self.save()
+            proposal = drafting.submit(actor=self.request.user, proposal=self.object)
+        except DomainError as error:
+            self.object = self.fetch()
+            self.form.add_error(None, str(error))
+            return self._refused(action, 422)
+        messages.success(
+            self.request, _("The proposal is submitted. Its number is %(number)s.") % {"number": proposal.number}
+        )
+        return HttpResponseRedirect(proposal.get_absolute_url())
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        proposal, draft = self.object, self.draft
+        last = proposal.versions.first() if self.is_returned else None
+        asked = proposal.decisions.filter(kind=Decision.Kind.RETURN).first() if self.is_returned else None
+        live = kwargs.get("swap", False)
+        return super().get_context_data(
+            is_returned=self.is_returned,
+            returned=asked,
+            changes=compare(last.content, snapshot(proposal)) if last and not live else [],
+            last_version=last,
+            draft=draft,
+            team=[] if live else list(proposal.team.all()),
+            checks=check_lines(proposal.agreement, draft.lines, proposal.call) if draft.lines and not live else [],
+            **kwargs,
+        )
