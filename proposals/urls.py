@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from proposals.views import calls, editor, proposals, staff
+from proposals.views import calls, editor, proposals, staff, versions
 
 app_name = "proposals"
 urlpatterns = [
@@ -21,6 +21,9 @@ urlpatterns = [
     path("proposals/<slug:public_id>/edit/questions/", editor.EditQuestions.as_view(), name="edit-questions"),
     path("proposals/<slug:public_id>/edit/attachments/", editor.EditAttachments.as_view(), name="edit-attachments"),
     path("proposals/<slug:public_id>/edit/submit/", editor.EditSubmit.as_view(), name="edit-submit"),
+    path("proposals/<slug:public_id>/receipt/", versions.Receipt.as_view(), name="receipt"),
+    path("proposals/<slug:public_id>/receipt/content/", versions.ReceiptContent.as_view(), name="receipt-content"),
+    path("proposals/<slug:public_id>/changes/", versions.Changes.as_view(), name="changes"),
     path("attachments/<slug:public_id>/", editor.AttachmentFile.as_view(), name="attachment"),
     path("attachments/<slug:public_id>/remove/", editor.AttachmentRemove.as_view(), name="attachment-remove"),
     path("proposals/<slug:public_id>/withdraw/", proposals.ProposalWithdraw.as_view(), name="proposal-withdraw"),

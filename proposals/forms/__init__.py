@@ -12,7 +12,6 @@ from proposals.forms.drafts import (
     LineFormSet,
     PlanForm,
     ReplyForm,
-    initial_lines,
     line_forms,
 )
 from proposals.forms.rows import reshaped, typed_rows
@@ -34,7 +33,6 @@ __all__ = [
     "ReplyForm",
     "TeamForm",
     "initial_answers",
-    "initial_lines",
     "initial_team",
     "line_forms",
     "reshaped",

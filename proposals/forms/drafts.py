@@ -1,6 +1,5 @@
 """The forms of an ask."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -12,7 +11,7 @@ from partners.forms import DateField
 from partners.models import Agreement
 from partners.selectors import managed_agreements
 from proposals.asks import MAX_GPUS, MAX_HOURS, MAX_LINES, MAX_TITLE, AskLine, agency_today, check_line
-from proposals.models import Call, Proposal, RequestLine
+from proposals.models import Call, Proposal
 from proposals.selectors import gpu_classes_of
 from proposals.services.parts import MAX_DATA, MAX_PLAN, MAX_REPLY
 
@@ -132,9 +131,3 @@ def line_forms(call: Call, **kwargs: Any) -> Any:
     """The formset of a call, which knows its GPU classes."""
     classes = list(gpu_classes_of(call).values_list("code", "name"))
     return LineFormSet(prefix="lines", form_kwargs={"classes": classes}, **kwargs)
-
-
-def initial_lines(rows: Iterable[RequestLine]) -> list[dict[str, Any]]:
-    """Rows as the formset's initial values."""
-    names = ("gpus", "smallest_gpus", "hours", "window_from", "window_until")
-    return [{"gpu_class": row.gpu_class.code, **{name: getattr(row, name) for name in names}} for row in rows]

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from cluster.models import GpuClass
 from common.ids import PublicIdField
 from partners.models import Agreement, Organisation, organisation_ids_of
+from proposals.canonical import fingerprint
 from proposals.lifecycle import PROPOSAL
 from proposals.models.calls import Call
 
@@ -127,3 +128,8 @@ class ProposalVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.proposal_id} v{self.version}"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the content still has the hash that was given when it came in."""
+        return fingerprint(self.content) == self.sha256

@@ -1,6 +1,7 @@
 """What a draft still lacks before it can be submitted, and how far it is, page by page of its form."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -8,8 +9,8 @@ from django.utils.translation import gettext_lazy
 
 from common.errors import RuleBroken
 from proposals.asks import AskLine, agency_today, check_line
-from proposals.models import Answer, Attachment, Proposal, Question
-from proposals.selectors.contents import answers_of, ask_lines, current_attachments
+from proposals.models import Answer, Attachment, Proposal, ProposalMember, Question
+from proposals.selectors.contents import answers_of, ask_lines, current_attachments, snapshot
 
 STEPS: dict[str, Promise] = {
     "about": gettext_lazy("About"),
@@ -48,7 +49,7 @@ class Draft:
 
     proposal: Proposal
     lines: list[AskLine]
-    team_size: int
+    team: list[ProposalMember]
     questions: list[Question]
     answers: list[Answer]
     attachments: list[Attachment]
@@ -65,7 +66,7 @@ class Draft:
         full = {
             "about": bool(self.proposal.purposes),
             "plan": bool(self.proposal.plan.strip() or self.proposal.data.strip()),
-            "team": self.team_size > 0,
+            "team": bool(self.team),
             "lines": bool(self.lines),
             "questions": bool(self.answers),
             "attachments": bool(self.attachments),
@@ -79,6 +80,11 @@ class Draft:
         return states
 
     @property
+    def content(self) -> dict[str, Any]:
+        """What a version would keep of it."""
+        return snapshot(self.proposal, self)
+
+    @property
     def percent(self) -> int:
         """How much of what is needed or asked for is there, in per cent of the pages."""
         pages = [step for step in self.steps if step.key != "submit"]
@@ -90,7 +96,7 @@ def draft_of(proposal: Proposal) -> Draft:
     return Draft(
         proposal,
         ask_lines(proposal),
-        proposal.team.count(),
+        list(proposal.team.all()),
         list(proposal.call.questions.all()),
         answers_of(proposal),
         current_attachments(proposal),

@@ -1,17 +1,30 @@
 """What a proposal says, as plain values: what a version keeps, and what two people's forms are compared by."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from proposals.asks import About, Answers, AskLine, Lines, Part, Plan, Team
 from proposals.canonical import fingerprint
-from proposals.models import Answer, Attachment, Proposal
+from proposals.models import Answer, Attachment, Proposal, ProposalMember
 
 PARTS = ("about", "plan", "team", "lines", "answers", "reply")
 
 
-def snapshot(proposal: Proposal) -> dict[str, Any]:
-    """All of it as it stands, as a version keeps it: five queries, fewer where the rows are at hand."""
+class Rows(Protocol):
+    """The rows that belong to a proposal, at hand."""
+
+    @property
+    def lines(self) -> list[AskLine]: ...
+    @property
+    def team(self) -> list[ProposalMember]: ...
+    @property
+    def answers(self) -> list[Answer]: ...
+    @property
+    def attachments(self) -> list[Attachment]: ...
+
+
+def snapshot(proposal: Proposal, rows: Rows) -> dict[str, Any]:
+    """All of it as it stands, as a version keeps it. No query beyond the call's and the agreement's."""
     return {
         "call": proposal.call.public_id,
         "agreement": proposal.agreement.number,
@@ -19,10 +32,10 @@ def snapshot(proposal: Proposal) -> dict[str, Any]:
         "purposes": list(proposal.purposes),
         "plan": proposal.plan,
         "data": proposal.data,
-        "lines": said(proposal, "lines"),
-        "team": said(proposal, "team"),
-        "answers": [answer_json(row) for row in answers_of(proposal)],
-        "attachments": [attachment_json(row) for row in current_attachments(proposal)],
+        "lines": [line_json(line) for line in rows.lines],
+        "team": [_person(row) for row in rows.team],
+        "answers": [answer_json(row) for row in rows.answers],
+        "attachments": [attachment_json(row) for row in rows.attachments],
     }
 
 
@@ -34,7 +47,7 @@ def said(proposal: Proposal, part: str) -> Any:
     if part == "plan":
         return {"plan": proposal.plan, "data": proposal.data}
     if part == "team":
-        return [_row(row, "name", "email", "part", "experience") for row in proposal.team.all()]
+        return [_person(row) for row in proposal.team.all()]
     if part == "lines":
         return [line_json(line) for line in ask_lines(proposal)]
     if part == "answers":
@@ -49,7 +62,7 @@ def as_said(part: Part) -> Any:
     if isinstance(part, Plan):
         return {"plan": part.plan, "data": part.data}
     if isinstance(part, Team):
-        return [_row(row, "name", "email", "part", "experience") for row in part.rows]
+        return [_person(row) for row in part.rows]
     if isinstance(part, Lines):
         return [line_json(line) for line in part.rows]
     if isinstance(part, Answers):
@@ -125,5 +138,5 @@ def _choice(question: Any, language: str, place: int) -> str:
     return choices[place] if place < len(choices) else str(place + 1)
 
 
-def _row(row: Any, *names: str) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in names}
+def _person(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ("name", "email", "part", "experience")}

@@ -20,7 +20,7 @@ from proposals.canonical import fingerprint
 from proposals.lifecycle import PROPOSAL
 from proposals.models import Call, Proposal, ProposalVersion
 from proposals.rules import may_propose
-from proposals.selectors import committed, draft_of, judge, snapshot
+from proposals.selectors import Draft, committed, draft_of, judge
 from proposals.services.numbers import next_number
 from proposals.services.parts import (
     MAX_DATA,
@@ -112,7 +112,7 @@ def submit(*, actor: Any, proposal: Proposal) -> Proposal:
     proposal.number = proposal.number or next_number(now)
     proposal.version += 1
     proposal.submitted_at = now
-    version = _keep_version(actor, proposal, now, draft.attachments)
+    version = _keep_version(actor, draft, now)
     proposal.reply = ""
     proposal.save(update_fields=["state", "number", "version", "submitted_at", "reply"])
     changes = {
@@ -210,8 +210,8 @@ def _check_revision(proposal: Proposal, revision: int | None) -> None:
         )
 
 
-def _keep_version(actor: Any, proposal: Proposal, now: datetime, attachments: list[Any]) -> ProposalVersion:
-    content = snapshot(proposal)
+def _keep_version(actor: Any, draft: Draft, now: datetime) -> ProposalVersion:
+    content, proposal = draft.content, draft.proposal
     version = ProposalVersion.objects.create(
         proposal=proposal,
         version=proposal.version,
@@ -221,7 +221,7 @@ def _keep_version(actor: Any, proposal: Proposal, now: datetime, attachments: li
         submitted_by=actor,
         submitted_at=now,
     )
-    version.attachments.set(attachments)
+    version.attachments.set(draft.attachments)
     return version
 
 

@@ -18,6 +18,7 @@ from proposals.lifecycle import PROPOSAL
 from proposals.models import Decision, Proposal
 from proposals.rules import may_answer
 from proposals.selectors import listed
+from proposals.selectors.contents import answers_of, current_attachments
 from proposals.services import decisions, drafting
 
 ASK_COLUMNS = (
@@ -99,10 +100,14 @@ class ProposalPage(ObjectPage):
             award=award,
             history=history,
             latest=history[0] if history else None,
+            team=list(proposal.team.all()),
+            answers=answers_of(proposal),
+            files=current_attachments(proposal),
             versions=proposal.versions.select_related("submitted_by"),
             project=Project.objects.filter(proposal_ref=proposal.public_id).first(),
             partner_events=events if role in MANAGING else (),
             officer_events=events if runs else (),
+            may_copy=role in MANAGING,
             may_edit=role in MANAGING and proposal.state in drafting.EDITABLE,
             **kwargs,
         )

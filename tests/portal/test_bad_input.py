@@ -19,6 +19,7 @@ from django.test import Client
 from django.urls import resolve, reverse
 
 from accounts.models import User
+from proposals.models import Question
 from tests.architecture.routes import routes
 from tests.architecture.world import address_of, make_world
 from tests.html import Form, Input, Reading
@@ -95,7 +96,8 @@ def _pages(world: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield reverse(name), ("anonymous",)
     for name in OWN:
         yield reverse(name), ("owner",)
-    yield reverse("proposals:proposal-edit", args=[world["draft"]]), PEOPLE
+    for step in ("about", "plan", "team", "lines", "questions", "attachments", "submit"):
+        yield reverse(f"proposals:edit-{step}", args=[world["draft"]]), PEOPLE
     yield reverse("proposals:proposal", args=[world["awarded"]]), PEOPLE
     yield reverse("proposals:award", args=[world["reviewed"]]), PEOPLE
 
@@ -125,6 +127,10 @@ def world(tmp_path: Any, settings: Any) -> dict[str, Any]:
     settings.ACCOUNT_RATE_LIMITS = False
     made = make_world()
     stage = made["stage"]
+    for place, kind in enumerate(Question.Kind.values):
+        stage.call.questions.create(
+            place=place, kind=kind, label_ko="질문", label_en="Question", choices_ko=["가", "나"], choices_en=["A", "B"]
+        )
     return made | {
         "draft": stage.draft().public_id,
         "reviewed": stage.submitted().public_id,

@@ -9,7 +9,7 @@ from django.urls import reverse
 from partners.models import Agreement
 from proposals.models import AwardLine, Proposal
 from tests.factories import PoolFactory
-from tests.proposals.stage import HOUR, Stage, browser
+from tests.proposals.stage import Stage, browser
 from tests.queries import MOST_A_PAGE, queries_of
 
 
@@ -34,110 +34,11 @@ def award_form(stage: Stage, proposal: Proposal, **changes: Any) -> dict[str, An
     }
 
 
-def test_a_draft_is_saved_and_then_submitted(stage: Stage) -> None:
-    client = browser(stage.cast.manager)
-    assert client.get(new_url(stage)).status_code == 200
-    saved = client.post(new_url(stage), stage.form(stage.line()))
-    draft = Proposal.objects.get()
-    assert saved.url == url("proposal-edit", draft)
-    page = client.get(saved.url)
-    assert "Pretraining of the next Solar LLM" in page.content.decode()
-    sent = client.post(saved.url, stage.form(stage.line(gpus=8), action="submit"), follow=True)
-    draft.refresh_from_db()
-    assert (draft.state, draft.lines.get().gpus) == ("submitted", 8)
-    assert str(draft.number) in sent.content.decode()
-
-
-def test_a_form_sent_twice_makes_one_proposal(stage: Stage) -> None:
-    client = browser(stage.cast.owner)
-    form = stage.form(stage.line(), submission="3f0c2f9e-8c5d-4a58-9d2e-0d7c5d0e7a11")
-    client.post(new_url(stage), form)
-    client.post(new_url(stage), form)
-    assert Proposal.objects.count() == 1
-
-
-def test_past_the_ceiling_is_refused_on_the_line_and_everything_typed_stays(stage: Stage) -> None:
-    Agreement.objects.update(ceiling_gpu_seconds=300 * HOUR)
-    answer = browser(stage.cast.owner).post(
-        new_url(stage), stage.form(stage.line(), action="submit", plan="Kept words.")
-    )
-    page = answer.content.decode()
-    assert answer.status_code == 422
-    assert "allows 300.00 GPU-hours in all" in page
-    assert "At most 300.00 GPU-hours are left." in page
-    assert "Kept words." in page
-    assert not Proposal.objects.exists()
-
-
-def test_a_line_is_added_and_removed_without_losing_anything(stage: Stage) -> None:
-    client = browser(stage.cast.owner)
-    more = client.post(new_url(stage), stage.form(stage.line(hours=123), action="add_line", title="My title"))
-    page = more.content.decode()
-    assert more.status_code == 200
-    assert 'name="lines-1-gpus"' in page
-    assert 'value="123"' in page
-    assert 'value="My title"' in page
-    less = client.post(new_url(stage), stage.form(stage.line(hours=123), stage.line(hours=77), action="remove_line:0"))
-    assert 'value="77"' in less.content.decode()
-    assert 'value="123"' not in less.content.decode()
-
-
-def test_checking_says_for_each_line_whether_it_fits(stage: Stage) -> None:
-    Agreement.objects.update(ceiling_concurrent_gpus=20)
-    client = browser(stage.cast.owner)
-    form = stage.form(stage.line(), stage.line(gpus=18), action="check")
-    for address in (new_url(stage), reverse("proposals:proposal-check", args=[stage.call.public_id])):
-        page = client.post(address, form).content.decode()
-        assert 'data-check="allowed"' in page
-        assert 'data-check="refused"' in page
-        assert 'data-check="free"' in page
-        assert 'data-check="scarce"' in page
-    assert not Proposal.objects.exists()
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"title": ""},
-        {"title": "x" * 201},
-        {"plan": "x" * 20_001},
-        {"purposes": ["world_domination"]},
-        {"agreement": "agr-nosuch"},
-        {"lines-0-gpu_class": "b300"},
-        {"lines-0-gpus": "0"},
-        {"lines-0-gpus": "-4"},
-        {"lines-0-gpus": "many"},
-        {"lines-0-gpus": "9" * 30},
-        {"lines-0-hours": ""},
-        {"lines-0-window_from": "2020-01-01"},
-        {"lines-0-window_until": "2026-13-45"},
-        {"lines-TOTAL_FORMS": "abc"},
-        {"lines-TOTAL_FORMS": "5000"},
-        {"lines-TOTAL_FORMS": ""},
-    ],
-)
-@pytest.mark.parametrize("action", ["save", "submit", "check"])
-def test_bad_input_is_answered_on_the_form(stage: Stage, changes: dict[str, Any], action: str) -> None:
-    form = stage.form(stage.line(), action=action, data="Still here.") | changes
-    answer = browser(stage.cast.owner).post(new_url(stage), form)
-    assert answer.status_code == 422
-    assert "Still here." in answer.content.decode()
-    assert not Proposal.objects.exists()
-
-
-@pytest.mark.parametrize("field", ["lines-TOTAL_FORMS", "action", "submission", "title"])
-def test_nonsense_in_the_plumbing_is_no_server_error(stage: Stage, field: str) -> None:
-    for value in ("", "add_line", "remove_line:x", "-1", "\u0000", "9" * 400):
-        for action in ("add_line", "save"):
-            form = stage.form(stage.line(), action=action) | {field: value}
-            assert browser(stage.cast.owner).post(new_url(stage), form).status_code in (200, 302, 422)
-
-
 def test_another_organisations_agreement_is_unknown_to_the_form(stage: Stage) -> None:
-    answer = browser(stage.cast.outsider).post(new_url(stage), stage.form(stage.line()))
+    answer = browser(stage.cast.outsider).post(new_url(stage), stage.about_form())
     assert answer.status_code == 403  # the outsider has no agreement at all
     check = reverse("proposals:proposal-check", args=[stage.call.public_id])
-    assert browser(stage.cast.outsider).post(check, stage.form(stage.line())).status_code == 404
+    assert browser(stage.cast.outsider).post(check, stage.lines_form()).status_code == 404
 
 
 def test_the_officer_awards_less_with_a_reason_and_the_partner_accepts(stage: Stage) -> None:
@@ -310,7 +211,7 @@ def test_a_call_that_is_closed_says_so(stage: Stage) -> None:
     stage.call.save()
     page = browser(stage.cast.owner).get(stage.call.get_absolute_url()).content.decode()
     assert "This call no longer takes proposals." in page
-    answer = browser(stage.cast.owner).post(new_url(stage), stage.form(stage.line()))
+    answer = browser(stage.cast.owner).post(new_url(stage), stage.about_form())
     assert answer.status_code == 422
 
 

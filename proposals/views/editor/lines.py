@@ -11,7 +11,7 @@ from common.errors import DomainError
 from common.web import ObjectMixin
 from partners.models import Agreement
 from proposals.asks import MAX_LINES, Lines, Part
-from proposals.forms import LINE_FIELDS, initial_lines, line_forms, reshaped, typed_rows
+from proposals.forms import LINE_FIELDS, line_forms, reshaped, typed_rows
 from proposals.models import Call
 from proposals.selectors import check_lines
 from proposals.views.editor.base import Step
@@ -26,8 +26,7 @@ class EditLines(Step):
     def build(self, data: Any) -> Any:
         if data is not None:
             return line_forms(self.object.call, data=data)
-        rows = self.object.lines.select_related("gpu_class")
-        return line_forms(self.object.call, initial=initial_lines(rows) or [{}])
+        return line_forms(self.object.call, initial=[vars(line) for line in self.draft.lines] or [{}])
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.POST.get("action") != "check":
@@ -52,7 +51,8 @@ class EditLines(Step):
             self.form._non_form_errors.append(str(error))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        whole = [line for _form, line in self.form.filled()] if self.form.is_bound else self.draft.lines
+        # The panel asks for itself once the page stands; without JavaScript the button "Check" does.
+        whole = [line for _form, line in self.form.filled()]
         live = kwargs.get("swap", False)
         return super().get_context_data(
             checks=check_lines(self.object.agreement, whole, self.object.call) if whole and not live else [],

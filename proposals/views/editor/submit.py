@@ -10,7 +10,7 @@ from common.errors import DomainError
 from proposals.asks import Part, Reply
 from proposals.forms import ReplyForm
 from proposals.models import Decision
-from proposals.selectors import check_lines, compare, snapshot
+from proposals.selectors import committed, compare, judge
 from proposals.services import drafting
 from proposals.views.editor.base import Step
 
@@ -56,14 +56,22 @@ class EditSubmit(Step):
         proposal, draft = self.object, self.draft
         last = proposal.versions.first() if self.is_returned else None
         asked = proposal.decisions.filter(kind=Decision.Kind.RETURN).first() if self.is_returned else None
-        live = kwargs.get("swap", False)
         return super().get_context_data(
             is_returned=self.is_returned,
             returned=asked,
-            changes=compare(last.content, snapshot(proposal)) if last and not live else [],
+            changes=compare(last.content, draft.content) if last and not kwargs.get("swap") else [],
             last_version=last,
             draft=draft,
-            team=[] if live else list(proposal.team.all()),
-            checks=check_lines(proposal.agreement, draft.lines, proposal.call) if draft.lines and not live else [],
+            refusals=self._refusals(),
             **kwargs,
         )
+
+    def _refusals(self) -> list[str]:
+        """What the agreement refuses, line by line."""
+        lines, agreement = self.draft.lines, self.object.agreement
+        verdicts = judge(agreement, lines, committed(agreement)) if lines else []
+        return [
+            f"{_('Line %(place)s') % {'place': place}}: {refusal}"
+            for place, (_used, refusal) in enumerate(verdicts, start=1)
+            if refusal
+        ]

@@ -15,7 +15,7 @@ class EditTeam(Step):
     def build(self, data: Any) -> Any:
         if data is not None:
             return team_forms(data=data)
-        return team_forms(initial=initial_team(self.object.team.all()) or [{}])
+        return team_forms(initial=initial_team(self.draft.team) or [{}])
 
     def reshape(self, action: str) -> Any:
         rows = typed_rows(self.request.POST, "team", TEAM_FIELDS, MAX_TEAM)
