@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from allocations.models import Blackout, PoolWeight, WaitEntry
 from cluster.models import MaintenanceWindow
 from partners.models import Invitation
 from proposals.services import drafting
+from proposals.services.attachments import attach
 from tests.architecture.routes import Route
 from tests.factories import AllocationFactory, LeaseFactory
 from tests.proposals.stage import make_stage
@@ -20,6 +22,7 @@ def make_world() -> dict[str, Any]:
     stage = make_stage()
     cast = stage.cast
     proposal = stage.draft()
+    attachment = attach(actor=cast.owner, proposal=proposal, upload=SimpleUploadedFile("plan.pdf", b"%PDF-1.7"))
     proposal = drafting.submit(actor=cast.owner, proposal=proposal)
     allocation = AllocationFactory(project=cast.project, pool=stage.pool)
     node = stage.pool.nodes.first()
@@ -43,6 +46,7 @@ def make_world() -> dict[str, Any]:
         "partner": cast.organisation.public_id,
         "project": cast.project.public_id,
         "proposal": proposal.public_id,
+        "attachment": attachment.public_id,
         "call": stage.call.public_id,
         "node": node.public_id,
         "window": MaintenanceWindow.objects.create(
@@ -98,6 +102,7 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
         "organisation",
         "project",
         "proposal",
+        "attachment",
         "node",
         "device",
         "pool",

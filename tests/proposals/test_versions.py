@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.urls import reverse
@@ -38,7 +39,7 @@ def test_the_receipt_says_number_moment_and_the_hash_of_what_was_kept(stage: Sta
     version = proposal.versions.get()
     client = browser(stage.cast.viewer)
     page = client.get(url("receipt", proposal)).content.decode()
-    at = version.submitted_at.astimezone(__import__("zoneinfo").ZoneInfo("Asia/Seoul"))
+    at = version.submitted_at.astimezone(ZoneInfo("Asia/Seoul"))
     for word in (str(proposal.number), at.strftime("%Y-%m-%d %H:%M:%S KST"), version.sha256, "still has this hash"):
         assert word in page
     content = client.get(url("receipt-content", proposal)).content
@@ -68,7 +69,7 @@ def test_the_difference_is_word_by_word_in_texts_and_field_by_field_elsewhere(st
         ("same", "."),
     ]
     with translation.override("ko"):
-        assert any(str(change.label) == "계획" for change in compare(older.content, newer.content))
+        assert any(str(change.label) == "수행 계획" for change in compare(older.content, newer.content))
 
 
 @pytest.mark.parametrize(
