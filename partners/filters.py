@@ -3,17 +3,22 @@
 from typing import Any
 
 import django_filters
+from django import forms
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from common.filters import LinkFilter, state_choices
-from partners.lifecycle import AGREEMENT
-from partners.models import Agreement, Organisation
+from partners.lifecycle import AGREEMENT, AMENDMENT
+from partners.models import Agreement, Amendment, Obligation, Organisation
+
+_DAY = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
 
 
 class OrganisationFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(label=_("Name or number"), method="search")
     kind = django_filters.ChoiceFilter(label=_("Kind"), choices=Organisation.Kind.choices)
+    size = django_filters.ChoiceFilter(label=_("Company size"), choices=Organisation.Size.choices)
+    region = django_filters.ChoiceFilter(label=_("Region"), choices=Organisation.Region.choices)
 
     class Meta:
         model = Organisation
@@ -30,6 +35,9 @@ class AgreementFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(label=_("Number, title or organisation"), method="search")
     state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(AGREEMENT.states))
     organisation = LinkFilter(label=_("Organisation"), field_name="organisation__public_id")
+    until = django_filters.DateFilter(
+        label=_("Ends on or before"), field_name="valid_until", lookup_expr="lte", widget=_DAY
+    )
 
     class Meta:
         model = Agreement
@@ -43,3 +51,23 @@ class AgreementFilter(django_filters.FilterSet):
             | Q(organisation__name_ko__icontains=value)
             | Q(organisation__name_en__icontains=value)
         )
+
+
+class AmendmentFilter(django_filters.FilterSet):
+    agreement = LinkFilter(label=_("Agreement"), field_name="agreement__public_id")
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(AMENDMENT.states))
+
+    class Meta:
+        model = Amendment
+        fields: tuple[str, ...] = ()
+
+
+class ObligationFilter(django_filters.FilterSet):
+    agreement = LinkFilter(label=_("Agreement"), field_name="agreement__public_id")
+    organisation = LinkFilter(label=_("Organisation"), field_name="agreement__organisation__public_id")
+    open = django_filters.BooleanFilter(label=_("Open"), field_name="done_on", lookup_expr="isnull")
+    due_until = django_filters.DateFilter(label=_("Due on or before"), field_name="due_on", lookup_expr="lte")
+
+    class Meta:
+        model = Obligation
+        fields: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from partners.views import agreements, invitations, organisations
+from partners.views import agreements, amendments, documents, invitations, obligations, organisations, signing
 
 app_name = "partners"
 urlpatterns = [
@@ -37,9 +37,35 @@ urlpatterns = [
     path("agreements/", agreements.AgreementList.as_view(), name="agreements"),
     path("agreements/<slug:public_id>/", agreements.AgreementPage.as_view(), name="agreement"),
     path("agreements/<slug:public_id>/edit/", agreements.AgreementEdit.as_view(), name="agreement-edit"),
-    path("agreements/<slug:public_id>/document/", agreements.AgreementDocument.as_view(), name="agreement-document"),
+    path("agreements/<slug:public_id>/document/", documents.AgreementDocument.as_view(), name="agreement-document"),
     path("agreements/<slug:public_id>/activate/", agreements.AgreementActivate.as_view(), name="agreement-activate"),
     path("agreements/<slug:public_id>/suspend/", agreements.AgreementSuspend.as_view(), name="agreement-suspend"),
     path("agreements/<slug:public_id>/resume/", agreements.AgreementResume.as_view(), name="agreement-resume"),
     path("agreements/<slug:public_id>/terminate/", agreements.AgreementTerminate.as_view(), name="agreement-terminate"),
+    path("agreements/<slug:public_id>/renew/", agreements.AgreementRenew.as_view(), name="agreement-renew"),
+    path("agreements/<slug:public_id>/sign/", signing.AgreementSign.as_view(), name="agreement-sign"),
+    path(
+        "agreements/<slug:public_id>/sign-on-paper/",
+        signing.AgreementSignOnPaper.as_view(),
+        name="agreement-sign-on-paper",
+    ),
+    path("agreements/<slug:public_id>/amend/", amendments.AmendmentNew.as_view(), name="agreement-amend"),
+    path(
+        "agreements/<slug:public_id>/obligations/new/", obligations.ObligationNew.as_view(), name="agreement-obligation"
+    ),
+    path("amendments/<slug:public_id>/", amendments.AmendmentPage.as_view(), name="amendment"),
+    path("amendments/<slug:public_id>/edit/", amendments.AmendmentEdit.as_view(), name="amendment-edit"),
+    path("amendments/<slug:public_id>/document/", documents.AmendmentDocument.as_view(), name="amendment-document"),
+    path("amendments/<slug:public_id>/sign/", signing.AmendmentSign.as_view(), name="amendment-sign"),
+    path(
+        "amendments/<slug:public_id>/sign-on-paper/",
+        signing.AmendmentSignOnPaper.as_view(),
+        name="amendment-sign-on-paper",
+    ),
+    path("amendments/<slug:public_id>/agree/", amendments.AmendmentAgree.as_view(), name="amendment-agree"),
+    path("amendments/<slug:public_id>/withdraw/", amendments.AmendmentWithdraw.as_view(), name="amendment-withdraw"),
+    path("obligations/<slug:public_id>/edit/", obligations.ObligationEdit.as_view(), name="obligation-edit"),
+    path("obligations/<slug:public_id>/done/", obligations.ObligationFulfil.as_view(), name="obligation-fulfil"),
+    path("obligations/<slug:public_id>/reopen/", obligations.ObligationReopen.as_view(), name="obligation-reopen"),
+    path("obligations/<slug:public_id>/remove/", obligations.ObligationRemove.as_view(), name="obligation-remove"),
 ]

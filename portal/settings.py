@@ -295,6 +295,8 @@ CELERY_BEAT_SCHEDULE = {
     "tidy-cluster": {"task": "cluster.tidy", "schedule": 3600.0, "options": {"expires": 600}},
     "tidy-telemetry": {"task": "telemetry.tidy", "schedule": 3600.0, "options": {"expires": 600}},
     "lapse-agreements": {"task": "partners.lapse_agreements", "schedule": 600.0, "options": {"expires": 300}},
+    "apply-amendments": {"task": "partners.apply_amendments", "schedule": 600.0, "options": {"expires": 300}},
+    "tell-in-time": {"task": "partners.tell_in_time", "schedule": 3600.0, "options": {"expires": 600}},
 }
 
 # --- reviews ---------------------------------------------------------------------------------------------------------

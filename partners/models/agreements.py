@@ -83,6 +83,10 @@ class Agreement(models.Model):
     document_sha256 = models.CharField(max_length=64, blank=True)
     state = models.CharField(_("state"), max_length=20, choices=AGREEMENT.choices(), default=AGREEMENT.initial)
     state_since = models.DateTimeField(default=timezone.now, help_text="when it came into its present state")
+    played_out = models.BooleanField(
+        default=True,
+        help_text="False while its reservations must still be looked after because it ended or stands still",
+    )
     version = models.PositiveSmallIntegerField(_("version"), default=1, help_text="one more with each amendment")
     revision = models.PositiveIntegerField(default=1, help_text="one more with each change of the draft")
     renews = models.OneToOneField(
@@ -113,6 +117,11 @@ class Agreement(models.Model):
     def cooperation_labels(self) -> list[Any]:
         """The areas of cooperation in the reader's language."""
         return [self.Cooperation(area).label for area in self.cooperation]
+
+    @property
+    def live_signatures(self) -> list[Any]:
+        """The signatures that count under its document; prefetch `signatures` for lists."""
+        return [row for row in self.signatures.all() if row.voided_at is None and row.amendment_id is None]
 
     def get_absolute_url(self) -> str:
         return reverse("partners:agreement", args=[self.public_id])

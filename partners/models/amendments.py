@@ -60,5 +60,10 @@ class Amendment(models.Model):
     def __str__(self) -> str:
         return f"{self.agreement.number}-{self.number}"
 
+    @property
+    def live_signatures(self) -> list[Any]:
+        """The signatures that count under its document; prefetch `signatures` for lists."""
+        return [row for row in self.signatures.all() if row.voided_at is None]
+
     def get_absolute_url(self) -> str:
         return reverse("partners:amendment", args=[self.public_id])

@@ -46,6 +46,10 @@ class Obligation(models.Model):
     def __str__(self) -> str:
         return self.text
 
+    def get_absolute_url(self) -> str:
+        """It stands on its agreement's page."""
+        return self.agreement.get_absolute_url()
+
 
 class AgreementNotice(models.Model):
     """A notice that an agreement will end: once for each step before each last day."""

@@ -3,8 +3,19 @@
 from partners.serializers.agreements import (
     AgreementSerializer,
     DocumentSerializer,
+    EditAgreementSerializer,
+    PaperSignatureSerializer,
     RegisterAgreementSerializer,
+    SignatureSerializer,
+    SignSerializer,
     WrittenReasonSerializer,
+)
+from partners.serializers.amendments import AmendmentSerializer, DraftAmendmentSerializer
+from partners.serializers.obligations import (
+    FulfilSerializer,
+    NewObligationSerializer,
+    ObligationSerializer,
+    WriteObligationSerializer,
 )
 from partners.serializers.organisations import (
     EditOrganisationSerializer,
@@ -17,13 +28,23 @@ from partners.serializers.organisations import (
 
 __all__ = [
     "AgreementSerializer",
+    "AmendmentSerializer",
     "DocumentSerializer",
+    "DraftAmendmentSerializer",
+    "EditAgreementSerializer",
     "EditOrganisationSerializer",
+    "FulfilSerializer",
     "InvitationSerializer",
     "InviteSerializer",
     "MemberSerializer",
+    "NewObligationSerializer",
+    "ObligationSerializer",
     "OrganisationSerializer",
+    "PaperSignatureSerializer",
     "RegisterAgreementSerializer",
     "RegisterOrganisationSerializer",
+    "SignSerializer",
+    "SignatureSerializer",
+    "WriteObligationSerializer",
     "WrittenReasonSerializer",
 ]

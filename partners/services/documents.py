@@ -14,7 +14,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
 from common.errors import RuleBroken
-from partners.models import Agreement
+from partners.models import Agreement, Amendment
 
 PDF_MAGIC = b"%PDF-"  # ISO 32000-1, 7.5.2: the first line of the file
 
@@ -53,15 +53,27 @@ def check_document(upload: UploadedFile) -> CheckedDocument:
     return CheckedDocument(upload, _shown_name(upload.name or ""), digest.hexdigest())
 
 
-def attach(agreement: Agreement, document: CheckedDocument) -> dict[str, Any]:
+def attach(paper: Agreement | Amendment, document: CheckedDocument) -> dict[str, Any]:
     """Keep the file under a name of our own; the caller saves the row. The fields changed, for the audit log."""
-    replaced = agreement.document.name
-    agreement.document.save(f"{agreement.public_id}-{document.sha256[:12]}.pdf", document.file, save=False)
-    agreement.document_name = document.name
-    agreement.document_sha256 = document.sha256
+    replaced = paper.document.name
+    paper.document.save(f"{paper.public_id}-{document.sha256[:12]}.pdf", document.file, save=False)
+    paper.document_name = document.name
+    paper.document_sha256 = document.sha256
     if replaced:
-        transaction.on_commit(partial(agreement.document.storage.delete, replaced))
+        transaction.on_commit(partial(paper.document.storage.delete, replaced))
     return {"document_name": document.name, "document_sha256": document.sha256}
+
+
+def digest_of(paper: Agreement | Amendment) -> str:
+    """The SHA-256 of the bytes that are kept, in hex; "" where the file is gone. Read anew: this is what is signed."""
+    digest = hashlib.sha256()
+    try:
+        with paper.document.open("rb") as handle:
+            while chunk := handle.read(1 << 20):
+                digest.update(chunk)
+    except FileNotFoundError:
+        return ""
+    return digest.hexdigest()
 
 
 def _shown_name(raw: str) -> str:

@@ -1,23 +1,42 @@
 """Pages about agreements (MOUs)."""
 
+from datetime import timedelta
 from typing import Any
 
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import HttpResponse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.views import View
 
 from accounts.rules import may_run_programme
 from common.form_pages import ObjectFormPage
 from common.gates import ObjectGate
 from common.quantities import seconds_to_hours
 from common.tables import Column
-from common.web import ListPage, ObjectMixin, ObjectPage, VerbView
-from partners.figures import ceilings, gpu_class_choices
+from common.templatetags.bitgoeul import hours
+from common.web import ListPage, ObjectPage, VerbView
+from partners.choices import gpu_class_choices, pool_names
+from partners.figures import ceilings, ceilings_by_year, committed
 from partners.filters import AgreementFilter
-from partners.forms import AgreementForm, ReasonForm
+from partners.forms import AgreementForm, ReasonForm, initial_terms
 from partners.lifecycle import AGREEMENT
 from partners.models import Agreement, Organisation
+from partners.policy import agency_day
+from partners.rules import may_manage
+from partners.selectors.signatures import side_rows
 from partners.services import agreements
+from partners.services.amending import AMENDED
+from partners.services.signing import side_of
+
+DONE = ("in_force", "withdrawn")
+RENEWABLE = ("active", "suspended", "lapsed")
+
+
+def on_the_newest(form: Any, row: Any) -> Any:
+    """The same form, which now stands on what is saved: the person has been shown where that differs."""
+    if any(error.code == "overtaken" for error in form.non_field_errors().as_data()):
+        form.data = form.data.copy()
+        form.data["revision"] = str(type(row).objects.values_list("revision", flat=True).get(pk=row.pk))
+    return form
 
 
 class AgreementList(ListPage):
@@ -31,6 +50,21 @@ class AgreementList(ListPage):
         Column("number", _("Number"), lambda a: a.number, link=lambda a: a.get_absolute_url(), sort="number"),
         Column("title", _("Title"), lambda a: a.title, sort="title"),
         Column("organisation", _("Organisation"), lambda a: a.organisation.name, sort="organisation__name_ko"),
+        Column(
+            "hours",
+            _("Ceiling: GPU-hours in all"),
+            lambda a: seconds_to_hours(a.ceiling_gpu_seconds),
+            cell=lambda a: hours(a.ceiling_gpu_seconds),
+            sort="ceiling_gpu_seconds",
+            numeric=True,
+        ),
+        Column(
+            "gpus",
+            _("Ceiling: GPUs at once"),
+            lambda a: a.ceiling_concurrent_gpus,
+            sort="ceiling_concurrent_gpus",
+            numeric=True,
+        ),
         Column("valid_from", _("Valid from"), lambda a: a.valid_from.isoformat(), sort="valid_from"),
         Column("valid_until", _("Valid until"), lambda a: a.valid_until.isoformat(), sort="valid_until"),
         Column("state", _("State"), lambda a: a.state, sort="state", badge=True),
@@ -46,41 +80,35 @@ class AgreementPage(ObjectPage):
     template_name = "partners/agreement.html"
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("organisation")
+        return super().get_queryset().select_related("organisation", "renews", "renewed_by")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         agreement: Agreement = self.object
+        user = self.request.user
         names = dict(gpu_class_choices())
-        events = AGREEMENT.events_from(agreement.state) if may_run_programme.test(self.request.user, None) else ()
-        areas = [(label, code in agreement.cooperation) for code, label in Agreement.Cooperation.choices]
+        used = committed(agreement)
+        runs = may_run_programme.test(user, None)
+        events = AGREEMENT.events_from(agreement.state) if runs else ()
+        amendments = list(agreement.amendments.all())
         return super().get_context_data(
-            ceilings=ceilings(agreement),
+            ceilings=ceilings(agreement, used),
+            years=ceilings_by_year(agreement, used),
             gpu_classes=[names.get(code, code) for code in agreement.gpu_classes],
-            areas=areas,
+            pools=pool_names(agreement.pools),
+            areas=[(label, code in agreement.cooperation) for code, label in Agreement.Cooperation.choices],
             events=events,
             may_edit="activate" in events,
+            runs=runs,
+            may_fulfil=runs or may_manage.test(user, agreement.organisation),
+            sides=side_rows(agreement),
+            own_side=side_of(user, agreement) if agreement.state == "draft" else None,
+            amendments=amendments,
+            may_amend=runs and agreement.state in AMENDED and all(one.state in DONE for one in amendments),
+            may_renew=runs and agreement.state in RENEWABLE and not hasattr(agreement, "renewed_by"),
+            obligations=agreement.obligations.select_related("done_by"),
+            today=agency_day(timezone.now()),
             **kwargs,
         )
-
-
-class AgreementDocument(ObjectMixin, View):
-    """The signed PDF, to those who may see the agreement."""
-
-    model = Agreement
-
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | FileResponse:
-        if not self.object.document:
-            raise Http404
-        try:
-            handle = self.object.document.open("rb")
-        except FileNotFoundError as missing:
-            raise Http404 from missing
-        response = FileResponse(
-            handle, as_attachment=True, filename=self.object.document_name, content_type="application/pdf"
-        )
-        response["X-Content-Type-Options"] = "nosniff"
-        response["Cache-Control"] = "private, no-store"
-        return response
 
 
 class AgreementNew(ObjectGate, ObjectFormPage):
@@ -91,9 +119,9 @@ class AgreementNew(ObjectGate, ObjectFormPage):
     gate = may_run_programme
     form_class = AgreementForm
     title = _("Register an agreement")
-    intro = _("It is kept as a draft until you activate it. A draft allows nothing yet.")
+    intro = _("It is kept as a draft until both sides have signed and you activate it. A draft allows nothing yet.")
     submit_label = _("Save as a draft")
-    success_message = _("The draft is saved. Check it, then activate it.")
+    success_message = _("The draft is saved. Check it, have it signed, then activate it.")
 
     def perform(self, form: Any) -> Agreement:
         return agreements.register_agreement(
@@ -101,28 +129,57 @@ class AgreementNew(ObjectGate, ObjectFormPage):
             organisation=self.object,
             terms=form.terms(),
             document=form.cleaned_data["document"],
+            signed_on_paper=form.cleaned_data["signed_on_paper"],
         )
 
 
-class _AgreementForm(ObjectGate, ObjectFormPage):
+class AgreementGatePage(ObjectGate, ObjectFormPage):
+    """A form about an agreement, for officers."""
+
     model = Agreement
     object_name = "agreement"
     gate = may_run_programme
 
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("organisation")
 
-class AgreementEdit(_AgreementForm):
+
+class AgreementRenew(AgreementGatePage):
+    form_class = AgreementForm
+    title = _("Renew the agreement")
+    intro = _(
+        "The draft continues the agreement from the day after its last one. Its terms are the same until you say."
+    )
+    submit_label = _("Save as a draft")
+    success_message = _("The draft of the renewal is saved. Have it signed, then activate it.")
+
+    def get_initial(self) -> dict[str, Any]:
+        old: Agreement = self.object
+        first = old.valid_until + timedelta(days=1)
+        length = old.valid_until - old.valid_from
+        begin = {"number": "", "signed_on": None, "valid_from": first, "valid_until": first + length}
+        return {**initial_terms(old), **begin}
+
+    def perform(self, form: Any) -> Agreement:
+        return agreements.register_agreement(
+            actor=self.request.user,
+            organisation=self.object.organisation,
+            terms=form.terms(),
+            document=form.cleaned_data["document"],
+            signed_on_paper=form.cleaned_data["signed_on_paper"],
+            renews=self.object,
+        )
+
+
+class AgreementEdit(AgreementGatePage):
     form_class = AgreementForm
     title = _("Change the draft")
-    intro = _("Choose a file only to replace the document.")
+    intro = _("Choose a file only to replace the document. What was signed before a change is void after it.")
     submit_label = _("Save")
     success_message = _("The draft is saved.")
 
     def get_initial(self) -> dict[str, Any]:
-        fields = (name for name in AgreementForm.base_fields if name not in ("ceiling_gpu_hours", "document"))
-        return {
-            **{name: getattr(self.object, name) for name in fields},
-            "ceiling_gpu_hours": seconds_to_hours(self.object.ceiling_gpu_seconds),
-        }
+        return {**initial_terms(self.object), "revision": self.object.revision}
 
     def perform(self, form: Any) -> Agreement:
         return agreements.edit_agreement(
@@ -130,13 +187,21 @@ class AgreementEdit(_AgreementForm):
             agreement=self.object,
             terms=form.terms(),
             document=form.cleaned_data["document"],
+            signed_on_paper=form.cleaned_data["signed_on_paper"],
+            revision=form.cleaned_data["revision"],
         )
 
+    def form_invalid(self, form: Any) -> HttpResponse:
+        return super().form_invalid(on_the_newest(form, self.object))
 
-class AgreementSuspend(_AgreementForm):
+
+class AgreementSuspend(AgreementGatePage):
     form_class = ReasonForm
     title = _("Suspend the agreement")
-    intro = _("New proposals, awards and reservations stop until you resume it. What runs now goes on.")
+    intro = _(
+        "New proposals, awards and reservations stop until you resume it, and what was reserved does not begin. "
+        "What runs ends by the rule that the agreement states."
+    )
     submit_label = _("Suspend")
     danger = True
     success_message = _("The agreement is suspended.")
@@ -145,10 +210,13 @@ class AgreementSuspend(_AgreementForm):
         return agreements.suspend(actor=self.request.user, agreement=self.object, reason=form.cleaned_data["reason"])
 
 
-class AgreementTerminate(_AgreementForm):
+class AgreementTerminate(AgreementGatePage):
     form_class = ReasonForm
     title = _("Terminate the agreement")
-    intro = _("This cannot be undone. No new proposals, awards or reservations are possible afterwards.")
+    intro = _(
+        "This cannot be undone. No new proposals, awards or reservations are possible afterwards; reservations that "
+        "have not begun are cancelled, and what runs ends by the rule that the agreement states."
+    )
     submit_label = _("Terminate")
     danger = True
     success_message = _("The agreement is terminated.")

@@ -150,7 +150,9 @@ def _agreement(organisation: Organisation, number: str, signatory: str, *, gpu_h
         "This is a document of the demonstration.",
     )
     document = SimpleUploadedFile(f"업무협약서 {number}.pdf", text_pdf(lines), content_type="application/pdf")
-    agreement = register_agreement(actor=SEED, organisation=organisation, terms=terms, document=document)
+    agreement = register_agreement(
+        actor=SEED, organisation=organisation, terms=terms, document=document, signed_on_paper=True
+    )
     return activate(actor=SEED, agreement=agreement)
 
 

@@ -13,6 +13,7 @@ OPEN = """
 allocations:feed-file demo demo-mail demo-mail-message healthz metrics node-join partners:invitation readyz
 """
 MEMBER = """
+amendment-list obligation-list
 accounts:key-remove accounts:keys accounts:profile accounts:token-revoke accounts:tokens agreement-list
 allocation-list allocations:allocations allocations:calendar allocations:feed allocations:feed-revoke
 allocations:find allocations:leases availability-list
@@ -48,7 +49,9 @@ organisation-detail organisation-invite organisation-members partners:agreement
 allocations:lease-release allocations:lease-series allocations:ledger
 lease-bill lease-cancel lease-certificate lease-change lease-detail lease-devices lease-extend lease-handover
 lease-release lease-usage organisation-detail organisation-invite organisation-members partners:agreement
-partners:agreement-document partners:invitation-resend partners:invitation-revoke partners:member-invite
+partners:agreement-document partners:amendment partners:amendment-document amendment-detail obligation-detail
+obligation-fulfil agreement-sign amendment-sign partners:agreement-sign partners:amendment-sign
+partners:obligation-fulfil partners:invitation-resend partners:invitation-revoke partners:member-invite
 partners:member-remove partners:member-role partners:organisation partners:transfer project-add-member
 project-detail project-remove-member project-team projects:project projects:team-add projects:team-remove
 allocations:lease-accept allocations:lease-decline allocations:wait allocations:waitlist-leave
@@ -60,7 +63,9 @@ proposals:edit-plan proposals:edit-questions proposals:edit-submit proposals:edi
 proposals:proposal-accept proposals:proposal-edit proposals:proposal-refuse proposals:proposal-withdraw
 """
 KNOCK = """
-agreement-document
+agreement-document agreement-sign-on-paper amendment-agree amendment-document amendment-sign-on-paper
+amendment-withdraw obligation-reopen partners:amendment-agree partners:amendment-withdraw partners:obligation-remove
+partners:obligation-reopen
 partners:agreement-resume proposal-award proposal-decline proposal-return-for-changes proposal-start-review
 agreement-suspend agreement-terminate allocation-prioritise lease-reclaim wait-entry-remove partners:agreement-activate
 """
@@ -83,7 +88,8 @@ agreement-activate agreement-resume device-clean device-detail device-partition 
 device-send-back fleet
 lease-retry maintenance-window-cancel maintenance-window-detail node-confirm node-detail node-drain node-join-token
 node-maintain node-resume node-retire node-rotate-token partners:agreement-edit partners:agreement-new
-partners:agreement-suspend
+partners:agreement-suspend partners:agreement-amend partners:agreement-obligation partners:agreement-renew
+partners:agreement-sign-on-paper partners:amendment-edit partners:amendment-sign-on-paper partners:obligation-edit
 partners:agreement-terminate partners:organisation-edit partners:organisation-new
 proposals:award proposals:call-edit proposals:decline proposals:queue
 proposals:return proposals:start-review reports:device reports:device-series reports:fleet reports:fleet-live

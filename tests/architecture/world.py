@@ -31,6 +31,10 @@ def make_world() -> dict[str, Any]:
         "stage": stage,
         "cast": cast,
         "agreement": cast.agreement.public_id,
+        "amendment": cast.agreement.amendments.create(
+            number=1, reason="x", changes={"title": ["a", "b"]}, effective_from="2098-01-01"
+        ).public_id,
+        "obligation": cast.agreement.obligations.create(kind="credit", text="Name us").public_id,
         "allocation": allocation.public_id,
         "lease": LeaseFactory(allocation=allocation, booked_by=cast.owner).public_id,
         "wait": WaitEntry.objects.create(
@@ -95,6 +99,8 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
     for word in (
         "wait",
         "agreement",
+        "amendment",
+        "obligation",
         "allocation",
         "adjustment",
         "weight",

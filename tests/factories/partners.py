@@ -5,7 +5,7 @@ from datetime import timedelta
 import factory
 from django.utils import timezone
 
-from partners.models import Agreement, Membership, Organisation
+from partners.models import Agreement, AgreementSignature, Membership, Organisation
 from projects.models import Project, ProjectMember
 
 _WEIGHTS = (1, 3, 7, 1, 3, 7, 1, 3, 5)
@@ -41,6 +41,7 @@ class AgreementFactory(factory.django.DjangoModelFactory):
 
     class Meta:
         model = Agreement
+        skip_postgeneration_save = True
 
     organisation = factory.SubFactory(OrganisationFactory)
     number = factory.Sequence(lambda n: f"MOU-2026-{n:05d}")
@@ -59,6 +60,19 @@ class AgreementFactory(factory.django.DjangoModelFactory):
     document = "agreements/2026/factory.pdf"
     document_name = "agreement.pdf"
     document_sha256 = "0" * 64
+
+    @factory.post_generation
+    def signed(self: Agreement, create: bool, extracted: bool | None, **_kwargs: object) -> None:
+        """Both sides have signed its document on paper, where that is said."""
+        for side in ("agency", "partner") if create and extracted else ():
+            AgreementSignature.objects.create(
+                agreement=self,
+                side=side,
+                method="paper",
+                signatory=f"Head of the {side}",
+                signed_on=self.signed_on,
+                document_sha256=self.document_sha256,
+            )
 
 
 class ProjectFactory(factory.django.DjangoModelFactory):

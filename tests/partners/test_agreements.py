@@ -19,7 +19,7 @@ from notifications.models import Notification
 from partners.models import Agreement, Organisation
 from partners.services import agreements
 from partners.services.organisations import register_organisation
-from tests.factories import AgreementFactory, Cast, OrganisationFactory, registration_number
+from tests.factories import AgreementFactory, Cast, MembershipFactory, OrganisationFactory, registration_number
 from tests.proposals.stage import browser
 from tests.queries import MOST_A_PAGE, queries_of
 
@@ -33,13 +33,17 @@ def media(tmp_path: Path, settings: Any) -> None:
 
 
 def form(**changes: Any) -> dict[str, Any]:
+    """A term that begins when the cast's own agreement is over, signed on paper today."""
     today = timezone.localdate()
     return {
         "number": "MOU-9",
         "title": "Joint work",
         "signed_on": str(today),
-        "valid_from": str(today),
-        "valid_until": str(today + timedelta(days=365)),
+        "valid_from": str(today + timedelta(days=400)),
+        "valid_until": str(today + timedelta(days=765)),
+        "ending_rule": "own_end",
+        "suspension_rule": "own_end",
+        "signed_on_paper": "on",
         "agency_signatory": "A",
         "partner_signatory": "B",
         "cooperation": ["business", "data"],
@@ -106,8 +110,9 @@ def test_a_file_that_is_too_large_is_refused_with_the_limit(cast: Cast, settings
 
 
 def test_the_life_of_an_agreement(cast: Cast) -> None:
-    agreement = AgreementFactory(organisation=cast.organisation, state="draft")
+    agreement = AgreementFactory(state="draft", signed=True)
     officer = cast.officer
+    MembershipFactory(organisation=agreement.organisation, user=cast.owner, role="owner")
     with pytest.raises(InvalidTransition):
         agreements.suspend(actor=officer, agreement=agreement, reason="x")
     assert agreements.activate(actor=officer, agreement=agreement).state == "active"
@@ -192,13 +197,17 @@ def test_the_api_registers_and_refuses(cast: Cast) -> None:
     officer, owner = APIClient(), APIClient()
     officer.force_authenticate(cast.officer)
     owner.force_authenticate(cast.owner)
-    terms = {name: value for name, value in form().items() if name not in ("document", "ceiling_gpu_hours")}
+    terms = {
+        name: value
+        for name, value in form().items()
+        if name not in ("document", "ceiling_gpu_hours", "signed_on_paper")
+    }
     terms |= {"organisation": cast.organisation.public_id, "ceiling_gpu_seconds": 3600}
     made = officer.post("/api/v1/agreements/", terms, format="json")
     assert made.status_code == 201, made.content
     one = f"/api/v1/agreements/{made.data['id']}/"
     assert owner.post(one + "activate/").status_code == 403
-    upload = {"document": SimpleUploadedFile("a.pdf", PDF, content_type="application/pdf")}
+    upload = {"document": SimpleUploadedFile("a.pdf", PDF, content_type="application/pdf"), "signed_on_paper": "true"}
     assert officer.post(one + "document/", upload, format="multipart").status_code == 200
     assert officer.post(one + "activate/").data["state"] == "active"
     assert officer.post(one + "activate/").status_code == 409

@@ -1,12 +1,14 @@
 """No agreement is in force without its signed document: page and API say so and say what to do."""
 
 import hashlib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from audit.models import AuditEvent
@@ -18,7 +20,7 @@ from tests.partners.test_agreements import PDF, form
 from tests.proposals.stage import browser
 
 RULE = "An agreement comes into force only with its signed document"
-REMEDY = "Upload the signed agreement as a PDF"
+REMEDY = "Upload the agreement as a PDF"
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +31,12 @@ def media(tmp_path: Path, settings: Any) -> None:
 
 @pytest.fixture
 def draft(cast: Cast) -> Agreement:
+    term = {
+        "valid_from": timezone.localdate() + timedelta(days=400),
+        "valid_until": timezone.localdate() + timedelta(days=500),
+    }
     agreement: Agreement = AgreementFactory(
-        organisation=cast.organisation, state="draft", document="", document_name="", document_sha256=""
+        organisation=cast.organisation, state="draft", document="", document_name="", document_sha256="", **term
     )
     return agreement
 
@@ -57,7 +63,7 @@ def test_the_page_refuses_names_the_rule_and_the_remedy(cast: Cast, draft: Agree
     draft.refresh_from_db()
     assert draft.state == "draft"
     assert not AuditEvent.objects.filter(verb="agreement.activate").exists()
-    assert "only with its signed PDF" in officer.get(draft.get_absolute_url()).content.decode()
+    assert "only when both sides have signed its PDF" in officer.get(draft.get_absolute_url()).content.decode()
 
 
 def test_the_api_refuses_names_the_rule_and_the_remedy(cast: Cast, draft: Agreement) -> None:
@@ -78,7 +84,8 @@ def test_with_the_document_on_the_page_it_is_activated(cast: Cast, draft: Agreem
 
 def test_with_the_document_through_the_api_it_is_activated(cast: Cast, draft: Agreement) -> None:
     officer = api_of(cast.officer)
-    sent = officer.post(url(draft, "document"), {"document": pdf()}, format="multipart")
+    upload = {"document": pdf(), "signed_on_paper": "true"}
+    sent = officer.post(url(draft, "document"), upload, format="multipart")
     assert sent.data["document_sha256"] == hashlib.sha256(PDF).hexdigest()
     assert sent.data["document_name"] == "업무협약서.pdf"
     assert AuditEvent.objects.get(verb="agreement.attach_document").changes["document_name"] == "업무협약서.pdf"
