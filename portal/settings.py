@@ -294,6 +294,7 @@ CELERY_BEAT_SCHEDULE = {
     "tidy": {"task": "portal.tidy", "schedule": 3600.0, "options": {"expires": 600}},
     "tidy-cluster": {"task": "cluster.tidy", "schedule": 3600.0, "options": {"expires": 600}},
     "tidy-telemetry": {"task": "telemetry.tidy", "schedule": 3600.0, "options": {"expires": 600}},
+    "keep-answers": {"task": "proposals.keep_answers", "schedule": 600.0, "options": {"expires": 300}},
     "lapse-agreements": {"task": "partners.lapse_agreements", "schedule": 600.0, "options": {"expires": 300}},
     "apply-amendments": {"task": "partners.apply_amendments", "schedule": 600.0, "options": {"expires": 300}},
     "tell-in-time": {"task": "partners.tell_in_time", "schedule": 3600.0, "options": {"expires": 600}},
@@ -302,6 +303,11 @@ CELERY_BEAT_SCHEDULE = {
 # --- reviews ---------------------------------------------------------------------------------------------------------
 CONFLICT_YEARS = 3  # a reviewer does not judge whom they worked for within so many years
 REVIEW_REMINDER_DAYS = 3  # before a deadline of a step or a review
+
+# --- the programme --------------------------------------------------------------------------------------------
+APPEAL_DAYS = 30  # after a refusal a partner may appeal, once
+AWARD_REMINDER_DAYS = (7, 3, 1)  # before an award that nobody answers expires
+OVERRIDE_PERCENT = 25  # points by which two officers may pass a pool's bound of over-commitment, with a reason
 
 # --- wiring between floors that may not import each other ---------------------------------------------------------
 GPU_CLASS_CHOICES = "cluster.selectors.gpu_class_choices"  # partners asks; cluster answers

@@ -2,8 +2,11 @@
 
 from rest_framework.routers import SimpleRouter
 
-from proposals.api import CallViewSet, ProposalViewSet
+from proposals.api import CallViewSet, LetterTextViewSet, LetterViewSet, PreparedDecisionViewSet, ProposalViewSet
 
 router = SimpleRouter()
 router.register("calls", CallViewSet, basename="call")
 router.register("proposals", ProposalViewSet, basename="proposal")
+router.register("prepared-decisions", PreparedDecisionViewSet, basename="prepared")
+router.register("letters", LetterViewSet, basename="letter")
+router.register("letter-texts", LetterTextViewSet, basename="letter-text")

@@ -7,9 +7,9 @@ from django.db.models import Q, QuerySet
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from common.filters import YesNoFilter, state_choices
-from proposals.lifecycle import PROPOSAL
-from proposals.models import Call, Proposal
+from common.filters import LinkFilter, YesNoFilter, state_choices
+from proposals.lifecycle import CHANGE, PREPARED, PROPOSAL
+from proposals.models import Call, ChangeRequest, PreparedDecision, Proposal
 from proposals.selectors import open_calls
 
 WAITING = ("submitted", "in_review")
@@ -71,3 +71,56 @@ class QueueFilter(ProposalFilter):
         if value == "all":
             return queryset
         return queryset.filter(state__in=WAITING) if value == "waiting" else queryset.filter(state=value)
+
+
+class PreparedFilter(django_filters.FilterSet):
+    """Prepared decisions: those that wait for their release, unless something else is asked for."""
+
+    q = django_filters.CharFilter(label=_("Number, title or organisation"), method="search")
+    call = django_filters.ModelChoiceFilter(
+        label=_("Call"), field_name="proposal__call", queryset=Call.objects.all(), to_field_name="public_id"
+    )
+    kind = django_filters.ChoiceFilter(label=_("Decision"), choices=PreparedDecision.Kind.choices)
+    state = django_filters.ChoiceFilter(
+        label=_("State"),
+        choices=[("open", _("waiting for release")), *state_choices(PREPARED.states), ("all", _("all"))],
+        method="by_state",
+        empty_label=None,
+    )
+
+    class Meta:
+        model = PreparedDecision
+        fields: tuple[str, ...] = ()
+
+    def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
+        data = data.copy() if data is not None else QueryDict(mutable=True)
+        if not data.get("state"):
+            data["state"] = "open"
+        super().__init__(data, *args, **kwargs)
+
+    def search(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Number, title and both names of the organisation."""
+        return queryset.filter(
+            Q(proposal__number__startswith=value)
+            | Q(proposal__title__icontains=value)
+            | Q(proposal__organisation__name_ko__icontains=value)
+            | Q(proposal__organisation__name_en__icontains=value)
+        )
+
+    def by_state(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """One state, those that wait, or all."""
+        if value == "all":
+            return queryset
+        return queryset.filter(state__in=("prepared", "approved")) if value == "open" else queryset.filter(state=value)
+
+
+class ChangeFilter(django_filters.FilterSet):
+    """Changes to what was awarded."""
+
+    kind = django_filters.ChoiceFilter(label=_("Change"), choices=ChangeRequest.Kind.choices)
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(CHANGE.states))
+    allocation = LinkFilter(label=_("Allocation"), field_name="allocation__public_id")
+
+    class Meta:
+        model = ChangeRequest
+        fields: tuple[str, ...] = ()

@@ -2,10 +2,12 @@
 
 from django.urls import path
 
+from proposals import deciding_urls
 from proposals.views import calls, editor, proposals, staff, versions
 
 app_name = "proposals"
 urlpatterns = [
+    *deciding_urls.urlpatterns,
     path("calls/", calls.CallList.as_view(), name="calls"),
     path("calls/<slug:public_id>/", calls.CallPage.as_view(), name="call"),
     path("calls/<slug:public_id>/edit/", calls.CallEdit.as_view(), name="call-edit"),

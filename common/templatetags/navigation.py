@@ -33,6 +33,7 @@ STAFF: tuple[tuple[Any, Names], ...] = (
         _("Programme"),
         (
             ("proposals:queue", _("Proposal queue")),
+            ("proposals:prepared-list", _("Prepared decisions")),
             ("proposals:calls", _("Calls")),
             ("partners:organisations", _("Organisations")),
             ("partners:agreements", _("Agreements")),

@@ -1,6 +1,7 @@
 """The API skin of calls and proposals: the same verbs as the pages."""
 
 from proposals.api.calls import CallViewSet
+from proposals.api.deciding import LetterTextViewSet, LetterViewSet, PreparedDecisionViewSet
 from proposals.api.proposals import ProposalViewSet
 
-__all__ = ["CallViewSet", "ProposalViewSet"]
+__all__ = ["CallViewSet", "LetterTextViewSet", "LetterViewSet", "PreparedDecisionViewSet", "ProposalViewSet"]

@@ -9,13 +9,13 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cluster.models import Pool
 from common.api import ReadViewSet
 from partners.api import body_of
 from partners.models import Agreement
 from partners.serializers import WrittenReasonSerializer
 from projects.serializers import ProjectSerializer
 from proposals import serializers
+from proposals.api.deciding import OutcomeActions, given_lines
 from proposals.filters import ProposalFilter
 from proposals.models import Call, Proposal
 from proposals.services import decisions, drafting
@@ -33,11 +33,11 @@ _SHOWN = serializers.ProposalSerializer
     return_for_changes=extend_schema(request=WrittenReasonSerializer, responses=_SHOWN),
     award=extend_schema(request=serializers.AwardSerializer, responses=_SHOWN),
 )
-class ProposalViewSet(ReadViewSet):
+class ProposalViewSet(OutcomeActions, ReadViewSet):
     """Asks, from draft to answer."""
 
     queryset = Proposal.objects.select_related("call", "organisation", "agreement").prefetch_related(
-        "lines__gpu_class", "decisions__lines__pool"
+        "lines__gpu_class", "decisions__lines__pool", "decisions__letter"
     )
     serializer_class = _SHOWN
     filterset_class = ProposalFilter
@@ -98,14 +98,8 @@ class ProposalViewSet(ReadViewSet):
         """Award some or all of it (officers)."""
         proposal = self.get_object()
         ask = body_of(serializers.AwardSerializer, request)
-        lines = [self._given(request, proposal, dict(line)) for line in ask["lines"]]
+        lines = given_lines(request, proposal, ask["lines"])
         return self._shown(decisions.award(actor=request.user, proposal=proposal, lines=lines, reason=ask["reason"]))
-
-    def _given(self, request: Request, proposal: Proposal, line: dict[str, Any]) -> decisions.AwardAsk:
-        asked = get_object_or_404(proposal.lines.all(), pk=line.pop("request_line"))
-        pools = Pool.objects.visible_to(request.user).select_related("gpu_class")
-        pool = get_object_or_404(pools, public_id=line.pop("pool"))
-        return decisions.AwardAsk(request_line=asked, pool=pool, **line)
 
     def _save(self, request: Request, ask: dict[str, Any], call: Call, proposal: Proposal | None) -> Proposal:
         mine = Agreement.objects.visible_to(request.user).select_related("organisation")

@@ -14,6 +14,7 @@ from proposals.forms.drafts import (
     ReplyForm,
     line_forms,
 )
+from proposals.forms.preparing import DeclineManyForm, LetterTextForm, PrepareForm
 from proposals.forms.rows import reshaped, typed_rows
 from proposals.forms.team import TEAM_FIELDS, TeamForm, initial_team, team_forms
 
@@ -27,9 +28,12 @@ __all__ = [
     "AwardReasonForm",
     "BaseLineFormSet",
     "CallForm",
+    "DeclineManyForm",
+    "LetterTextForm",
     "LineForm",
     "LineFormSet",
     "PlanForm",
+    "PrepareForm",
     "ReplyForm",
     "TeamForm",
     "initial_answers",

@@ -1,5 +1,6 @@
 """The forms of an answer."""
 
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -8,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from cluster.models import Pool
 from common.quantities import hours_to_seconds, seconds_to_hours
 from partners.forms import DateField
+from partners.policy import agency_day
 from proposals.asks import MAX_GPUS, agency_today
 from proposals.awards import AwardAsk
 from proposals.models import RequestLine
@@ -15,7 +17,9 @@ from proposals.selectors import window_of
 
 
 class AwardLineForm(forms.Form):
-    """What is given on one request line; prefilled with the ask."""
+    """What is given on one request line; prefilled with the ask, or with what was prepared (`given`; `blank`: nothing
+    was prepared on this line).
+    """
 
     pool = forms.TypedChoiceField(label=_("Pool"))
     gpus = forms.IntegerField(
@@ -35,7 +39,9 @@ class AwardLineForm(forms.Form):
     window_from = DateField(label=_("From"))
     window_until = DateField(label=_("Until"), help_text=_("The last day counts."))
 
-    def __init__(self, *args: Any, line: RequestLine, pools: list[Pool], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, line: RequestLine, pools: list[Pool], given: Any = None, blank: bool = False, **kwargs: Any
+    ) -> None:
         self.line, self.pools = line, pools
         kwargs["initial"] = {
             "pool": pools[0].public_id if pools else None,
@@ -44,6 +50,17 @@ class AwardLineForm(forms.Form):
             "window_from": max(line.window_from, agency_today()),
             "window_until": line.window_until,
         }
+        if given is not None:
+            kwargs["initial"] = {
+                "pool": given.pool.public_id,
+                "gpus": given.gpus,
+                "guaranteed_gpus": given.guaranteed_gpus,
+                "gpu_hours": seconds_to_hours(given.gpu_seconds),
+                "window_from": agency_day(given.window_from),
+                "window_until": agency_day(given.window_until - timedelta(microseconds=1)),
+            }
+        elif blank:
+            kwargs["initial"]["gpus"] = 0
         super().__init__(*args, **kwargs)
         field: Any = self.fields["pool"]  # the pools are read once for all lines, not once a line
         field.choices = [(pool.public_id, str(pool)) for pool in pools]

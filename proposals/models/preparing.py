@@ -64,6 +64,13 @@ class PreparedDecision(models.Model):
     def __str__(self) -> str:
         return f"{self.proposal.number} {self.kind}"
 
+    @property
+    def second_person(self) -> Any:
+        """Who approved, or that somebody has to; where a list told whether one is needed (`needs_second`)."""
+        if self.approved_by:
+            return self.approved_by
+        return _("needed") if getattr(self, "needs_second", False) else "–"
+
     def get_absolute_url(self) -> str:
         return reverse("proposals:prepared", args=[self.public_id])
 

@@ -14,17 +14,22 @@ from proposals.selectors.fitting import (
     window_of,
 )
 from proposals.selectors.lists import gpu_classes_of, listed, open_calls
+from proposals.selectors.prepared import OPEN_PREPARED, listed_prepared
+from proposals.selectors.rounds import PoolSum, came_free, pool_sums
 
 __all__ = [
+    "OPEN_PREPARED",
     "STEPS",
     "Change",
     "Draft",
     "Gap",
     "LineCheck",
     "PoolCapacity",
+    "PoolSum",
     "Span",
     "StepState",
     "as_said",
+    "came_free",
     "check_lines",
     "committed",
     "compare",
@@ -32,8 +37,10 @@ __all__ = [
     "gpu_classes_of",
     "judge",
     "listed",
+    "listed_prepared",
     "open_calls",
     "pool_capacities",
+    "pool_sums",
     "said",
     "seen",
     "snapshot",

@@ -1,6 +1,17 @@
 """Shapes of the API of calls, proposals and decisions."""
 
 from proposals.serializers.calls import CallSerializer, EditCallSerializer
+from proposals.serializers.deciding import (
+    LetterSerializer,
+    LetterTextSerializer,
+    OutcomeSerializer,
+    PoolSumSerializer,
+    PreparedDecisionSerializer,
+    PrepareDeclinesSerializer,
+    PrepareSerializer,
+    ReleaseSerializer,
+    VersionSerializer,
+)
 from proposals.serializers.decisions import (
     AwardLineSerializer,
     AwardSerializer,
@@ -25,8 +36,17 @@ __all__ = [
     "DecisionSerializer",
     "EditCallSerializer",
     "GivenLineSerializer",
+    "LetterSerializer",
+    "LetterTextSerializer",
     "NewProposalSerializer",
+    "OutcomeSerializer",
+    "PoolSumSerializer",
+    "PrepareDeclinesSerializer",
+    "PrepareSerializer",
+    "PreparedDecisionSerializer",
     "ProposalSerializer",
+    "ReleaseSerializer",
     "RequestLineSerializer",
+    "VersionSerializer",
     "content_from",
 ]

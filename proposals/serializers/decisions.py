@@ -28,10 +28,11 @@ class AwardLineSerializer(serializers.ModelSerializer):
 
 class DecisionSerializer(serializers.ModelSerializer):
     lines = AwardLineSerializer(many=True, read_only=True)
+    letter = serializers.CharField(source="letter.public_id", read_only=True, allow_null=True, default=None)
 
     class Meta:
         model = Decision
-        fields = ("kind", "reason", "decided_at", "lines")
+        fields = ("kind", "reason", "decided_at", "answer_by", "letter", "lines")
         read_only_fields = fields
 
 

@@ -1,4 +1,7 @@
-"""The partner's answer to an award: accepted, it becomes a project with allocations; refused, nothing is kept back."""
+"""The partner's answer to an award: accepted, it becomes a project with allocations; refused, nothing is kept back.
+
+What nobody answers expires, see expiring.py.
+"""
 
 from typing import Any
 
@@ -22,22 +25,24 @@ from proposals.lifecycle import PROPOSAL
 from proposals.models import AwardLine, Decision, Proposal
 from proposals.rules import may_answer
 from proposals.services import promising
-from proposals.services.drafting import told
+from proposals.services.drafting import shown_moment, told
 
 
 @transaction.atomic
 def accept(*, actor: Any, proposal: Proposal) -> Project:
     """Accept the award: the project and one allocation an award line, or nothing at all.
 
-    Forbidden; InvalidTransition; RuleBroken where the agreement is no longer active or a window is over.
+    Forbidden; InvalidTransition; RuleBroken where its last moment has passed, the agreement is no longer active or a
+    window is over.
     """
     require(actor, may_answer, proposal.organisation)
     agreement = Agreement.objects.select_for_update(no_key=True).get(pk=proposal.agreement_id)
     proposal = _lock(proposal)
-    before = proposal.state
+    before, decision = proposal.state, proposal.decisions.filter(kind=Decision.Kind.AWARD).order_by("id").last()
+    _check_in_time(proposal, decision)
     proposal.state = PROPOSAL.next(proposal.state, "accept")
+    assert decision is not None, "the table lets nothing be accepted that was not awarded"
     check_active(agreement, agency_today())
-    decision = proposal.decisions.filter(kind=Decision.Kind.AWARD).latest("id")
     lines = list(decision.lines.select_related("request", "pool"))
     _check_windows(lines)
     proposal.save(update_fields=["state"])
@@ -87,6 +92,19 @@ def _lock(proposal: Proposal) -> Proposal:
         .select_related("organisation", "created_by")
         .get(pk=proposal.pk)
     )
+
+
+def _check_in_time(proposal: Proposal, decision: Decision | None) -> None:
+    if decision is None or decision.answer_by is None or proposal.state not in ("awarded", "expired"):
+        return
+    if proposal.state == "expired" or decision.answer_by <= timezone.now():
+        raise RuleBroken(
+            _("This award could be accepted until %(until)s; it is no longer kept for you.")
+            % {"until": shown_moment(decision.answer_by)},
+            remedy=_("Please propose again, or ask your programme officer for a new award."),
+            code="answer_late",
+            facts={"answer_by": decision.answer_by.isoformat()},
+        )
 
 
 def _lead(proposal: Proposal, actor: Any) -> User:

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from allocations.models import Envelope
 from allocations.selectors.capacities import capacity
-from allocations.selectors.envelopes import commitment
+from allocations.selectors.envelopes import Commitment, commitment
 from allocations.services import envelopes
 from allocations.timeline import Busy
 from cluster.models import Pool
@@ -23,18 +24,20 @@ PROMISE_LOCK = 0x6269_7406
 """Of 32 bits, because the pool's key is the other half: awards on one pool are promised one after the other."""
 
 
-def promise(*, actor: Any, proposal: Proposal, lines: list[AwardAsk]) -> list[Envelope | None]:
+def promise(
+    *, actor: Any, proposal: Proposal, lines: list[AwardAsk], override_reason: str = ""
+) -> list[Envelope | None]:
     """Hold what each line guarantees; the envelope of each, None where nothing is. The caller's transaction, under its
     retries.
 
     RuleBroken (field `lines.N.<field>`) past the pool, past its bound of over-commitment, or where more is guaranteed
-    than nobody holds.
+    than nobody holds. With an `override_reason` the bound is as many points wider as OVERRIDE_PERCENT says.
     """
-    _one_at_a_time({ask.pool for ask in lines})
+    one_at_a_time({ask.pool for ask in lines})
     held = []
     for place, ask in enumerate(lines):
         _check_pool(ask, place)
-        _check_commitment(ask, place, proposal, lines[:place])
+        _check_commitment(ask, place, proposal, lines[:place], over=bool(override_reason))
         held.append(_hold(actor, proposal, ask, place))
     return held
 
@@ -52,7 +55,8 @@ def attach(*, actor: Any, line: AwardLine, allocation: Any) -> None:
         envelopes.attach(actor=actor, envelope=envelope, allocation=allocation)
 
 
-def _one_at_a_time(pools: Iterable[Pool]) -> None:
+def one_at_a_time(pools: Iterable[Pool]) -> None:
+    """Whoever promises something of these pools waits until the caller's transaction is over."""
     with connection.cursor() as cursor:
         for pk in sorted(pool.pk for pool in pools):
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [PROMISE_LOCK, pk])
@@ -71,36 +75,38 @@ def _check_pool(ask: AwardAsk, place: int) -> None:
         raise on_line(error, place)
 
 
-def _check_commitment(ask: AwardAsk, place: int, proposal: Proposal, before: list[AwardAsk]) -> None:
+def _check_commitment(ask: AwardAsk, place: int, proposal: Proposal, before: list[AwardAsk], *, over: bool) -> None:
     same = [Busy(one.window_from, one.window_until, one.gpus) for one in before if one.pool.pk == ask.pool.pk]
     waiting = [*waiting_awards(ask.pool, but=proposal), *same]
     found = commitment(ask.pool, ask.window_from, ask.window_until, waiting)
-    left = max(0, found.ceiling - found.promised)
-    if ask.gpus > left:
-        error = RuleBroken(
-            _(
-                "The awards on %(pool)s may promise %(ceiling)s GPUs at once (%(percent)s%% over the %(devices)s that "
-                "it has); %(promised)s are promised in this window."
-            )
-            % {
-                "pool": ask.pool.name,
-                "ceiling": found.ceiling,
-                "percent": ask.pool.overcommit_percent,
-                "devices": found.devices,
-                "promised": found.promised,
-            },
-            remedy=_("Award at most %(left)s GPUs at once, or choose another window or pool.") % {"left": left},
-            code="over_committed",
-            field="gpus",
-            facts={
-                "rule": "over_commitment",
-                "ceiling": found.ceiling,
-                "used": found.promised,
-                "asked": ask.gpus,
-                "left": left,
-            },
-        )
-        raise on_line(error, place)
+    try:
+        check_room(ask.pool, ask.gpus, found, over=over)
+    except RuleBroken as error:
+        raise on_line(error, place) from None
+
+
+def check_room(pool: Pool, gpus: int, found: Commitment, *, over: bool = False) -> None:
+    """RuleBroken (`over_committed`) where so many GPUs more pass what all awards on the pool may promise at once.
+
+    `over`: as many points beyond the pool's own bound as OVERRIDE_PERCENT says.
+    """
+    percent = pool.overcommit_percent + (settings.OVERRIDE_PERCENT if over else 0)
+    ceiling = found.devices * (100 + percent) // 100
+    left = max(0, ceiling - found.promised)
+    if gpus <= left:
+        return
+    facts = {"ceiling": ceiling, "percent": percent, "devices": found.devices, "promised": found.promised}
+    message = _(
+        "The awards on %(pool)s may promise %(ceiling)s GPUs at once (%(percent)s%% over the %(devices)s that "
+        "it has); %(promised)s are promised in this window."
+    )
+    raise RuleBroken(
+        message % {"pool": pool.name, **facts},
+        remedy=_("Award at most %(left)s GPUs at once, or choose another window or pool.") % {"left": left},
+        code="over_committed",
+        field="gpus",
+        facts={"rule": "over_commitment", "ceiling": ceiling, "used": found.promised, "asked": gpus, "left": left},
+    )
 
 
 def _hold(actor: Any, proposal: Proposal, ask: AwardAsk, place: int) -> Envelope | None:

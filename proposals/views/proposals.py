@@ -15,11 +15,11 @@ from partners.rules import MANAGING, role_in
 from projects.models import Project
 from proposals.filters import ProposalFilter
 from proposals.lifecycle import PROPOSAL
-from proposals.models import Decision, Proposal
+from proposals.models import Appeal, Decision, Proposal
 from proposals.rules import may_answer
-from proposals.selectors import listed
+from proposals.selectors import OPEN_PREPARED, listed
 from proposals.selectors.contents import answers_of, current_attachments
-from proposals.services import decisions, drafting
+from proposals.services import appealing, decisions, drafting
 
 ASK_COLUMNS = (
     Column("title", _("Title"), lambda p: p.title, link=lambda p: p.get_absolute_url(), sort="title"),
@@ -86,7 +86,9 @@ class ProposalPage(ObjectPage):
         user, proposal = self.request.user, self.object
         role = role_in(user, proposal.organisation)
         runs = may_run_programme.test(user, None)
-        history = list(proposal.decisions.select_related("decided_by").prefetch_related("lines__pool"))
+        history = list(
+            proposal.decisions.select_related("decided_by", "approved_by", "letter").prefetch_related("lines__pool")
+        )
         award = next((row for row in history if row.kind == Decision.Kind.AWARD), None)
         given = {line.request_id: line for line in award.lines.all()} if award else {}
         lines = list(proposal.lines.select_related("gpu_class"))
@@ -108,6 +110,10 @@ class ProposalPage(ObjectPage):
             partner_events=events if role in MANAGING else (),
             officer_events=events if runs else (),
             may_copy=role in MANAGING,
+            appeal=Appeal.objects.filter(proposal=proposal).select_related("made_by", "answered_by").first(),
+            may_appeal=role in MANAGING and appealing.appealable(proposal) is not None,
+            appeal_until=appealing.last_moment(history[0]) if history and history[0].kind == "decline" else None,
+            prepared=proposal.prepared.filter(state__in=OPEN_PREPARED).first() if user.is_agency else None,
             may_edit=role in MANAGING and proposal.state in drafting.EDITABLE,
             **kwargs,
         )

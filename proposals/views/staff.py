@@ -20,7 +20,7 @@ from proposals.filters import QueueFilter
 from proposals.forms import AwardLineForm, AwardReasonForm
 from proposals.models import Proposal
 from proposals.rules import may_decide
-from proposals.selectors import committed, listed, pool_capacities
+from proposals.selectors import came_free, committed, listed, pool_capacities
 from proposals.services import decisions
 from proposals.views.proposals import ASK_COLUMNS, NUMBER_COLUMN
 
@@ -33,6 +33,7 @@ class Queue(Gate, ListPage):
     title = _("Queue of proposals")
     empty_text = _("Nothing waits here. New proposals appear as soon as a partner submits them.")
     export_name = "proposal-queue"
+    template_name = "proposals/queue.html"
     columns = (
         NUMBER_COLUMN,
         *ASK_COLUMNS,
@@ -47,8 +48,11 @@ class Queue(Gate, ListPage):
     def get_queryset(self) -> Any:
         return listed(super().get_queryset().exclude(submitted_at=None))
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(came_free=came_free(timezone.now()), **kwargs)
 
-class _Staff:
+
+class Staff:
     """A page of the agency's about one proposal; it does not exist for partners."""
 
     def fetch(self) -> Any:
@@ -59,7 +63,7 @@ class _Staff:
         return super().get_queryset().select_related("organisation", "agreement", "call")  # type: ignore[misc]
 
 
-class StartReview(_Staff, VerbView):
+class StartReview(Staff, VerbView):
     model = Proposal
     success_message = _("You have taken the proposal into review. The partner knows.")
 
@@ -67,14 +71,14 @@ class StartReview(_Staff, VerbView):
         decisions.start_review(actor=self.request.user, proposal=self.object)
 
 
-class _Decision(_Staff, ObjectGate, ObjectFormPage):
+class StaffDecision(Staff, ObjectGate, ObjectFormPage):
     model = Proposal
     object_name = "proposal"
     gate = may_decide
     form_class: Any = ReasonForm
 
 
-class Return(_Decision):
+class Return(StaffDecision):
     title = _("Return for changes")
     intro = _("The partner can change the proposal and submit it again, under the same number.")
     submit_label = _("Return")
@@ -85,7 +89,7 @@ class Return(_Decision):
         return decisions.return_for_changes(actor=self.request.user, proposal=self.object, reason=reason)
 
 
-class Decline(_Decision):
+class Decline(StaffDecision):
     title = _("Decline the proposal")
     intro = _("This ends the proposal. The partner may write a new one.")
     submit_label = _("Decline")
@@ -97,11 +101,11 @@ class Decline(_Decision):
         return decisions.decline(actor=self.request.user, proposal=self.object, reason=reason)
 
 
-class Decide(_Decision):
+class Decide(StaffDecision):
     """The award: one row a request line, prefilled with the ask, beside what is free and what the agreement leaves."""
 
     template_name = "proposals/decide.html"
-    form_class = AwardReasonForm
+    form_class: Any = AwardReasonForm
     title = _("Award")
     submit_label = _("Award")
     success_message = _("Awarded. The partner is asked to accept.")
@@ -116,7 +120,7 @@ class Decide(_Decision):
         whole = [row.is_valid() for row in self.rows]
         return self.form_valid(form) if form.is_valid() and all(whole) else self.form_invalid(form)
 
-    def perform(self, form: Any) -> Proposal:
+    def perform(self, form: Any) -> Any:
         given = [(row, row.ask) for row in self.rows if row.ask]
         try:
             return decisions.award(
@@ -153,10 +157,22 @@ class Decide(_Decision):
         wanted = Pool.objects.filter(gpu_class_id__in={line.gpu_class_id for line in lines})
         for pool in wanted.select_related("gpu_class"):
             pools.setdefault(pool.gpu_class_id, []).append(pool)
+        given = self.given()
         return [
-            AwardLineForm(data, prefix=f"lines-{place}", line=line, pools=pools.get(line.gpu_class_id, []))
+            AwardLineForm(
+                data,
+                prefix=f"lines-{place}",
+                line=line,
+                pools=pools.get(line.gpu_class_id, []),
+                given=given.get(line.pk),
+                blank=bool(given),
+            )
             for place, line in enumerate(lines)
         ]
+
+    def given(self) -> dict[int, Any]:
+        """By request line, what the rows begin with in place of the ask."""
+        return {}
 
     def _placed(self, error: DomainError, rows: list[AwardLineForm]) -> DomainError:
         parts = (error.field or "").split(".")

@@ -27,6 +27,7 @@ notification-mark-read notifications:inbox notifications:mark-all-read notificat
 partners:agreements partners:organisations pool-detail pool-list project-list projects:projects proposal-list
 proposals:call proposals:calls proposals:proposal-check proposals:proposal-new proposals:proposals ssh-key-detail
 ssh-key-list token-detail token-list allocations:waitlist wait-entry-list wait-entry-queues
+prepared-list letter-list
 """
 OWN = """
 audit-event-detail audit-event-list person-grant-role person-list
@@ -61,8 +62,10 @@ proposals:changes proposals:receipt proposals:receipt-content
 proposals:attachment proposals:attachment-remove proposals:edit-about proposals:edit-attachments proposals:edit-lines
 proposals:edit-plan proposals:edit-questions proposals:edit-submit proposals:edit-team
 proposals:proposal-accept proposals:proposal-edit proposals:proposal-refuse proposals:proposal-withdraw
+letter-detail proposal-appeal proposals:letter proposals:letter-file proposals:proposal-appeal
 """
 KNOCK = """
+proposal-dismiss proposal-hold proposal-resume proposal-uphold
 agreement-document agreement-sign-on-paper amendment-agree amendment-document amendment-sign-on-paper
 amendment-withdraw obligation-reopen partners:amendment-agree partners:amendment-withdraw partners:obligation-remove
 partners:obligation-reopen
@@ -71,6 +74,10 @@ agreement-suspend agreement-terminate allocation-prioritise lease-reclaim wait-e
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
+letter-text-detail letter-text-list prepared-approve prepared-decline prepared-detail prepared-discard prepared-release
+prepared-sums proposals:decline-many proposals:dismiss proposals:hold proposals:letter-text proposals:letter-texts
+proposals:prepare proposals:prepared proposals:prepared-approve proposals:prepared-discard proposals:prepared-list
+proposals:release proposals:resume proposals:uphold
 allocations:allocation-priority allocations:pool-offers allocations:staff-waitlist allocations:waitlist-remove
 pool-hold-offers
 allocations:blackout allocations:blackout-cancel allocations:blackout-new allocations:rules allocations:rules-of

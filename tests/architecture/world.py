@@ -8,7 +8,8 @@ from django.urls import reverse
 from allocations.models import Blackout, PoolWeight, WaitEntry
 from cluster.models import MaintenanceWindow
 from partners.models import Invitation
-from proposals.services import drafting
+from proposals.models import Decision
+from proposals.services import drafting, letters, preparing
 from proposals.services.attachments import attach
 from tests.architecture.routes import Route
 from tests.factories import AllocationFactory, LeaseFactory
@@ -27,7 +28,12 @@ def make_world() -> dict[str, Any]:
     allocation = AllocationFactory(project=cast.project, pool=stage.pool)
     node = stage.pool.nodes.first()
     assert node
+    written = Decision.objects.create(proposal=proposal, kind="hold", reason="x", decided_by=cast.officer)
     return {
+        "prepared": preparing.prepare(
+            actor=cast.officer, proposal=stage.submitted(), kind="decline", reason="x"
+        ).public_id,
+        "letter": letters.send(decision=written, kind="hold").public_id,
         "stage": stage,
         "cast": cast,
         "agreement": cast.agreement.public_id,
@@ -98,6 +104,8 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
         return str(world["allocation"])
     for word in (
         "wait",
+        "prepared",
+        "letter",
         "agreement",
         "amendment",
         "obligation",
@@ -130,6 +138,7 @@ def address_of(route: Route, world: dict[str, Any]) -> str:
         "pk": "1",
         "token": "no-such-token",
         "key": "none",
+        "kind": "decline",
         "xid": "48",
         "format": "json",
         "scope": "pool",

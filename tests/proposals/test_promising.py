@@ -143,7 +143,7 @@ def test_control_without_the_lock_each_finds_room_for_itself(monkeypatch: Any) -
     stage = make_stage()
     Pool.objects.update(overcommit_percent=0)
     stage.pool.refresh_from_db()
-    monkeypatch.setattr(promising, "_one_at_a_time", lambda _pools: None)
+    monkeypatch.setattr(promising, "one_at_a_time", lambda _pools: None)
     import threading
 
     both, look = threading.Barrier(2), promising.commitment

@@ -1,0 +1,93 @@
+"""An appeal against a refusal: once, within the days of the settings, answered by somebody who did not decide it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from common.errors import RuleBroken
+from common.permissions import require
+from notifications.services import notify
+from partners.selectors import officers
+from proposals.models import Appeal, Decision, Proposal
+from proposals.rules import may_answer, may_decide
+from proposals.services import outcomes, second
+from proposals.services.deciding import move, needed, written
+from proposals.services.drafting import shown_moment, told
+
+
+def last_moment(refusal: Decision) -> datetime:
+    """Until when one may appeal against a refusal."""
+    return refusal.decided_at + timedelta(days=settings.APPEAL_DAYS)
+
+
+def appealable(proposal: Proposal) -> Decision | None:
+    """The refusal that can be appealed against now; None where there is none. Two queries at most."""
+    if proposal.state != "declined" or Appeal.objects.filter(proposal=proposal).exists():
+        return None
+    refusal = proposal.decisions.filter(kind=Decision.Kind.DECLINE).first()
+    return refusal if refusal and last_moment(refusal) > timezone.now() else None
+
+
+@transaction.atomic
+def appeal(*, actor: Any, proposal: Proposal, reason: str) -> Appeal:
+    """Ask for a second look at a refusal, by somebody else. Owners and managers.
+
+    Forbidden; InvalidTransition; RuleBroken without a reason, the second time, or after the last day for it.
+    """
+    require(actor, may_answer, proposal.organisation)
+    reason = needed(reason, _("Say why the decision should be looked at again."))
+    earlier = Appeal.objects.filter(proposal=proposal).first()
+    if earlier is not None:
+        raise RuleBroken(
+            _("An appeal against the decision on this proposal was made on %(when)s; there is one only.")
+            % {"when": shown_moment(earlier.made_at)},
+            remedy=_("You may write a new proposal."),
+            code="appealed_already",
+        )
+    proposal = move(actor, proposal, "appeal", {"reason": reason})
+    refusal = proposal.decisions.filter(kind=Decision.Kind.DECLINE).order_by("id").last()
+    assert refusal is not None, "what is declined has a row that says so"
+    if last_moment(refusal) <= timezone.now():
+        raise RuleBroken(
+            _("An appeal was possible until %(until)s.") % {"until": shown_moment(last_moment(refusal))},
+            remedy=_("You may write a new proposal."),
+            code="appeal_late",
+            facts={"rule": "appeal_days", "until": last_moment(refusal).isoformat()},
+        )
+    made = Appeal.objects.create(proposal=proposal, against=refusal, reason=reason, made_by=actor)
+    written(actor, proposal, Decision.Kind.APPEAL, reason)
+    notify(
+        recipients=officers(),
+        event="proposal_appealed",
+        context=told(proposal, reason=reason, decided_by=str(refusal.decided_by or "")),
+        url=proposal.get_absolute_url(),
+    )
+    return made
+
+
+@transaction.atomic
+def dismiss(*, actor: Any, proposal: Proposal, reason: str) -> Appeal:
+    """The refusal stands. Forbidden; InvalidTransition; RuleBroken without a reason or for whoever refused it."""
+    return _answer(actor, proposal, reason, upheld=False)
+
+
+@transaction.atomic
+def uphold(*, actor: Any, proposal: Proposal, reason: str) -> Appeal:
+    """It is in review again. Forbidden; InvalidTransition; RuleBroken without a reason or for whoever refused it."""
+    return _answer(actor, proposal, reason, upheld=True)
+
+
+def _answer(actor: Any, proposal: Proposal, reason: str, *, upheld: bool) -> Appeal:
+    require(actor, may_decide)
+    found = Appeal.objects.filter(proposal=proposal).select_related("against__decided_by", "against__approved_by")
+    against = [person for row in found for person in (row.against.decided_by, row.against.approved_by)]
+    decision = outcomes.answer_appeal(actor=actor, proposal=proposal, upheld=upheld, reason=reason)
+    second.check_other(actor, against)
+    made = found.get()
+    made.upheld, made.answer, made.answered_by, made.answered_at = upheld, decision.reason, actor, timezone.now()
+    made.save(update_fields=["upheld", "answer", "answered_by", "answered_at"])
+    return made
