@@ -120,7 +120,7 @@ def came_free(now: datetime) -> list[dict[str, Any]]:
         decision__proposal__state__in=("refused", "expired"),
         decision__proposal__in=back.values("proposal"),
     )
-    totals = (
+    totals: Any = (
         lines.order_by()
         .values("pool__name")
         .annotate(gpus=Sum("gpus"), seconds=Sum("gpu_seconds"), awards=Count("decision", distinct=True))
