@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from operator import attrgetter
+from typing import Protocol
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
@@ -19,6 +21,15 @@ class Busy:
     start: datetime
     end: datetime
     count: int | Fraction = 1
+
+
+class Taken(Protocol):
+    """What has a beginning and an end."""
+
+    @property
+    def start(self) -> datetime: ...
+    @property
+    def end(self) -> datetime: ...
 
 
 def peak(busy: Iterable[Busy], start: datetime, end: datetime) -> int:
@@ -104,10 +115,10 @@ def _shared(spans_of: Sequence[Spans], count: int) -> Spans:
     return shared
 
 
-def gaps(busy: Sequence[Busy], after: datetime) -> list[tuple[datetime, datetime]]:
+def gaps(busy: Sequence[Taken], after: datetime) -> list[tuple[datetime, datetime]]:
     """The stretches from `after` on in which nothing is taken, in order; the last one has no end (FOREVER)."""
     found, cursor = [], after
-    for item in sorted(busy, key=lambda item: item.start):
+    for item in sorted(busy, key=attrgetter("start")):
         if item.end <= cursor:
             continue
         if item.start > cursor:

@@ -211,7 +211,7 @@ def _touched(call: Callable[[], Any]) -> tuple[int, int, int]:
     statements = _captured(call)
     rows = pages = 0
     for statement in statements:
-        if not statement.lstrip("( ").startswith(("SELECT", "WITH")):
+        if not statement.lstrip("( \n").startswith(("SELECT", "WITH")):
             continue
         with connection.cursor() as cursor:
             cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}".replace("%", "%%"), [])

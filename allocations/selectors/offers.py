@@ -23,6 +23,7 @@ from allocations.timeline import FOREVER, Busy, Spans, shared, starts_below
 from cluster.models import Device, Node
 from cluster.selectors import profiles_in
 from common.quantities import whole_seconds
+from partners.models import organisation_ids_of
 from partners.policy import last_moment
 
 MOST = 3
@@ -298,3 +299,9 @@ def bookable_allocations(user: Any) -> Any:
     return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class", "envelope").order_by(
         "pk"
     )
+
+
+def own_allocations(user: Any) -> Any:
+    """Active allocations of somebody's own organisations: nobody books for others, also not the agency."""
+    mine = Allocation.objects.filter(project__organisation_id__in=organisation_ids_of(user), state="active")
+    return mine.select_related("project__organisation", "pool").order_by("pk")

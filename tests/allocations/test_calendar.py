@@ -130,8 +130,8 @@ def test_a_day_with_a_change_of_the_clock_is_as_wide_as_it_is_long(day: str) -> 
         days = _days(_midnight(first), _midnight(first + timedelta(days=7)))
     hours = 23 if first.month == 3 else 25
     whole = 6 * 24 + hours
-    assert days[0]["width"] == pytest.approx((WIDTH - LABEL) * hours / whole, abs=0.2)
-    assert len(days) == 7 and days[-1]["x"] + days[-1]["width"] == pytest.approx(WIDTH, abs=0.3)
+    assert days[0].width == pytest.approx((WIDTH - LABEL) * hours / whole, abs=0.2)
+    assert len(days) == 7 and days[-1].x + days[-1].width == pytest.approx(WIDTH, abs=0.3)
 
 
 def test_bars_lie_inside_the_drawing_and_no_style_stands_in_the_page(stage: Stage, theirs: Any) -> None:

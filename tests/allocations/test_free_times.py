@@ -1,6 +1,7 @@
 """What the database says of free times and capacity is what looking at every placement says."""
 
 import random
+from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from allocations.models import Envelope
 from allocations.selectors.availability import LEAD, free_devices
 from allocations.selectors.capacities import capacities, capacity
 from allocations.selectors.free_times import NEAR, calendar_of, next_free_window
+from allocations.selectors.occupancy import Row, by_node, node_occupancy, occupancy
 from allocations.shapes import ANY, Shape, choose
 from allocations.timeline import FOREVER, shared
 from cluster.models import Device, MaintenanceWindow, Pool
@@ -36,6 +38,7 @@ class Fleet:
     draw: random.Random
     pool: Pool
     now: datetime
+    cast: Any
     awards: list[Any]
     envelope: Envelope
 
@@ -53,7 +56,7 @@ class Fleet:
         return {"tenants": tenants, "envelope": envelope, "profile": self.draw.choice(["", "", "", PART])}
 
 
-def drawn(seed: int) -> Fleet:
+def drawn(seed: int, *, parts: bool = True) -> Fleet:
     draw, cast, now = random.Random(seed), make_cast(), timezone.now()
     pool = PoolFactory(shared_nodes=draw.random() < 0.4, turnaround_seconds=draw.choice([0, 0, 600, 7_230]))
     for _node in range(3):
@@ -61,14 +64,14 @@ def drawn(seed: int) -> Fleet:
         linked = draw.choice([{}, {"nvlink_count": 0}, {"nvlink_count": 18}])
         node.devices.update(facts=linked, state=draw.choice(["available", "available", "cleaning"]))
     devices = list(Device.objects.filter(node__pool=pool))
-    if draw.random() < 0.7:
+    if parts and draw.random() < 0.7:
         devices += cut(devices[0], *[PART] * draw.randint(2, 7))
     if draw.random() < 0.3:
         Device.objects.filter(pk=devices[-1].pk).update(health="fail")
     ours, theirs = AllocationFactory(project=cast.project, pool=pool), rival_award(cast, pool)
     facts = {"organisation": ours.project.organisation, "allocation": ours, "award_ref": "x", "gpus": 1}
     envelope = Envelope.objects.create(pool=pool, starts_at=now, ends_at=now + 900 * HOUR, **facts)
-    fleet = Fleet(draw, pool, now, [ours, theirs], envelope)
+    fleet = Fleet(draw, pool, now, cast, [ours, theirs], envelope)
     leases = {
         (award, profile): LeaseFactory(allocation=award, booked_by=cast.owner, profile=profile)
         for award in fleet.awards
@@ -156,6 +159,29 @@ def test_capacity_counts_what_looking_at_each_placement_counts(seed: int) -> Non
         found, plainly = capacities([fleet.pool], spans, **whose), Plainly(fleet.pool, fleet.now, **whose)
         for span in spans:
             assert asdict(found[fleet.pool.pk, span]) == plainly.capacity(*span), f"seed {seed}: {whose}, {span}"
+
+
+def counted(rows: list[Row]) -> dict[str, tuple[Counter[Any], Any]]:
+    """What is taken of each node, whatever the reservation, and when it is free."""
+    found = {}
+    for row in rows:
+        taken: Counter[Any] = Counter()
+        for each in row.stretches:
+            taken[each.kind, each.start, each.end, each.organisation, each.open] += each.taken
+        found[row.name] = (taken, row.free)
+    return found
+
+
+@pytest.mark.parametrize("reader", ["owner", "officer"])
+@pytest.mark.parametrize("seed", range(400, 404))
+def test_the_months_of_a_node_count_what_its_devices_have(seed: int, reader: str) -> None:
+    fleet = drawn(seed, parts=False)
+    user, nodes = getattr(fleet.cast, reader), list(fleet.pool.nodes.values_list("pk", flat=True))
+    for start, end in ((fleet.now, fleet.now + 900 * HOUR), (fleet.moment(), fleet.now + 901 * HOUR)):
+        devices = occupancy(fleet.pool, start, end, user, nodes=nodes)
+        found = node_occupancy(fleet.pool, start, end, user, nodes=nodes)
+        assert counted(found) == counted(by_node(devices, start, end)), f"seed {seed}"
+        assert all(not each.lease for row in found for each in row.stretches)
 
 
 def test_starts_that_lie_at_one_moment_alone_are_found(stage: Stage) -> None:
