@@ -51,6 +51,8 @@ class SwapForm(forms.Form):
         self.rows = {row.device.public_id: row.device for row in rows}
         self.fields["device"].choices = [(row.device.public_id, label(row)) for row in rows]  # type: ignore[attr-defined]
         self.fields["reason"].required = needs_reason
+        if len(rows) == 1:
+            self.initial["device"] = rows[0].device.public_id
 
     def clean_device(self) -> Any:
         """The row."""

@@ -25,6 +25,12 @@ def _removal(entry: WaitEntry) -> str:
     return reverse("allocations:waitlist-remove", args=[entry.public_id])
 
 
+def _wanted(entry: WaitEntry) -> str:
+    """How many of what, and the fewest that help where they are fewer."""
+    most = f"{entry.device_count} × {entry.profile}" if entry.profile else f"{entry.device_count}"
+    return most if entry.smallest == entry.device_count else f"{entry.smallest}–{most}"
+
+
 class StaffMixin:
     """404 for everybody but the agency."""
 
@@ -49,7 +55,7 @@ class StaffWaitList(StaffMixin, ListPage):
     default_order = "place"
     columns = (
         Column("place", _("Place"), lambda row: row.place, sort="place", numeric=True),
-        Column("id", _("Number"), lambda row: row.public_id, sort="public_id"),
+        Column("id", _("Number"), lambda row: row.public_id, csv_only=True),
         Column("organisation", _("Organisation"), lambda row: row.allocation.project.organisation.name),
         Column(
             "project",
@@ -63,12 +69,12 @@ class StaffWaitList(StaffMixin, ListPage):
             "gpus",
             _("GPUs"),
             lambda row: row.device_count,
-            cell=lambda row: f"{row.device_count} × {row.profile}" if row.profile else row.device_count,
+            cell=_wanted,
             sort="device_count",
             numeric=True,
         ),
         Column("profile", _("MIG profile"), lambda row: row.profile, csv_only=True),
-        Column("smallest", _("Fewest"), lambda row: row.smallest, sort="smallest", numeric=True),
+        Column("smallest", _("Fewest"), lambda row: row.smallest, csv_only=True),
         Column(
             "hours",
             _("Length"),
@@ -97,7 +103,7 @@ class StaffWaitList(StaffMixin, ListPage):
             lambda row: row.last_served_at.isoformat() if row.last_served_at else "",
             cell=lambda row: moment(row.last_served_at),
         ),
-        Column("missed", _("Offers not taken"), lambda row: row.missed, sort="missed", numeric=True),
+        Column("missed", _("Not taken"), lambda row: row.missed, sort="missed", numeric=True),
         Column(
             "joined",
             _("On the list since"),
