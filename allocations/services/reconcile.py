@@ -23,6 +23,7 @@ from allocations.services import (
     maintenance,
     no_show,
     reclaiming,
+    running_out,
     serving,
     starting,
 )
@@ -62,6 +63,7 @@ def tick(now: datetime | None = None) -> int:
         moment = now or database_now()
         steps = awards.keep_dates(moment)
         chores = (
+            running_out.play_out,
             incidents.tell_incidents,
             access.withdraw,
             maintenance.cover_newcomers,
