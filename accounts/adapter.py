@@ -3,7 +3,10 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from django.conf import settings
+from django.contrib import messages
 from django.http import HttpRequest
+from django.utils.module_loading import import_string
 
 INVITED_EMAIL = "invited_email"  # session key, written by the page that opens an invitation
 
@@ -20,6 +23,12 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_email_verified(self, request: HttpRequest, email: str) -> bool:
         # The invitation went to this address and was opened from it: that is the proof.
         return request.session.get(INVITED_EMAIL, "").lower() == email.lower()
+
+    def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> Any:
+        response = super().post_login(request, user, **kwargs)
+        for note in import_string(settings.SIGN_IN_NOTES)(user):
+            messages.warning(request, note)
+        return response
 
     def save_user(self, request: HttpRequest, user: Any, form: Any, commit: bool = True) -> Any:
         user.name = form.cleaned_data.get("name", "")

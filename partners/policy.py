@@ -80,6 +80,31 @@ def may(agreements: Iterable[Any], wish: Wish, committed: Mapping[Any, Committed
     )
 
 
+def sign_in(agreements: Iterable[Any], today: date) -> Answer:
+    """What signing in to an organisation is worth today. It is always allowed: the records are the partner's own, and
+    reports are owed beyond the last day. Without an agreement in force it is for reading, and the answer says so.
+    """
+    rows = sorted(agreements, key=lambda agreement: agreement.valid_until)
+    in_term = [one for one in rows if one.valid_from <= today <= one.valid_until]
+    if any(one.state == "active" for one in in_term):
+        return Answer(True, agreement=next(one for one in in_term if one.state == "active"))
+    latest = in_term[-1] if in_term else (rows[-1] if rows else None)
+    words: dict[str, Any] = {
+        "suspended": _("The agreement %(number)s is suspended."),
+        "lapsed": _("The agreement %(number)s has lapsed."),
+        "terminated": _("The agreement %(number)s has been terminated."),
+        "active": _("The agreement %(number)s is not in its term today."),
+        "draft": _("The agreement %(number)s is not in force yet."),
+    }
+    return Answer(
+        True,
+        reason=words[latest.state] % {"number": latest.number} if latest else _("The organisation has no agreement."),
+        allowed_instead=_("You can read everything and report what is owed; asking and reserving is not possible."),
+        code="read_only",
+        agreement=latest,
+    )
+
+
 def cutoff(agreement: Any) -> datetime | None:
     """When running reservations end because the agreement ended or is suspended; None: at their own end.
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from partners.views import agreements, amendments, documents, invitations, obligations, organisations, signing
+from partners.views import agreements, amendments, documents, invitations, obligations, organisations, signing, standing
 
 app_name = "partners"
 urlpatterns = [
@@ -10,6 +10,7 @@ urlpatterns = [
     path("organisations/new/", organisations.OrganisationNew.as_view(), name="organisation-new"),
     path("organisations/<slug:public_id>/", organisations.OrganisationPage.as_view(), name="organisation"),
     path("organisations/<slug:public_id>/edit/", organisations.OrganisationEdit.as_view(), name="organisation-edit"),
+    path("organisations/<slug:public_id>/may/", standing.OrganisationMay.as_view(), name="organisation-may"),
     path("organisations/<slug:public_id>/invite/", organisations.MemberInvite.as_view(), name="member-invite"),
     path("organisations/<slug:public_id>/transfer/", organisations.OwnershipTransfer.as_view(), name="transfer"),
     path(

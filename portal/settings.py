@@ -312,6 +312,7 @@ OVERRIDE_PERCENT = 25  # points by which two officers may pass a pool's bound of
 # --- wiring between floors that may not import each other ---------------------------------------------------------
 GPU_CLASS_CHOICES = "cluster.selectors.gpu_class_choices"  # partners asks; cluster answers
 POOL_CHOICES = "cluster.selectors.pool_choices"  # the same
+SIGN_IN_NOTES = "partners.selectors.sign_in_notes"  # accounts asks; what a person is told when they sign in
 COMMITTED_FIGURES = "proposals.selectors.committed"  # partners asks; what counts against an agreement
 DEVICES_IN_WORK = "allocations.promises.devices_in_work"  # cluster asks; a lease decides when its devices are clean
 COMMAND_FINISHED_TASK = "allocations.reconcile_lease"  # cluster tells; allocations acts

@@ -11,7 +11,8 @@ from partners import serializers
 from partners.api.bodies import body_of
 from partners.filters import OrganisationFilter
 from partners.models import Organisation
-from partners.selectors import people_of
+from partners.policy import Wish
+from partners.selectors import answer_for, people_of
 from partners.services import invitations
 from partners.services.organisations import edit_organisation, register_organisation
 
@@ -45,6 +46,14 @@ class OrganisationViewSet(ReadViewSet):
         """People and their roles."""
         page = self.paginate_queryset(people_of(self.get_object()))
         return self.get_paginated_response(serializers.MemberSerializer(page, many=True).data)
+
+    @extend_schema(request=serializers.WishSerializer, responses=serializers.AnswerSerializer)
+    @action(detail=True, methods=["post"], url_path="may")
+    def may(self, request: Request, public_id: str) -> Response:
+        """Ask what the organisation may do, now or then; nothing is changed by asking."""
+        organisation = self.get_object()
+        wish = Wish(**body_of(serializers.WishSerializer, request))
+        return Response(serializers.AnswerSerializer(answer_for(organisation, wish)).data)
 
     @extend_schema(request=serializers.InviteSerializer, responses={201: serializers.InvitationSerializer})
     @action(detail=True, methods=["post"])

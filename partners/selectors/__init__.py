@@ -10,8 +10,10 @@ from partners.selectors.organisations import (
     with_counts,
 )
 from partners.selectors.related import related_ids, shareholder_ids, shareholder_names
+from partners.selectors.standing import answer_for, sign_in_notes
 
 __all__ = [
+    "answer_for",
     "managed_agreements",
     "managers_of",
     "officers",
@@ -21,5 +23,6 @@ __all__ = [
     "related_ids",
     "shareholder_ids",
     "shareholder_names",
+    "sign_in_notes",
     "with_counts",
 ]

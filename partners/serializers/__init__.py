@@ -18,17 +18,20 @@ from partners.serializers.obligations import (
     WriteObligationSerializer,
 )
 from partners.serializers.organisations import (
+    AnswerSerializer,
     EditOrganisationSerializer,
     InvitationSerializer,
     InviteSerializer,
     MemberSerializer,
     OrganisationSerializer,
     RegisterOrganisationSerializer,
+    WishSerializer,
 )
 
 __all__ = [
     "AgreementSerializer",
     "AmendmentSerializer",
+    "AnswerSerializer",
     "DocumentSerializer",
     "DraftAmendmentSerializer",
     "EditAgreementSerializer",
@@ -45,6 +48,7 @@ __all__ = [
     "RegisterOrganisationSerializer",
     "SignSerializer",
     "SignatureSerializer",
+    "WishSerializer",
     "WriteObligationSerializer",
     "WrittenReasonSerializer",
 ]

@@ -1,8 +1,11 @@
 """An organisation, to the API."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from partners.models import Membership, Organisation
+from partners.services.agreements import MAX_GPU_SECONDS, MAX_GPUS
 
 
 class OrganisationSerializer(serializers.ModelSerializer):
@@ -48,3 +51,31 @@ class InvitationSerializer(serializers.Serializer):
     email = serializers.EmailField(read_only=True)
     role = serializers.CharField(read_only=True)
     expires_at = serializers.DateTimeField(read_only=True)
+
+
+class WishSerializer(serializers.Serializer):
+    """`gpu_seconds` are device-seconds of all of it; `last` is a day that counts; `pool` is a public id."""
+
+    doing = serializers.ChoiceField(choices=["propose", "award", "book", "extend"])
+    first = serializers.DateField()
+    last = serializers.DateField()
+    gpus = serializers.IntegerField(min_value=0, max_value=MAX_GPUS, default=0)
+    gpu_seconds = serializers.IntegerField(min_value=0, max_value=MAX_GPU_SECONDS, default=0)
+    gpu_class = serializers.CharField(max_length=40, allow_blank=True, default="")
+    pool = serializers.CharField(max_length=40, allow_blank=True, default="")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["last"] < attrs["first"]:
+            raise serializers.ValidationError({"last": "before first"})
+        return attrs
+
+
+class AnswerSerializer(serializers.Serializer):
+    """`reason` says why not, `allowed_instead` what would be; `facts` are the figures of the rule `code`."""
+
+    allowed = serializers.BooleanField(read_only=True)
+    reason = serializers.CharField(read_only=True)
+    allowed_instead = serializers.CharField(read_only=True)
+    code = serializers.CharField(read_only=True)
+    agreement = serializers.CharField(source="agreement.public_id", read_only=True, default=None, allow_null=True)
+    facts = serializers.DictField(read_only=True)

@@ -52,7 +52,8 @@ lease-bill lease-cancel lease-certificate lease-change lease-detail lease-device
 lease-release lease-usage organisation-detail organisation-invite organisation-members partners:agreement
 partners:agreement-document partners:amendment partners:amendment-document amendment-detail obligation-detail
 obligation-fulfil agreement-sign amendment-sign partners:agreement-sign partners:amendment-sign
-partners:obligation-fulfil partners:invitation-resend partners:invitation-revoke partners:member-invite
+partners:obligation-fulfil partners:organisation-may organisation-may
+partners:invitation-resend partners:invitation-revoke partners:member-invite
 partners:member-remove partners:member-role partners:organisation partners:transfer project-add-member
 project-detail project-remove-member project-team projects:project projects:team-add projects:team-remove
 allocations:lease-accept allocations:lease-decline allocations:wait allocations:waitlist-leave

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import RuleBroken
 from partners.commitments import Award, add_up, by_year
-from partners.policy import Committed, Wish, check_active, check_ask, check_booking, cutoff, may
+from partners.policy import Committed, Wish, check_active, check_ask, check_booking, cutoff, may, sign_in
 
 SEOUL = ZoneInfo("Asia/Seoul")
 AGREEMENT = SimpleNamespace(
@@ -154,3 +154,14 @@ def test_running_reservations_end_by_the_rule_that_the_agreement_states(fields: 
     since = datetime(2026, 5, 1, 12, tzinfo=SEOUL)
     agreement = other(state_since=since, suspension_days=3, ending_days=5, **fields)
     assert cutoff(agreement) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [("active", ""), ("suspended", "read_only"), ("terminated", "read_only"), ("draft", "read_only")]
+)
+def test_signing_in_is_always_allowed_and_says_when_it_is_for_reading(state: str, code: str) -> None:
+    answer = sign_in([other(state=state)], date(2026, 5, 1))
+    assert (answer.allowed, answer.code) == (True, code)
+    assert ("MOU-1" in answer.reason) == bool(code)
+    assert sign_in([], date(2026, 5, 1)).code == "read_only"
+    assert sign_in([AGREEMENT], date(2027, 5, 1)).code == "read_only"  # its term is over, and the clock comes soon
