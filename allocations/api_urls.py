@@ -3,10 +3,13 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from allocations.api import AllocationViewSet, AvailabilityViewSet, CalendarFeedViewSet, LeaseViewSet
-from allocations.books_api import AdjustmentViewSet, PoolWeightViewSet
-from allocations.rule_api import AllRules, BlackoutViewSet, RulesOf
-from allocations.waitlist_api import WaitListViewSet
+from allocations.api.allocations import AllocationViewSet
+from allocations.api.availability import AvailabilityViewSet
+from allocations.api.books import AdjustmentViewSet, PoolWeightViewSet
+from allocations.api.feeds import CalendarFeedViewSet
+from allocations.api.leases import LeaseViewSet
+from allocations.api.rules import AllRules, BlackoutViewSet, RulesOf
+from allocations.api.waitlist import WaitListViewSet
 
 router = SimpleRouter()
 router.register("blackouts", BlackoutViewSet, basename="blackout")

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from allocations.serializers import ShortfallSerializer
+from allocations.serializers.allocations import ShortfallSerializer
 
 
 class FiguresSerializer(serializers.Serializer[Any]):

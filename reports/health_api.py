@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from allocations.serializers.waitlist import HoldSerializer
 from allocations.services.pools import LONGEST_TURNAROUND, MOST_OVERCOMMIT, hold_offers, set_terms, share_nodes
-from allocations.waitlist_serializers import HoldSerializer
 from cluster.api import PoolViewSet, said_in
 from cluster.models import Device, Inspection, XidPolicy
 from cluster.serializers import ReasonSerializer, StaffPoolSerializer

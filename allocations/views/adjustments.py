@@ -6,9 +6,9 @@ from django.contrib.auth.mixins import LoginRequiredMixin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from allocations.books_forms import AdjustForm, ReasonForm
 from allocations.filters import AdjustmentFilter
-from allocations.forms import ConfirmForm
+from allocations.forms.books import AdjustForm, ReasonForm
+from allocations.forms.verbs import ConfirmForm
 from allocations.lifecycle import ADJUSTMENT
 from allocations.models import Adjustment, Allocation
 from allocations.rules import may_adjust

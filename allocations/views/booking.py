@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView
 
 from allocations.charging import WHOLE
-from allocations.forms import NO_LENGTH, BookForm
+from allocations.forms.booking import NO_LENGTH, BookForm
 from allocations.models import Allocation, Lease
 from allocations.rule_words import closures_shown, sentences
 from allocations.rulebook import Rulebook

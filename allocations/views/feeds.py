@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 from django_ratelimit.core import is_ratelimited
 
-from allocations.forms import ConfirmForm
+from allocations.forms.verbs import ConfirmForm
 from allocations.models import CalendarFeed
 from allocations.services import feeds
 from common.web import ServicePage, VerbView

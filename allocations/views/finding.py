@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from allocations.forms import FindForm
+from allocations.forms.finding import FindForm
 from allocations.models import Lease
 from allocations.rules import may_book
 from allocations.selectors.offers import MOST, MOST_ALLOCATIONS, Slot, bookable_allocations, find_slots

@@ -7,8 +7,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.rules import may_run_nodes
+from allocations.forms.reshapes import ShrinkForm, SwapForm
 from allocations.models import Lease
-from allocations.reshape_forms import ShrinkForm, SwapForm
 from allocations.selectors.reshapes import candidates, charged_until
 from allocations.selectors.windows import back_of_one
 from allocations.services.reshaping import shrink, swap_device

@@ -13,8 +13,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView
 
+from allocations.forms.rules import BlackoutForm, ReasonForm, RulesForm
 from allocations.models import Allocation, Blackout, BookingRules
-from allocations.rule_forms import BlackoutForm, ReasonForm, RulesForm
 from allocations.rule_words import NAMES, source, value_text
 from allocations.rulebook import HOUSE, RULES, SCOPES, Said, Scope
 from allocations.rules import may_set_rules

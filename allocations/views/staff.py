@@ -7,12 +7,12 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from allocations.filters import WaitEntryFilter
+from allocations.forms.waitlist import HoldForm, PriorityForm, RemoveForm
 from allocations.models import Allocation, WaitEntry
 from allocations.rules import may_award
 from allocations.selectors import waitlist as order
 from allocations.services.pools import hold_offers
 from allocations.services.waitlist import prioritise, remove
-from allocations.waitlist_forms import HoldForm, PriorityForm, RemoveForm
 from cluster.models import Pool
 from common.form_pages import ObjectFormPage
 from common.permissions import allowed

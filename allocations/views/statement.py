@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.generic import TemplateView
 
-from allocations.books_forms import PeriodForm
 from allocations.charging import NORMAL
+from allocations.forms.books import PeriodForm
 from allocations.models import Allocation, LedgerEntry
 from allocations.selectors.statement import Statement, statement
 from common.quantities import seconds_to_hours

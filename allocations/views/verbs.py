@@ -12,7 +12,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import View
 
-from allocations.forms import CertificateForm, ChangeForm, ConfirmForm, ExtendForm
+from allocations.forms.booking import ChangeForm
+from allocations.forms.verbs import CertificateForm, ConfirmForm, ExtendForm
 from allocations.models import Lease
 from allocations.rule_words import sentences
 from allocations.selectors.balances import balance

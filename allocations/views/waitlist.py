@@ -10,7 +10,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
-from allocations.forms import ConfirmForm
+from allocations.forms.verbs import ConfirmForm
+from allocations.forms.waitlist import DeclineForm, JoinForm
 from allocations.lifecycle import ON_THE_LIST
 from allocations.models import Allocation, Lease, WaitEntry
 from allocations.rules import may_book, may_leave
@@ -21,7 +22,6 @@ from allocations.services.entries import MOST_MISSED
 from allocations.services.offering import accept, decline
 from allocations.services.waitlist import join, leave
 from allocations.shapes import ANY, Shape
-from allocations.waitlist_forms import DeclineForm, JoinForm
 from cluster.selectors import profiles_in
 from common.permissions import allowed
 from common.web import ObjectServicePage, Page

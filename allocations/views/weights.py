@@ -7,9 +7,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from allocations.books_forms import ReasonForm, WeightForm
 from allocations.charging import NORMAL
 from allocations.filters import WeightFilter
+from allocations.forms.books import ReasonForm, WeightForm
 from allocations.models import PoolWeight
 from allocations.rules import may_weigh
 from allocations.selectors.weights import listed, standing

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone
 
-from allocations.forms import BookForm
+from allocations.forms.booking import BookForm
 from allocations.models import Lease
 from allocations.selectors.balances import balance
 from allocations.services import booking, extending

@@ -5,7 +5,7 @@ from typing import Any, cast
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers, status
+from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -15,40 +15,20 @@ from rest_framework.views import APIView
 from allocations.models import Blackout, BookingRules
 from allocations.rule_words import sentences
 from allocations.rulebook import RULES, Rulebook, Scope
-from allocations.selectors.rulebooks import SUBJECTS, booked_in, inherited_by, inherited_by_all, rules_of
-from allocations.services.rule_setting import LIMITS, announce_blackout, cancel_blackout, set_rules
+from allocations.selectors.rulebooks import SUBJECTS, inherited_by, inherited_by_all, rules_of
+from allocations.serializers.rules import (
+    AnnounceBlackoutSerializer,
+    AnnouncedBlackoutSerializer,
+    BlackoutSerializer,
+    BookingRulesSerializer,
+    RulebookSerializer,
+    SetRulesSerializer,
+)
+from allocations.services.rule_setting import announce_blackout, cancel_blackout, set_rules
 from cluster.api import said_in
-from cluster.models import Pool
 from cluster.serializers import ReasonSerializer
 from common.api import ReadViewSet
-from common.moments import MomentField
 from common.web import staff_only
-
-
-class RuleSerializer(serializers.Serializer[Any]):
-    """A rule in force: its value (null: no limit), whose it is, and the rule in words where it says something."""
-
-    rule = serializers.ChoiceField(choices=RULES)
-    value = serializers.IntegerField(allow_null=True)
-    scope = serializers.ChoiceField(choices=["house", "pool", "agreement", "allocation"])
-    text = serializers.CharField()
-    whose = serializers.CharField()
-
-
-class ClosureSerializer(serializers.Serializer[Any]):
-    """A coming blackout."""
-
-    starts_at = serializers.DateTimeField(source="start")
-    ends_at = serializers.DateTimeField(source="end")
-    reason_ko = serializers.CharField()
-    reason_en = serializers.CharField()
-
-
-class RulebookSerializer(serializers.Serializer[Any]):
-    """Every rule in force for an allocation, and the coming blackouts of its pool."""
-
-    rules = RuleSerializer(many=True)
-    blackouts = ClosureSerializer(many=True)
 
 
 def rulebook_data(book: Rulebook, allocation: Any) -> dict[str, Any]:
@@ -65,35 +45,6 @@ def rulebook_data(book: Rulebook, allocation: Any) -> dict[str, Any]:
         for name, said in book.said().items()
     ]
     return dict(RulebookSerializer({"rules": rules, "blackouts": book.closures}).data)
-
-
-def _values() -> dict[str, serializers.IntegerField]:
-    return {
-        name: serializers.IntegerField(
-            allow_null=True, default=None, required=False, min_value=LIMITS[name][0], max_value=LIMITS[name][1]
-        )
-        for name in RULES
-    }
-
-
-class SetRulesSerializer(ReasonSerializer):
-    """What a subject says from now on, whole: null, or left out, is not said here."""
-
-    version = serializers.IntegerField(min_value=0, help_text="the version that was read; 0 for the first rules")
-
-    def get_fields(self) -> dict[str, Any]:
-        """One field a rule."""
-        return {**super().get_fields(), **_values()}
-
-
-class BookingRulesSerializer(serializers.Serializer[Any]):
-    """What a subject says for itself, and what holds where it says nothing (null: no limit)."""
-
-    scope = serializers.CharField()
-    subject = serializers.CharField(source="subject.public_id")
-    version = serializers.IntegerField()
-    rules = serializers.DictField(child=serializers.IntegerField(allow_null=True), help_text="null: not said here")
-    inherited = serializers.DictField(child=serializers.IntegerField(allow_null=True), help_text="null: no limit")
 
 
 def _rules_data(rules: BookingRules, above: Rulebook | None = None) -> dict[str, Any]:
@@ -152,43 +103,6 @@ class RulesOf(APIView):
             reason=reason,
         )
         return Response(_rules_data(rules))
-
-
-class BlackoutSerializer(serializers.ModelSerializer[Blackout]):
-    """When nothing may be booked, and why."""
-
-    id = serializers.CharField(source="public_id", read_only=True)
-    pool = serializers.CharField(source="pool.public_id", allow_null=True, default=None, help_text="null: every pool")
-
-    class Meta:
-        model = Blackout
-        fields = ("id", "pool", "starts_at", "ends_at", "reason_ko", "reason_en", "cancelled_at")
-        read_only_fields = fields
-
-
-class AnnouncedBlackoutSerializer(BlackoutSerializer):
-    """A blackout and the reservations that lie in it, which stay."""
-
-    leases = serializers.SerializerMethodField()
-
-    class Meta(BlackoutSerializer.Meta):
-        fields = (*BlackoutSerializer.Meta.fields, "leases")  # type: ignore[assignment]
-
-    def get_leases(self, blackout: Blackout) -> list[str]:
-        """Ids."""
-        return list(booked_in(blackout).values_list("public_id", flat=True))
-
-
-class AnnounceBlackoutSerializer(serializers.Serializer[Any]):
-    """When, where and why nothing may be booked."""
-
-    pool = serializers.SlugRelatedField(
-        slug_field="public_id", queryset=Pool.objects.all(), allow_null=True, default=None, help_text="null: every pool"
-    )
-    starts_at = MomentField()
-    ends_at = MomentField()
-    reason_ko = serializers.CharField(max_length=200)
-    reason_en = serializers.CharField(max_length=200)
 
 
 class BlackoutViewSet(ReadViewSet):

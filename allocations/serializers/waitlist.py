@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from allocations.models import WaitEntry
-from allocations.serializers import AskSlotSerializer
+from allocations.serializers.availability import AskSlotSerializer
 
 
 class PlaceSerializer(serializers.Serializer):

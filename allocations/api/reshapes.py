@@ -10,8 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from allocations.models import Lease, Reshape
-from allocations.reshape_serializers import ReshapeSerializer, ShrinkSerializer, SwapSerializer
+from allocations.serializers.reshapes import ReshapeSerializer, ShrinkSerializer, SwapSerializer
 from allocations.services import reshaping
+from cluster.api import said_in
 from cluster.models import Device
 
 
@@ -26,7 +27,7 @@ class ReshapeActions:
     @action(detail=True, methods=["post"])
     def shrink(self, request: Request, public_id: str) -> Response:
         """Give some GPUs of a running reservation back; their hours return when the node has let go of them."""
-        lease, ask = self.get_object(), _body(ShrinkSerializer, request)
+        lease, ask = self.get_object(), said_in(request, ShrinkSerializer)
         named = ask.pop("devices")
         devices = get_list_or_404(_had_by(lease), public_id__in=named) if named else []
         return _shown(reshaping.shrink(actor=request.user, lease=lease, devices=devices, **ask))
@@ -35,7 +36,7 @@ class ReshapeActions:
     @action(detail=True, methods=["post"])
     def swap(self, request: Request, public_id: str) -> Response:
         """Replace an ill GPU of a running reservation by a healthy one (operators: any, with a reason)."""
-        lease, ask = self.get_object(), _body(SwapSerializer, request)
+        lease, ask = self.get_object(), said_in(request, SwapSerializer)
         device = get_object_or_404(_had_by(lease), public_id=ask.pop("device"))
         return _shown(reshaping.swap_device(actor=request.user, lease=lease, device=device, **ask))
 
@@ -58,10 +59,3 @@ def _with_devices(rows: Any) -> Any:
 def _shown(reshape: Reshape) -> Response:
     row = _with_devices(Reshape.objects).get(pk=reshape.pk)
     return Response(ReshapeSerializer(row).data, status=status.HTTP_201_CREATED)
-
-
-def _body(serializer_class: Any, request: Request) -> dict[str, Any]:
-    serializer = serializer_class(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    data: dict[str, Any] = serializer.validated_data
-    return data

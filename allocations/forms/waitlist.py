@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from allocations.forms import UNITS, FindForm
+from allocations.forms.finding import UNITS, FindForm
 
 WAIT_UNITS = [("60", _("minutes")), *UNITS]
 

@@ -9,29 +9,23 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from allocations import waitlist_serializers as serializers
 from allocations.filters import WaitEntryFilter
 from allocations.models import Allocation, WaitEntry
 from allocations.selectors import waitlist as order
+from allocations.serializers.waitlist import JoinSerializer, QueueSerializer, RemoveSerializer, WaitEntrySerializer
 from allocations.services import waitlist
+from cluster.api import said_in
 from common.api import ReadViewSet
 
 
-def _body(serializer_class: Any, request: Request) -> dict[str, Any]:
-    serializer = serializer_class(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    data: dict[str, Any] = serializer.validated_data
-    return data
-
-
-@extend_schema_view(leave=extend_schema(request=None, responses=serializers.WaitEntrySerializer))
+@extend_schema_view(leave=extend_schema(request=None, responses=WaitEntrySerializer))
 class WaitListViewSet(ReadViewSet):
     """Asks that wait, in the published order: `missed`, then `priority`, then `last_served_at`, then `joined_at`."""
 
     queryset = WaitEntry.objects.select_related(
         "allocation__project__organisation", "allocation__pool", "asked_by", "lease"
     )
-    serializer_class = serializers.WaitEntrySerializer
+    serializer_class = WaitEntrySerializer
     filterset_class = WaitEntryFilter
 
     def get_queryset(self) -> Any:
@@ -50,10 +44,10 @@ class WaitListViewSet(ReadViewSet):
         fresh = self.get_queryset().get(pk=entry.pk)
         return Response(self.get_serializer(fresh).data, status=code)
 
-    @extend_schema(request=serializers.JoinSerializer, responses={201: serializers.WaitEntrySerializer})
+    @extend_schema(request=JoinSerializer, responses={201: WaitEntrySerializer})
     def create(self, request: Request) -> Response:
         """Join with an ask that cannot be booked now."""
-        ask = _body(serializers.JoinSerializer, request)
+        ask = said_in(request, JoinSerializer)
         mine = Allocation.objects.visible_to(request.user)
         allocation = get_object_or_404(mine, public_id=ask["allocation"])
         made = waitlist.join(actor=request.user, allocation=allocation, wish=ask["wish"], note=ask["note"])
@@ -64,15 +58,15 @@ class WaitListViewSet(ReadViewSet):
         """Off the list; an offer that is out goes to others."""
         return self._shown(waitlist.leave(actor=request.user, entry=self.get_object()))
 
-    @extend_schema(request=serializers.RemoveSerializer, responses=serializers.WaitEntrySerializer)
+    @extend_schema(request=RemoveSerializer, responses=WaitEntrySerializer)
     @action(detail=True, methods=["post"])
     def remove(self, request: Request, public_id: str) -> Response:
         """Take it off the list for the agency."""
-        entry, said = self.get_object(), _body(serializers.RemoveSerializer, request)
+        entry, said = self.get_object(), said_in(request, RemoveSerializer)
         return self._shown(waitlist.remove(actor=request.user, entry=entry, **said))
 
-    @extend_schema(responses=serializers.QueueSerializer(many=True), filters=False)
+    @extend_schema(responses=QueueSerializer(many=True), filters=False)
     @action(detail=False, filterset_class=None, pagination_class=None)
     def queues(self, request: Request) -> Response:
         """How long the queues of one's pools are: places and sizes, not whose they are."""
-        return Response(serializers.QueueSerializer(order.queues(request.user), many=True).data)
+        return Response(QueueSerializer(order.queues(request.user), many=True).data)

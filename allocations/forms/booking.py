@@ -1,22 +1,22 @@
-"""Forms of allocations: shape only; the rules are asked in the services."""
+"""How many GPUs, how they lie together, and when: shape only; the rules are asked in the services."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import SshKey
+from allocations.forms.moments import MomentField
 from allocations.models import Lease
-from allocations.selectors.offers import LONGEST_SPAN, Wish
 from allocations.shapes import Shape
-from common.moments import FIRST_YEAR, LAST_YEAR
 
 JUST_PAST = timedelta(minutes=2)
 """A browser's minute that has begun still means now."""
+
 NO_LENGTH = ""
+
 LENGTHS = [
     ("3600", _("1 hour")),
     ("14400", _("4 hours")),
@@ -27,31 +27,6 @@ LENGTHS = [
     ("1209600", _("14 days")),
     (NO_LENGTH, _("until the time below")),
 ]
-
-
-class MomentField(forms.DateTimeField):
-    """A moment in the reader's zone, picked in a browser to the minute; UTC from then on (see common.moments)."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-            error_messages={"invalid": _("Please give a date and a time, like 2026-11-23 14:00.")},
-            **kwargs,
-        )
-
-    def to_python(self, value: Any) -> datetime | None:
-        """Refuses years that no reservation lies in, before they overflow anything."""
-        try:
-            moment: datetime | None = super().to_python(value)
-        except (OverflowError, ValueError):
-            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
-        if moment and not FIRST_YEAR <= moment.year <= LAST_YEAR:
-            raise forms.ValidationError(
-                _("Please give a year between %(first)d and %(last)d."),
-                params={"first": FIRST_YEAR, "last": LAST_YEAR},
-                code="year",
-            )
-        return moment and moment.astimezone(UTC)
 
 
 class ShapeForm(forms.Form):
@@ -142,70 +117,6 @@ class BookForm(FewestForm):
             self.add_error("ends_at", _("The end must be later than the start."))
 
 
-UNITS = [("3600", _("hours")), ("86400", _("days")), ("604800", _("weeks"))]
-DEFAULT_SPAN = timedelta(days=30)
-
-
-class FindForm(FewestForm):
-    """What somebody is after; answered by windows that would pass."""
-
-    where = forms.ChoiceField(label=_("Of which award"))
-    length = forms.IntegerField(label=_("For how long"), min_value=1, max_value=2_160, initial=8)
-    unit = forms.ChoiceField(label=_("Unit"), choices=UNITS, initial="3600")
-    earliest = MomentField(label=_("Not before"), required=False, help_text=_("Leave it empty for now."))
-    latest = MomentField(label=_("Done by"), required=False, help_text=_("Leave it empty to look thirty days ahead."))
-    late = forms.ChoiceField(
-        label=_("Which window"),
-        choices=[("", _("the first that fits")), ("1", _("the last one that is done in time"))],
-        required=False,
-    )
-    field_order = (
-        "where",
-        "profile",
-        "device_count",
-        "smallest",
-        "shape",
-        "shape_nodes",
-        "length",
-        "unit",
-        "earliest",
-        "latest",
-        "late",
-    )
-
-    def __init__(self, *args: Any, where: list[tuple[str, Any]], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["where"].choices = where  # type: ignore[attr-defined]
-
-    def clean(self) -> dict[str, Any]:
-        """`wish` is there when nothing is wrong."""
-        cleaned = super().clean()
-        if self.errors:
-            return cleaned
-        now = timezone.now()
-        earliest = max(cleaned.get("earliest") or now, now)
-        latest = cleaned.get("latest") or earliest + DEFAULT_SPAN
-        duration = timedelta(seconds=int(cleaned["unit"]) * cleaned["length"])
-        smallest = cleaned.get("smallest") or cleaned["device_count"]
-        if latest > earliest + LONGEST_SPAN:
-            self.add_error("latest", _("Please look 400 days ahead at most."))
-        elif latest - earliest < duration:
-            self.add_error("latest", _("That is less time than you ask for. Choose a later end or a shorter length."))
-        if smallest > cleaned["device_count"]:
-            self.add_error("smallest", _("The fewest cannot be more than the GPUs that you ask for."))
-        cleaned["wish"] = Wish(
-            count=cleaned["device_count"],
-            smallest=smallest,
-            duration=duration,
-            earliest=earliest,
-            latest=latest,
-            shape=cleaned["shape"],
-            late=bool(cleaned.get("late")),
-            profile=cleaned["profile"],
-        )
-        return cleaned
-
-
 class ChangeForm(ShapeForm):
     """What a reservation that has not begun is to become."""
 
@@ -219,36 +130,3 @@ class ChangeForm(ShapeForm):
         if cleaned.get("starts_at") and cleaned.get("ends_at") and cleaned["ends_at"] <= cleaned["starts_at"]:
             self.add_error("ends_at", _("The end must be later than the start."))
         return cleaned
-
-
-class ExtendForm(forms.Form):
-    """The new end."""
-
-    ends_at = MomentField(label=_("New end"))
-
-    def __init__(self, *args: Any, lease: Lease, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.lease = lease
-
-    def clean_ends_at(self) -> datetime:
-        """Later than the present end."""
-        moment: datetime = self.cleaned_data["ends_at"]
-        if moment <= self.lease.ends_at:
-            raise forms.ValidationError(_("The new end must be later than the present one."))
-        return moment
-
-
-class ConfirmForm(forms.Form):
-    """Nothing to fill in: a button that means it."""
-
-
-class CertificateForm(forms.Form):
-    """Which of one's own keys."""
-
-    key = forms.ModelChoiceField(
-        label=_("SSH key"), queryset=SshKey.objects.none(), to_field_name="public_id", empty_label=None
-    )
-
-    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["key"].queryset = SshKey.objects.visible_to(user)  # type: ignore[attr-defined]

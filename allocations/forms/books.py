@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from allocations import periods
 from allocations.books import HEAVIEST
 from allocations.charging import NORMAL
-from allocations.forms import MomentField
+from allocations.forms.moments import MomentField
 from cluster.models import Pool
 from common.moments import FIRST_YEAR, LAST_YEAR
 from common.quantities import hours_to_seconds

@@ -7,7 +7,7 @@ from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from allocations.forms import MomentField
+from allocations.forms.moments import MomentField
 from allocations.rule_words import NAMES, value_text
 from allocations.rulebook import DAY_SECONDS, RULES, Rulebook
 from cluster.models import Pool

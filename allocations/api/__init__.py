@@ -1,0 +1,1 @@
+"""The API skin of allocations: the same verbs as the pages, one module a concern."""
