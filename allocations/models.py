@@ -335,7 +335,8 @@ class Placement(models.Model):
             # Those that were let go of are few: what the board counts of the past must not look for them among all.
             models.Index(fields=["lease"], condition=Q(released=True), name="placement_let_go"),
             # Whose window touches another, whatever the device: the exclusion's index would be read as a whole.
-            GistIndex(fields=["window"], condition=Q(released=False), name="placement_window"),
+            # The choice of devices asks it for the boards alone, and must not look each of them up.
+            GistIndex(fields=["window"], include=["board"], condition=Q(released=False), name="placement_window"),
         ]
 
     def __str__(self) -> str:

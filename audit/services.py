@@ -10,6 +10,7 @@ from django.db import connection, models, transaction
 from django.utils.translation import gettext as _
 
 from audit.models import AuditEvent, AuditSeal
+from common.inserting import insert
 
 GENESIS = "0" * 64
 SEAL_LOCK = 0x6269_7467_0001  # pg advisory lock of the sealing job
@@ -22,7 +23,7 @@ def record(*, actor: Any, verb: str, target: models.Model, changes: dict[str, An
     Must run inside the transaction of the change, so that neither is ever there without the other.
     """
     assert connection.in_atomic_block, "audit.record belongs in the transaction of the change"
-    return AuditEvent.objects.create(
+    event = AuditEvent(
         actor_id=getattr(actor, "public_id", ""),
         actor_label=actor.label,
         verb=verb,
@@ -30,6 +31,8 @@ def record(*, actor: Any, verb: str, target: models.Model, changes: dict[str, An
         target_id=getattr(target, "public_id", None) or str(target.pk),
         changes=json.loads(json.dumps(changes or {}, cls=DjangoJSONEncoder)),
     )
+    insert(event)
+    return event
 
 
 def digest(previous: str, event: AuditEvent) -> str:

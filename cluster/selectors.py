@@ -42,14 +42,16 @@ def handovers_of(lease_ref: str) -> QuerySet[Handover]:
     return Handover.objects.filter(lease_ref=lease_ref).select_related("device__node").order_by("device_id", "-moment")
 
 
-def bookable_devices(*pools: Pool, profile: str | None = "") -> QuerySet[Device]:
-    """Devices of these pools that may be promised: there, confirmed, not ill, on a node that takes leases.
+def bookable_devices(*pools: Pool | int, profile: str | None = "") -> QuerySet[Device]:
+    """Devices of these pools (or of their keys) that may be promised: there, confirmed, not ill, on a node that takes
+    leases.
 
     Whole GPUs that are not cut; with `profile` MIG instances of that kind, with None all of both.
     """
     wanted = Q() if profile is None else Q(profile=profile)
     told = Q(parent=None) | Q(slices__isnull=False)
-    rows = Device.objects.filter(wanted, told, WELL, node__pool__in=pools, set_aside=False)
+    there = Q(node__pool=pools[0]) if len(pools) == 1 else Q(node__pool__in=pools)
+    rows = Device.objects.filter(wanted, told, WELL, there, set_aside=False)
     return rows.select_related("node", "gpu_class").order_by("pk")
 
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
@@ -110,7 +111,12 @@ TEMPLATES = [
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 # --- data -------------------------------------------------------------------------------------------------------
-DATABASES = {"default": {**env.database("DATABASE_URL"), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}}
+DATABASE: dict[str, Any] = {**env.database("DATABASE_URL"), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+DATABASES = {"default": DATABASE}
+# Plans that a session of the database keeps; off behind a pooler that hands one session to many (common/compiled.py)
+PREPARE_QUERIES = env.flag("PREPARE_QUERIES", True)
+if PREPARE_QUERIES:  # one plan for all values: a few keys at a time are asked for, whatever they are
+    DATABASE["OPTIONS"] = DATABASE.get("OPTIONS", {}) | {"options": "-c plan_cache_mode=force_generic_plan"}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.redis("REDIS_URL")
 CACHES = {

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from django.db.models import F, Sum
+from django.db.models import F, QuerySet, Sum
 from django.db.models.functions import TruncDay, TruncHour
 
 from allocations import charging
@@ -13,6 +13,7 @@ from allocations.charging import WHOLE, Lines, Weights
 from allocations.lifecycle import OVER
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.selectors.windows import held_lines, used_lines
+from common.compiled import question
 from common.quantities import seconds_between
 from partners.commitments import Award, Committed, add_up
 
@@ -58,12 +59,7 @@ def committed(agreement: Any) -> Committed:
 
 def balance(allocation: Allocation) -> Balance:
     """The sums of the ledger by kind: one query."""
-    totals = dict(
-        LedgerEntry.objects.filter(allocation=allocation)
-        .order_by()
-        .values_list("kind")
-        .annotate(total=Sum("device_seconds"))
-    )
+    totals = dict(_moved.rows(allocation.pk))
     kind = LedgerEntry.Kind
     return Balance(
         awarded=totals.get(kind.AWARD, 0),
@@ -75,6 +71,12 @@ def balance(allocation: Allocation) -> Balance:
         expired=-totals.get(kind.EXPIRY, 0),
         left=sum(totals.values()),
     )
+
+
+@question
+def _moved(allocation: int) -> QuerySet[LedgerEntry, Any]:
+    rows = LedgerEntry.objects.filter(allocation=allocation).order_by().values_list("kind")
+    return rows.annotate(total=Sum("device_seconds"))
 
 
 def charged_until(lease: Lease) -> datetime | None:

@@ -17,11 +17,11 @@ from allocations.charging import frozen
 from allocations.lifecycle import LEASE
 from allocations.models import Allocation, Lease
 from allocations.rules import may_book
-from allocations.selectors.availability import free_devices
+from allocations.selectors.availability import NODES, free_devices, spots_of
 from allocations.selectors.balances import window_lines
 from allocations.selectors.free_times import next_free_window
 from allocations.selectors.rulebooks import passing_starts, rulebook_of
-from allocations.selectors.spots import FreeSpot, spots_of
+from allocations.selectors.spots import FreeSpot
 from allocations.selectors.weights import weights_of
 from allocations.services import checks, ledger, placing, repacking, telling, warning
 from allocations.services.placing import LostRace
@@ -32,6 +32,7 @@ from allocations.shapes import ANY, Shape, largest
 from audit import services as audit
 from cluster.models import Device
 from common.errors import RuleBroken
+from common.inserting import insert
 from common.permissions import require
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     if len(chosen) < ask.count:
         ask = replace(ask, count=len(chosen))
         hold, left = checks.balance_suffices(allocation, ask.count, starts_at, ends_at, weights=weights, share=share)
-    lease = Lease.objects.create(
+    lease = Lease(
         allocation=allocation,
         booked_by=ask.offer_to or actor,
         device_count=ask.count,
@@ -145,6 +146,7 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
         state="offered" if ask.offer_to else LEASE.initial,
         offer_until=ask.offer_until,
     )
+    insert(lease)
     placing.place(lease, chosen, starts_at, ends_at, terms)
     ledger.hold(lease, {}, window_lines(lease, ends_at), actor=actor)
     changes = {
@@ -166,16 +168,17 @@ def _take(allocation: Allocation, ask: Ask, now: datetime) -> tuple[list[Device]
     pool, tenant = allocation.pool, allocation.project.organisation_id
     span = (ask.starts_at, ask.ends_at)
     envelope = None if ask.profile else allocation.envelope_key
-    free = free_devices(pool, *span, tenants=[tenant], envelope=envelope, now=now, profile=ask.profile)
+    named = None
     if ask.devices is not None:
         checks.named_devices(ask.devices, ask.count)
-        free = free.filter(pk__in=[device.pk for device in ask.devices])
+        named = [device.pk for device in ask.devices]
     pinned = set() if ask.profile else repacking.pinned(allocation, span)
-    look = partial(spots_of, free, pool, tenant, span)
+    look = partial(spots_of, pool, tenant, span, envelope=envelope, now=now, profile=ask.profile, only=named)
     choose = partial(placing.choose, shape=ask.shape, pool=pool, tenant=tenant, window=span, salt=ask.salt)
     chosen = None
-    if not pinned and ask.devices is None:
-        spots, own_nodes = look(together=ask.shape.groups_of(ask.count)[1])
+    nodes, together = ask.shape.groups_of(ask.count)
+    if not pinned and ask.devices is None and nodes <= NODES:
+        spots, own_nodes = look(together=together)
         chosen = choose(spots, ask.count, own=own_nodes)
     if chosen is None:
         spots, own_nodes = look()

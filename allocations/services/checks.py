@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from fractions import Fraction
-from functools import cache
 from typing import Any, cast
 
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -25,6 +24,7 @@ from allocations.shapes import Shape
 from allocations.timeline import FOREVER, Busy, peak_exactly
 from cluster.models import Device, Pool
 from cluster.selectors import profiles_in
+from common.compiled import question
 from common.errors import RuleBroken, WrongState
 from common.quantities import seconds_to_hours
 from partners.models import Membership
@@ -34,23 +34,25 @@ from partners.rules import knowing_role
 SHORTEST = timedelta(minutes=10)
 
 
-@cache
-def _locked_allocations() -> QuerySet[Allocation]:
-    """Built once: a booking asks this of one row and spends more on putting it together than the database on it."""
-    rows = Allocation.objects.select_for_update(of=("self", "project__agreement"), no_key=True)
+@question
+def _locked_allocation(pk: int, actor: int | None) -> QuerySet[Allocation]:
+    rows: Any = Allocation.objects.select_for_update(of=("self", "project__agreement"), no_key=True)
     rows = rows.select_related("project__agreement", "project__organisation", "pool__gpu_class", "envelope")
-    return with_rules(with_weights(rows))
+    rows = with_rules(with_weights(rows.filter(pk=pk)))
+    if actor is None:
+        return rows
+    role = Membership.objects.filter(organisation=OuterRef("project__organisation"), user=actor).values("role")
+    return rows.annotate(actor_role=Subquery(role[:1]))
 
 
 def lock_allocation(pk: int, actor: Any = None) -> Allocation:
     """The allocation and its agreement, both locked: balance and ceilings are decided on them. One statement, which
     brings the weights of the pool, the rules in force (`rulebook_of`) and the actor's role along.
     """
-    rows = _locked_allocations()
-    if actor is not None:
-        role = Membership.objects.filter(organisation=OuterRef("project__organisation"), user=actor).values("role")
-        rows = rows.annotate(actor_role=Subquery(role[:1]))
-    allocation: Any = rows.get(pk=pk)
+    found = _locked_allocation.rows(pk, None if actor is None else actor.pk)
+    if not found:
+        raise Allocation.DoesNotExist
+    allocation = found[0]
     if actor is not None:
         knowing_role(allocation.project.organisation, actor, allocation.actor_role)
     return cast(Allocation, allocation)
@@ -149,10 +151,7 @@ def concurrency(
         raise RuleBroken(
             _("At least one GPU is needed."), code="no_gpus", remedy=_("Ask for one or more."), field="device_count"
         )
-    rows = held_leases(starts_at, ends_at).filter(allocation__project__agreement_id=allocation.project.agreement_id)
-    if but is not None:
-        rows = rows.exclude(pk=but.pk)
-    own, all_of_agreement = _running(rows, allocation, starts_at, ends_at)
+    own, all_of_agreement = _running(allocation, starts_at, ends_at, but)
     asked = device_count * share
     left = max(0, math.floor((allocation.concurrent_gpus - own) / share))
     if device_count > left:
@@ -261,15 +260,22 @@ def named_devices(named: Sequence[Device], count: int) -> None:
 
 
 def _running(
-    rows: QuerySet[Lease], allocation: Allocation, starts_at: datetime, ends_at: datetime
+    allocation: Allocation, starts_at: datetime, ends_at: datetime, but: Lease | None
 ) -> tuple[int | Fraction, int | Fraction]:
     own, every = [], []
-    columns = ("allocation_id", "starts_at", "ends_at", "state", "device_count", "slices", "slices_of")
-    for pk, start, end, state, *size in rows.values_list(*columns):
+    agreement = allocation.project.agreement_id
+    for pk, start, end, state, *size in _beside.rows(agreement, starts_at, ends_at, None if but is None else but.pk):
         every.append(Busy(start, FOREVER if state in BACKING else end, gpus_in(*size)))
         if pk == allocation.pk:
             own.append(every[-1])
     return peak_exactly(own, starts_at, ends_at), peak_exactly(every, starts_at, ends_at)
+
+
+@question
+def _beside(agreement: int, starts_at: datetime, ends_at: datetime, but: int | None) -> QuerySet[Lease, Any]:
+    rows = held_leases(starts_at, ends_at).filter(allocation__project__agreement_id=agreement).order_by()
+    rows = rows if but is None else rows.exclude(pk=but)
+    return rows.values_list("allocation_id", "starts_at", "ends_at", "state", "device_count", "slices", "slices_of")
 
 
 def _hours(seconds: int) -> str:

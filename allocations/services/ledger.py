@@ -16,6 +16,7 @@ from allocations.selectors.balances import (
     settled_until,
 )
 from allocations.services import warning
+from common.inserting import insert
 
 Kind = LedgerEntry.Kind
 
@@ -83,7 +84,7 @@ def _entered(lease: Lease) -> tuple[Lines, Lines]:
 
 def _enter_lines(lease: Lease, lines: Sequence[tuple[str, int, int, int]], *, actor: Any, reason: str) -> None:
     """(kind, segment, weight, device-seconds) of a lease, in one statement."""
-    LedgerEntry.objects.bulk_create(
+    rows = (
         LedgerEntry(
             allocation_id=lease.allocation_id,
             lease=lease,
@@ -96,6 +97,7 @@ def _enter_lines(lease: Lease, lines: Sequence[tuple[str, int, int, int]], *, ac
         )
         for kind, segment, weight, amount in lines
     )
+    insert(*rows)
 
 
 def write_off(allocation: Allocation, *, actor: Any) -> int:

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
@@ -16,6 +17,8 @@ from allocations.services import keeping
 from allocations.shapes import Shape, Spot
 from cluster.models import Device, Pool
 from cluster.selectors import bookable_devices
+from common.compiled import Among, question
+from common.inserting import insert
 
 S = TypeVar("S", bound=Spot)
 
@@ -62,15 +65,18 @@ def lock(device_ids: Iterable[int]) -> list[Device]:
     Where a node is lent whole, all of its devices are locked: another organisation may be after its other half.
     """
     wanted = set(device_ids)
-    boards = Q(pk__in=Device.objects.filter(pk__in=wanted, parent__isnull=False).values("parent"))
-    whole = Q(node__in=Device.objects.filter(pk__in=wanted).values("node"), node__pool__shared_nodes=False)
-    rows = (
-        Device.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("gpu_class", "node")
-        .filter(Q(pk__in=wanted) | boards | whole)
-        .order_by("pk")
-    )
-    return [device for device in rows if device.pk in wanted]
+    return [device for device in _locked.rows(list(wanted)) if device.pk in wanted]
+
+
+@question
+def _locked(wanted: list[int]) -> QuerySet[Device]:
+    named = Device.objects.filter(Among("pk", wanted)).order_by()
+    boards = named.filter(parent__isnull=False)
+    whole = Device.objects.filter(node__in=named.values("node"), node__pool__shared_nodes=False).order_by()
+    # First the keys, each of which an index finds: of three conditions beside each other every device would be asked.
+    keys = named.values("pk").union(boards.values("parent"), whole.values("pk"))
+    rows = Device.objects.select_for_update(of=("self",), no_key=True).select_related("gpu_class", "node")
+    return rows.filter(Among("pk", ArraySubquery(keys))).order_by("pk")
 
 
 def check_free(
@@ -90,18 +96,40 @@ def check_free(
     devices before they take them out of service, and whoever changes the terms of a pool locks all of its devices.
     """
     pool, profile = allocation.pool, devices[0].profile if devices else ""
-    # A promise is kept with whole GPUs: no part of one is lent out of it.
-    kept = not_kept_for(None if profile else allocation.envelope_key)
-    held = Placement.objects.filter(overlapping(starts_at, ends_at + pool.turnaround), kept)
-    if but is not None:
-        held = held.filter(~Q(lease_id=but.pk))
-    rows = bookable_devices(pool, profile=profile) if bookable else Device.objects.all()
-    others = held.filter(of_others([allocation.project.organisation_id]), node_id=OuterRef("node_id"))
-    rows = rows.filter(~Exists(held.filter(on_device(profile))), ~Exists(others), pk__in=[row.pk for row in devices])
-    found = list(rows.values_list("node__pool__shared_nodes", "node__pool__turnaround_seconds"))
+    found = _still_free.rows(
+        *([row.pk for row in devices], pool.pk, starts_at, ends_at + pool.turnaround),
+        allocation.project.organisation_id,
+        # A promise is kept with whole GPUs: no part of one is lent out of it.
+        None if profile else allocation.envelope_key,
+        None if but is None else but.pk,
+        bookable=bookable,
+        profile=profile,
+    )
     if len(found) < len(devices):
         raise LostRace
     return Terms(found[0][0], timedelta(seconds=found[0][1])) if found else terms_of(pool.pk)
+
+
+@question
+def _still_free(
+    devices: list[int],
+    pool: int,
+    starts_at: datetime,
+    clean_at: datetime,
+    tenant: int,
+    envelope: int | None,
+    but: int | None,
+    *,
+    bookable: bool,
+    profile: str,
+) -> QuerySet[Device, Any]:
+    held = Placement.objects.filter(overlapping(starts_at, clean_at), not_kept_for(envelope))
+    if but is not None:
+        held = held.filter(~Q(lease_id=but))
+    rows = bookable_devices(pool, profile=profile) if bookable else Device.objects.all()
+    others = held.filter(of_others([tenant]), node_id=OuterRef("node_id"))
+    rows = rows.filter(~Exists(held.filter(on_device(profile))), ~Exists(others), Among("pk", devices))
+    return rows.values_list("node__pool__shared_nodes", "node__pool__turnaround_seconds")
 
 
 def check_untouched(
@@ -132,7 +160,7 @@ def place(
     terms = terms or terms_of(allocation.pool_id)
     devices = list(devices)
     keeping.make_way(allocation, devices)
-    Placement.objects.bulk_create(
+    rows = (
         Placement(
             lease=lease,
             device=device,
@@ -145,6 +173,7 @@ def place(
         )
         for device in devices
     )
+    insert(*rows)
     keeping.keep(allocation, devices)
 
 

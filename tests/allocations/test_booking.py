@@ -49,12 +49,11 @@ def test_a_booking_too_large_for_one_node_takes_the_fewest(stage: Stage) -> None
 
 @pytest.mark.parametrize("count", [1, 12])
 def test_a_booking_costs_the_same_number_of_statements_whatever_its_size(stage: Stage, count: int) -> None:
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         stage.book(count)
     statements = [q["sql"] for q in queries if "SAVEPOINT" not in q["sql"]]
-    assert len(statements) <= 16, "\n".join(statements)
+    more = count > 8  # no node has so many: then all are looked at
+    assert len(statements) <= 12 + more, "\n".join(statements)
 
 
 def test_no_free_devices_offers_a_window_that_can_then_be_booked(stage: Stage) -> None:
