@@ -13,10 +13,13 @@ from django.template.loader import get_template
 from django.utils import timezone, translation
 
 from accounts.models import User
-from common.nudge import nudge
+from common.inserting import insert
+from common.nudge import nudge_once
 from notifications.models import Mail, Notification
 
 MAX_ATTEMPTS = 20
+SENDING = "notifications.send_pending"
+"""The task that empties the queue."""
 
 
 def notify(*, recipients: Iterable[User], event: str, context: dict[str, Any], url: str = "") -> None:
@@ -26,20 +29,23 @@ def notify(*, recipients: Iterable[User], event: str, context: dict[str, Any], u
     """
     assert connection.in_atomic_block, "notify belongs in the transaction of the change"
     people = {user.pk: user for user in recipients if user.is_active}
+    notes, mails = [], []
     for user in people.values():
         subject, body = _render(event, {**context, "name": user.name}, user.language, url)
-        Notification.objects.create(recipient=user, event=event, subject=subject, body=body, url=url)
-        Mail.objects.create(address=user.email, subject=f"[{settings.SITE_NAME}] {subject}", body=_with_link(body, url))
+        notes.append(Notification(recipient=user, event=event, subject=subject, body=body, url=url))
+        mails.append(_mail(user.email, subject, body, url))
+    insert(*notes)
+    insert(*mails)
     if people:
-        transaction.on_commit(partial(nudge, "notifications.send_pending"))
+        transaction.on_commit(partial(nudge_once, SENDING))
 
 
 def mail_address(*, address: str, event: str, context: dict[str, Any], language: str, url: str = "") -> None:
     """Mail somebody who has no account yet (an invitation). Runs in the caller's transaction."""
     assert connection.in_atomic_block, "mail_address belongs in the transaction of the change"
     subject, body = _render(event, context, language, url)
-    Mail.objects.create(address=address, subject=f"[{settings.SITE_NAME}] {subject}", body=_with_link(body, url))
-    transaction.on_commit(partial(nudge, "notifications.send_pending"))
+    insert(_mail(address, subject, body, url))
+    transaction.on_commit(partial(nudge_once, SENDING))
 
 
 def send_pending(limit: int = 100) -> int:
@@ -91,6 +97,10 @@ def _render(event: str, context: dict[str, Any], language: str, url: str) -> tup
         text = template.render(Context({**context, "site": settings.SITE_NAME}, autoescape=False))
     subject, _newline, body = text.strip().partition("\n")
     return subject.strip()[:200], body.strip()
+
+
+def _mail(address: str, subject: str, body: str, url: str) -> Mail:
+    return Mail(address=address, subject=f"[{settings.SITE_NAME}] {subject}", body=_with_link(body, url))
 
 
 def _with_link(body: str, url: str) -> str:

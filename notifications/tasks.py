@@ -2,10 +2,12 @@
 
 from celery import shared_task
 
+from common.nudge import heard
 from notifications import services
 
 
-@shared_task(name="notifications.send_pending")
+@shared_task(name=services.SENDING)
 def send_pending() -> None:
     """Send what waits."""
+    heard(services.SENDING)
     services.send_pending()
