@@ -424,7 +424,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='placement',
-            index=django.contrib.postgres.indexes.GistIndex(condition=models.Q(('released', False)), fields=['window'], name='placement_window'),
+            index=django.contrib.postgres.indexes.GistIndex(condition=models.Q(('released', False)), fields=['window'], include=('board',), name='placement_window'),
         ),
         migrations.AddConstraint(
             model_name='placement',

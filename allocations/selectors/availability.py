@@ -5,7 +5,7 @@ made of computes and compares nothing, so that each value may as well be told la
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -122,7 +122,7 @@ def spots_of(
     envelope: int | None,
     now: datetime,
     profile: str = "",
-    only: Sequence[int] | None = None,
+    only: Collection[int] | None = None,
     together: int | None = None,
 ) -> tuple[list[FreeSpot], set[int]]:
     """What `free_devices` finds for an organisation (of these devices `only`), and those of their nodes (by key) that

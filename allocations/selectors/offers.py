@@ -11,12 +11,12 @@ from django.db.models import Q
 
 from allocations.charging import NORMAL, WHOLE, affordable, weight_at
 from allocations.models import Allocation
-from allocations.selectors.availability import boards_in_use, whole_minute
+from allocations.selectors.availability import boards_in_use, spots_of, whole_minute
 from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.free_times import Ask, Calendar, calendar_of, rooms
 from allocations.selectors.leases import BACKING, gpus_in, held_leases
 from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_rules
-from allocations.selectors.spots import FreeSpot, spots_of
+from allocations.selectors.spots import FreeSpot
 from allocations.selectors.weights import weights_of
 from allocations.shapes import ANY, Shape, choose, largest
 from allocations.timeline import FOREVER, Busy, Spans, shared, starts_below
@@ -276,8 +276,9 @@ class _Search:
         end = start + self.wish.duration
         pool, tenant = self.allocation.pool, self.allocation.project.organisation_id
         free: list[FreeSpot] = []
+        asked: Any = {"envelope": calendar.envelope, "profile": calendar.profile, "now": calendar.now}
         for together in (shape.groups_of(count)[1], None):
-            free, own = spots_of(calendar.free(start, end), pool, tenant, (start, end), together=together)
+            free, own = spots_of(pool, tenant, (start, end), together=together, only=calendar.only, **asked)
             chosen = choose(free, count, shape, own, boards_in_use(free, start, end))
             if chosen is not None:
                 return free, chosen
