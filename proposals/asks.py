@@ -62,7 +62,7 @@ class GivenAnswer:
 
 @dataclass(frozen=True)
 class DraftContent:
-    """What a person types into a proposal. `team` and `answers` None: they stay as they are."""
+    """What a person types into a proposal. `team`, `answers` and `reply` None: they stay as they are."""
 
     title: str
     purposes: list[str] = field(default_factory=list)
@@ -71,6 +71,7 @@ class DraftContent:
     lines: list[AskLine] = field(default_factory=list)
     team: list[TeamRow] | None = None
     answers: list[GivenAnswer] | None = None
+    reply: str | None = None
 
 
 @dataclass(frozen=True)

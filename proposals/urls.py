@@ -3,7 +3,7 @@
 from django.urls import path
 
 from proposals import deciding_urls
-from proposals.views import calls, editor, proposals, staff, versions
+from proposals.views import calls, copies, editor, proposals, staff, versions
 
 app_name = "proposals"
 urlpatterns = [
@@ -23,6 +23,7 @@ urlpatterns = [
     path("proposals/<slug:public_id>/edit/questions/", editor.EditQuestions.as_view(), name="edit-questions"),
     path("proposals/<slug:public_id>/edit/attachments/", editor.EditAttachments.as_view(), name="edit-attachments"),
     path("proposals/<slug:public_id>/edit/submit/", editor.EditSubmit.as_view(), name="edit-submit"),
+    path("proposals/<slug:public_id>/copy/", copies.ProposalCopy.as_view(), name="proposal-copy"),
     path("proposals/<slug:public_id>/receipt/", versions.Receipt.as_view(), name="receipt"),
     path("proposals/<slug:public_id>/receipt/content/", versions.ReceiptContent.as_view(), name="receipt-content"),
     path("proposals/<slug:public_id>/changes/", versions.Changes.as_view(), name="changes"),

@@ -1,7 +1,15 @@
 """The API skin of calls and proposals: the same verbs as the pages."""
 
 from proposals.api.calls import CallViewSet
+from proposals.api.contents import AttachmentViewSet
 from proposals.api.deciding import LetterTextViewSet, LetterViewSet, PreparedDecisionViewSet
 from proposals.api.proposals import ProposalViewSet
 
-__all__ = ["CallViewSet", "LetterTextViewSet", "LetterViewSet", "PreparedDecisionViewSet", "ProposalViewSet"]
+__all__ = [
+    "AttachmentViewSet",
+    "CallViewSet",
+    "LetterTextViewSet",
+    "LetterViewSet",
+    "PreparedDecisionViewSet",
+    "ProposalViewSet",
+]

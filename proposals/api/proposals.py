@@ -15,6 +15,7 @@ from partners.models import Agreement
 from partners.serializers import WrittenReasonSerializer
 from projects.serializers import ProjectSerializer
 from proposals import serializers
+from proposals.api.contents import ContentActions
 from proposals.api.deciding import OutcomeActions, given_lines
 from proposals.filters import ProposalFilter
 from proposals.models import Call, Proposal
@@ -33,11 +34,16 @@ _SHOWN = serializers.ProposalSerializer
     return_for_changes=extend_schema(request=WrittenReasonSerializer, responses=_SHOWN),
     award=extend_schema(request=serializers.AwardSerializer, responses=_SHOWN),
 )
-class ProposalViewSet(OutcomeActions, ReadViewSet):
+class ProposalViewSet(ContentActions, OutcomeActions, ReadViewSet):
     """Asks, from draft to answer."""
 
     queryset = Proposal.objects.select_related("call", "organisation", "agreement").prefetch_related(
-        "lines__gpu_class", "decisions__lines__pool", "decisions__letter"
+        "lines__gpu_class",
+        "team",
+        "answers__question",
+        "answers__file",
+        "decisions__lines__pool",
+        "decisions__letter",
     )
     serializer_class = _SHOWN
     filterset_class = ProposalFilter
@@ -106,7 +112,12 @@ class ProposalViewSet(OutcomeActions, ReadViewSet):
         agreement = get_object_or_404(mine, public_id=ask["agreement"])
         content = serializers.content_from(ask)
         return drafting.save_draft(
-            actor=request.user, call=call, agreement=agreement, content=content, proposal=proposal
+            actor=request.user,
+            call=call,
+            agreement=agreement,
+            content=content,
+            proposal=proposal,
+            revision=ask.get("revision"),
         )
 
     def _reasoned(self, verb: Any, request: Request) -> Response:

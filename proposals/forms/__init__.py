@@ -3,6 +3,7 @@
 from proposals.forms.answers import AnswersForm, initial_answers
 from proposals.forms.attachments import AttachmentForm
 from proposals.forms.calls import CallForm
+from proposals.forms.copies import CopyForm, next_call
 from proposals.forms.decisions import AwardLineForm, AwardReasonForm
 from proposals.forms.drafts import (
     LINE_FIELDS,
@@ -28,6 +29,7 @@ __all__ = [
     "AwardReasonForm",
     "BaseLineFormSet",
     "CallForm",
+    "CopyForm",
     "DeclineManyForm",
     "LetterTextForm",
     "LineForm",
@@ -39,6 +41,7 @@ __all__ = [
     "initial_answers",
     "initial_team",
     "line_forms",
+    "next_call",
     "reshaped",
     "team_forms",
     "typed_rows",

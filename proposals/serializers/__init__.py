@@ -1,6 +1,17 @@
 """Shapes of the API of calls, proposals and decisions."""
 
 from proposals.serializers.calls import CallSerializer, EditCallSerializer
+from proposals.serializers.contents import (
+    AnswerSerializer,
+    AttachmentSerializer,
+    ChangesSerializer,
+    CopiedSerializer,
+    CopySerializer,
+    NewAttachmentSerializer,
+    SubmissionSerializer,
+    TeamRowSerializer,
+    changes_json,
+)
 from proposals.serializers.deciding import (
     LetterSerializer,
     LetterTextSerializer,
@@ -28,16 +39,22 @@ from proposals.serializers.proposals import (
 )
 
 __all__ = [
+    "AnswerSerializer",
     "AskLineSerializer",
+    "AttachmentSerializer",
     "AwardLineSerializer",
     "AwardSerializer",
     "CallSerializer",
+    "ChangesSerializer",
     "ContentSerializer",
+    "CopiedSerializer",
+    "CopySerializer",
     "DecisionSerializer",
     "EditCallSerializer",
     "GivenLineSerializer",
     "LetterSerializer",
     "LetterTextSerializer",
+    "NewAttachmentSerializer",
     "NewProposalSerializer",
     "OutcomeSerializer",
     "PoolSumSerializer",
@@ -47,6 +64,9 @@ __all__ = [
     "ProposalSerializer",
     "ReleaseSerializer",
     "RequestLineSerializer",
+    "SubmissionSerializer",
+    "TeamRowSerializer",
     "VersionSerializer",
+    "changes_json",
     "content_from",
 ]

@@ -1,12 +1,14 @@
 """An ask, to the API."""
 
+from decimal import Decimal
 from typing import Any
 
 from rest_framework import serializers
 
-from proposals.asks import MAX_GPUS, MAX_HOURS, MAX_LINES, AskLine, DraftContent
+from proposals.asks import MAX_GPUS, MAX_HOURS, MAX_LINES, MAX_TEAM, AskLine, DraftContent, GivenAnswer, TeamRow
 from proposals.lifecycle import PROPOSAL
 from proposals.models import Proposal, RequestLine
+from proposals.serializers.contents import AnswerSerializer, TeamRowSerializer
 from proposals.serializers.decisions import DecisionSerializer
 
 
@@ -30,6 +32,8 @@ class ProposalSerializer(serializers.ModelSerializer):
     agreement = serializers.CharField(source="agreement.public_id", read_only=True)
     state = serializers.ChoiceField(choices=PROPOSAL.choices(), read_only=True)
     lines = RequestLineSerializer(many=True, read_only=True)
+    team = TeamRowSerializer(many=True, read_only=True)
+    answers = AnswerSerializer(many=True, read_only=True)
     decisions = DecisionSerializer(many=True, read_only=True)
 
     class Meta:
@@ -48,10 +52,21 @@ class ProposalSerializer(serializers.ModelSerializer):
             "version",
             "created_at",
             "submitted_at",
+            "revision",
+            "reply",
             "lines",
+            "team",
+            "answers",
             "decisions",
         )
         read_only_fields = fields
+
+
+class GivenAnswerSerializer(serializers.Serializer):
+    """`value`: text, number, place of a choice (from 0), yes or no (true, false); null takes the answer away."""
+
+    question = serializers.CharField(max_length=40)
+    value = serializers.JSONField(allow_null=True)
 
 
 class AskLineSerializer(serializers.Serializer):
@@ -66,7 +81,7 @@ class AskLineSerializer(serializers.Serializer):
 
 
 class ContentSerializer(serializers.Serializer):
-    """What a person types into a proposal; PUT replaces all of it."""
+    """What a person types into a proposal; PUT replaces all of it. Team, answers and reply stay where left out."""
 
     agreement = serializers.CharField(max_length=40)
     title = serializers.CharField(max_length=200)
@@ -76,6 +91,12 @@ class ContentSerializer(serializers.Serializer):
     plan = serializers.CharField(max_length=20_000, allow_blank=True, default="")
     data = serializers.CharField(max_length=5_000, allow_blank=True, default="")  # type: ignore[assignment]
     lines = AskLineSerializer(many=True, max_length=MAX_LINES, default=list)  # type: ignore[call-arg]
+    team = TeamRowSerializer(many=True, max_length=MAX_TEAM, required=False)  # type: ignore[call-arg]
+    answers = GivenAnswerSerializer(many=True, max_length=200, required=False)  # type: ignore[call-arg]
+    reply = serializers.CharField(max_length=4_000, allow_blank=True, required=False)
+    revision = serializers.IntegerField(
+        min_value=0, required=False, help_text="of the proposal that you read; 409 where somebody has saved since"
+    )
 
 
 class NewProposalSerializer(ContentSerializer):
@@ -85,4 +106,20 @@ class NewProposalSerializer(ContentSerializer):
 def content_from(data: dict[str, Any]) -> DraftContent:
     """A validated body as what the service takes."""
     lines = [AskLine(**{"smallest_gpus": line["gpus"], **line}) for line in data["lines"]]
-    return DraftContent(data["title"], data["purposes"], data["plan"], data["data"], lines)
+    team = [TeamRow(**row) for row in data["team"]] if "team" in data else None
+    answers = [GivenAnswer(row["question"], _value(row["value"])) for row in data.get("answers", [])]
+    return DraftContent(
+        data["title"],
+        data["purposes"],
+        data["plan"],
+        data["data"],
+        lines,
+        team,
+        answers if "answers" in data else None,
+        data.get("reply"),
+    )
+
+
+def _value(value: Any) -> Any:
+    """A number with a fraction as the decimal that was written; what fits no question stays, to be refused by it."""
+    return Decimal(repr(value)) if isinstance(value, float) else value

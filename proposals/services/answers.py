@@ -26,6 +26,7 @@ from proposals.models import AwardLine, Decision, Proposal
 from proposals.rules import may_answer
 from proposals.services import promising
 from proposals.services.drafting import shown_moment, told
+from proposals.services.teaming import join_team
 
 
 @transaction.atomic
@@ -54,6 +55,7 @@ def accept(*, actor: Any, proposal: Proposal) -> Project:
         proposal_ref=proposal.public_id,
         lead=_lead(proposal, actor),
     )
+    join_team(actor=actor, project=project, proposal=proposal)
     for line in lines:
         _allocate(actor, project, line)
     changes = {"state": [before, proposal.state], "project": project.public_id}

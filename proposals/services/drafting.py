@@ -25,6 +25,7 @@ from proposals.services.numbers import next_number
 from proposals.services.parts import (
     MAX_DATA,
     MAX_PLAN,
+    MAX_REPLY,
     check_lines,
     check_purposes,
     clean_answers,
@@ -76,6 +77,8 @@ def save_draft(
     proposal.title, proposal.purposes = title, list(dict.fromkeys(content.purposes))
     proposal.plan = clean_text(content.plan, MAX_PLAN, "plan")
     proposal.data = clean_text(content.data, MAX_DATA, "data")
+    if content.reply is not None:
+        proposal.reply = clean_text(content.reply, MAX_REPLY, "reply")
     touch(proposal, actor)
     proposal.save()
     write_lines(proposal, content.lines)

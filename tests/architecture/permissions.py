@@ -59,7 +59,8 @@ project-detail project-remove-member project-team projects:project projects:team
 allocations:lease-accept allocations:lease-decline allocations:wait allocations:waitlist-leave
 lease-accept lease-decline wait-entry-detail wait-entry-leave
 proposal-accept proposal-detail proposal-refuse proposal-submit proposal-withdraw proposals:proposal
-proposals:changes proposals:receipt proposals:receipt-content
+attachment-detail attachment-file proposal-attach proposal-attachments proposal-changes proposal-copy
+proposal-versions proposals:changes proposals:proposal-copy proposals:receipt proposals:receipt-content
 proposals:attachment proposals:attachment-remove proposals:edit-about proposals:edit-attachments proposals:edit-lines
 proposals:edit-plan proposals:edit-questions proposals:edit-submit proposals:edit-team
 proposals:proposal-accept proposals:proposal-edit proposals:proposal-refuse proposals:proposal-withdraw

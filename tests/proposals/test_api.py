@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
 from partners.models import Agreement
@@ -116,3 +117,55 @@ def test_calls_and_projects_list(stage: Stage) -> None:
     assert api(stage.cast.outsider).get("/api/v1/calls/").data["results"][0]["is_open"] is True
     assert api(stage.cast.outsider).get("/api/v1/projects/").data["count"] == 0
     assert api(stage.cast.teammate).get("/api/v1/projects/").data["count"] == 1
+
+
+def test_team_answers_and_files_travel_with_a_proposal(stage: Stage) -> None:
+    owner = api(stage.cast.owner)
+    number = stage.call.questions.create(place=0, kind="number", label_ko="수", label_en="Number")
+    file = stage.call.questions.create(place=1, kind="file", label_ko="파일", label_en="File")
+    person = {"name": "Kim", "part": "Lead", "email": "", "experience": ""}
+    given = body(stage, team=[person], answers=[{"question": number.public_id, "value": 1.25}])
+    made = owner.post(ROOT, given, format="json")
+    assert made.status_code == 201, made.content
+    assert [dict(row) for row in made.data["team"]] == [person]
+    assert made.data["answers"][0]["value"] == "1.25"
+    one = f"{ROOT}{made.data['id']}/"
+    kept = owner.put(one, body(stage), format="json")
+    assert kept.data["team"] and kept.data["answers"] and kept.data["revision"] == made.data["revision"] + 1
+    upload = {"file": SimpleUploadedFile("계획.pdf", b"%PDF-1.7"), "question": file.public_id}
+    sent = owner.post(f"{one}attach/", upload, format="multipart")
+    assert (sent.status_code, sent.data["name"], sent.data["kind"]) == (201, "계획.pdf", "pdf")
+    address = f"/api/v1/attachments/{sent.data['id']}/"
+    assert b"".join(owner.get(f"{address}file/").streaming_content) == b"%PDF-1.7"
+    assert api(stage.cast.outsider).get(address).status_code == 404
+    assert api(stage.cast.viewer).delete(address).status_code == 403
+    assert owner.delete(address).status_code == 204
+    assert owner.get(f"{one}attachments/").data == []
+    for wrong in ("x", True, [], {}, 10**16):
+        answers = [{"question": number.public_id, "value": wrong}]
+        assert owner.put(one, body(stage, answers=answers), format="json").status_code == 422
+
+
+def test_a_copy_that_was_read_before_somebody_saved_is_refused(stage: Stage) -> None:
+    owner, manager = api(stage.cast.owner), api(stage.cast.manager)
+    made = owner.post(ROOT, body(stage), format="json")
+    one = f"{ROOT}{made.data['id']}/"
+    assert manager.put(one, body(stage, title="Hers", revision=made.data["revision"]), format="json").status_code == 200
+    late = owner.put(one, body(stage, title="Mine", revision=made.data["revision"]), format="json")
+    assert (late.status_code, late.data["code"]) == (409, "overtaken")
+
+
+def test_versions_differences_and_copies(stage: Stage) -> None:
+    owner, officer = api(stage.cast.owner), api(stage.cast.officer)
+    proposal = stage.submitted()
+    one = f"{ROOT}{proposal.public_id}/"
+    assert officer.get(f"{one}changes/").status_code == 422
+    officer.post(f"{one}return/", {"reason": "More."}, format="json")
+    owner.put(one, body(stage, plan="Train it well.", reply="Said how."), format="json")
+    owner.post(f"{one}submit/")
+    versions = officer.get(f"{one}versions/").data
+    assert [(row["version"], row["reply"]) for row in versions] == [(2, "Said how."), (1, "")]
+    changes = officer.get(f"{one}changes/?from=1&to=2").data["changes"]
+    assert {"op": "added", "text": " well"} in changes[0]["spans"]
+    copied = owner.post(f"{one}copy/", {"call": stage.call.public_id}, format="json")
+    assert copied.status_code == 201 and Proposal.objects.get(public_id=copied.data["id"]).state == "draft"

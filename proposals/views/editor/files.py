@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views import View
 
 from common.web import ObjectMixin, VerbView
+from proposals.downloads import download
 from proposals.forms import AttachmentForm
 from proposals.models import Attachment
 from proposals.services.attachments import MOST_FILES, attach, remove
-from proposals.services.sniffing import MIME
 from proposals.views.editor.base import Step
 
 
@@ -60,17 +60,3 @@ class AttachmentFile(ObjectMixin, View):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | FileResponse:
         return download(self.object)
-
-
-def download(row: Attachment) -> FileResponse:
-    """The bytes of a file under the name that the person gave it."""
-    try:
-        handle = row.file.open("rb")
-    except FileNotFoundError as missing:
-        raise Http404 from missing
-    kind = MIME[Attachment.Kind(row.kind)]
-    response = FileResponse(handle, as_attachment=True, filename=row.name, content_type=kind)
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Cache-Control"] = "private, no-store"
-    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    return response
