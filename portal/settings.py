@@ -256,6 +256,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "AttachmentKindEnum": "proposals.models.Attachment.Kind",
         "AgencyRoleEnum": "accounts.models.AgencyRole",
         "MembershipRoleEnum": "partners.models.Membership.Role",
         "DeviceStateEnum": DEVICE.choices(),

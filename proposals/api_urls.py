@@ -1,5 +1,6 @@
 """API routes of proposals; portal.urls mounts them under /api/v1/."""
 
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from proposals.api import (
@@ -8,6 +9,7 @@ from proposals.api import (
     LetterTextViewSet,
     LetterViewSet,
     PreparedDecisionViewSet,
+    ProposalImport,
     ProposalViewSet,
 )
 
@@ -18,3 +20,4 @@ router.register("prepared-decisions", PreparedDecisionViewSet, basename="prepare
 router.register("letters", LetterViewSet, basename="letter")
 router.register("letter-texts", LetterTextViewSet, basename="letter-text")
 router.register("attachments", AttachmentViewSet, basename="attachment")
+urlpatterns = [path("proposal-imports/", ProposalImport.as_view(), name="proposal-import")]

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from proposals import deciding_urls
-from proposals.views import calls, copies, editor, proposals, staff, versions
+from proposals.views import calls, copies, editor, imports, proposals, staff, versions
 
 app_name = "proposals"
 urlpatterns = [
@@ -32,6 +32,8 @@ urlpatterns = [
     path("proposals/<slug:public_id>/withdraw/", proposals.ProposalWithdraw.as_view(), name="proposal-withdraw"),
     path("proposals/<slug:public_id>/accept/", proposals.ProposalAccept.as_view(), name="proposal-accept"),
     path("proposals/<slug:public_id>/refuse/", proposals.ProposalRefuse.as_view(), name="proposal-refuse"),
+    path("staff/proposals/import/", imports.ImportPage.as_view(), name="import"),
+    path("staff/proposals/import/template/", imports.ImportTemplate.as_view(), name="import-template"),
     path("staff/proposals/", staff.Queue.as_view(), name="queue"),
     path("staff/proposals/<slug:public_id>/review/", staff.StartReview.as_view(), name="start-review"),
     path("staff/proposals/<slug:public_id>/return/", staff.Return.as_view(), name="return"),

@@ -1,5 +1,6 @@
 """What awards and their ledgers add up to. Reads only."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -42,7 +43,14 @@ class Balance:
 
 def committed(agreement: Any) -> Committed:
     """What the awards of an agreement already take, in all and by calendar year: one query."""
-    rows = Allocation.objects.filter(project__agreement=agreement).values_list(
+    return committed_by([agreement])[agreement.pk]
+
+
+def committed_by(agreements: Iterable[Any]) -> dict[int, Committed]:
+    """The same of many agreements, by their keys: one query."""
+    keys = [agreement.pk for agreement in agreements]
+    rows = Allocation.objects.filter(project__agreement__in=keys).values_list(
+        "project__agreement_id",
         F("awarded_gpu_seconds") + F("adjusted_gpu_seconds"),
         "concurrent_gpus",
         "valid_from",
@@ -51,10 +59,10 @@ def committed(agreement: Any) -> Committed:
         "pool__gpu_class__code",
         "state",
     )
-    return add_up(
-        Award(seconds, gpus, begins, ends, pool, gpu_class, open=state not in OVER)
-        for seconds, gpus, begins, ends, pool, gpu_class, state in rows
-    )
+    awards: dict[int, list[Award]] = {key: [] for key in keys}
+    for key, seconds, gpus, begins, ends, pool, gpu_class, state in rows:
+        awards[key].append(Award(seconds, gpus, begins, ends, pool, gpu_class, open=state not in OVER))
+    return {key: add_up(found) for key, found in awards.items()}
 
 
 def balance(allocation: Allocation) -> Balance:

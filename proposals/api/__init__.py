@@ -3,6 +3,7 @@
 from proposals.api.calls import CallViewSet
 from proposals.api.contents import AttachmentViewSet
 from proposals.api.deciding import LetterTextViewSet, LetterViewSet, PreparedDecisionViewSet
+from proposals.api.imports import ProposalImport
 from proposals.api.proposals import ProposalViewSet
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "LetterTextViewSet",
     "LetterViewSet",
     "PreparedDecisionViewSet",
+    "ProposalImport",
     "ProposalViewSet",
 ]

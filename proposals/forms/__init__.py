@@ -15,6 +15,7 @@ from proposals.forms.drafts import (
     ReplyForm,
     line_forms,
 )
+from proposals.forms.imports import ConfirmForm, ImportForm
 from proposals.forms.preparing import DeclineManyForm, LetterTextForm, PrepareForm
 from proposals.forms.rows import reshaped, typed_rows
 from proposals.forms.team import TEAM_FIELDS, TeamForm, initial_team, team_forms
@@ -29,8 +30,10 @@ __all__ = [
     "AwardReasonForm",
     "BaseLineFormSet",
     "CallForm",
+    "ConfirmForm",
     "CopyForm",
     "DeclineManyForm",
+    "ImportForm",
     "LetterTextForm",
     "LineForm",
     "LineFormSet",

@@ -29,6 +29,7 @@ from proposals.serializers.decisions import (
     DecisionSerializer,
     GivenLineSerializer,
 )
+from proposals.serializers.imports import ImportReportSerializer, ImportSerializer
 from proposals.serializers.proposals import (
     AskLineSerializer,
     ContentSerializer,
@@ -52,6 +53,8 @@ __all__ = [
     "DecisionSerializer",
     "EditCallSerializer",
     "GivenLineSerializer",
+    "ImportReportSerializer",
+    "ImportSerializer",
     "LetterSerializer",
     "LetterTextSerializer",
     "NewAttachmentSerializer",

@@ -23,3 +23,9 @@ def next_number(now: datetime) -> str:
         .aggregate(last=Max("serial"))["last"]
     )
     return f"{year}-{(last or 0) + 1:04d}"
+
+
+def following(number: str) -> str:
+    """The number after this one, for whoever holds the lock that `next_number` took."""
+    year, _hyphen, serial = number.partition("-")
+    return f"{year}-{int(serial) + 1:04d}" if serial else number

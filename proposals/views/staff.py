@@ -33,6 +33,8 @@ class Queue(Gate, ListPage):
     title = _("Queue of proposals")
     empty_text = _("Nothing waits here. New proposals appear as soon as a partner submits them.")
     export_name = "proposal-queue"
+    create_url_name = "proposals:import"
+    create_label = _("Import proposals")
     template_name = "proposals/queue.html"
     columns = (
         NUMBER_COLUMN,
@@ -44,6 +46,9 @@ class Queue(Gate, ListPage):
             numeric=True,
         ),
     )
+
+    def may_create(self) -> bool:
+        return bool(may_decide.test(self.request.user, None))
 
     def get_queryset(self) -> Any:
         return listed(super().get_queryset().exclude(submitted_at=None))

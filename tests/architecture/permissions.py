@@ -76,6 +76,7 @@ agreement-suspend agreement-terminate allocation-prioritise lease-reclaim wait-e
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
+proposals:import proposals:import-template proposal-import
 letter-text-detail letter-text-list prepared-approve prepared-decline prepared-detail prepared-discard prepared-release
 prepared-sums proposals:decline-many proposals:dismiss proposals:hold proposals:letter-text proposals:letter-texts
 proposals:prepare proposals:prepared proposals:prepared-approve proposals:prepared-discard proposals:prepared-list
