@@ -3,10 +3,16 @@
 from celery import shared_task
 from django.utils import timezone
 
-from proposals.services import expiring
+from proposals.services import expiring, granting
 
 
 @shared_task(name="proposals.keep_answers")
 def keep_answers() -> None:
     """Remind of awards that wait for an answer; let those expire whose last moment has passed."""
     expiring.keep_answers(timezone.now())
+
+
+@shared_task(name="proposals.fast_lane")
+def fast_lane(proposal_ref: str = "") -> int:
+    """Look at one small ask that was just submitted, or at all that still wait; how many were granted."""
+    return int(granting.consider(proposal_ref)) if proposal_ref else granting.consider_waiting()

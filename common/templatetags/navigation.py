@@ -34,7 +34,7 @@ STAFF: tuple[tuple[Any, Names], ...] = (
         (
             ("proposals:queue", _("Proposal queue")),
             ("proposals:prepared-list", _("Prepared decisions")),
-            ("proposals:calls", _("Calls")),
+            ("proposals:staff-calls", _("Calls")),
             ("partners:organisations", _("Organisations")),
             ("partners:agreements", _("Agreements")),
             ("projects:projects", _("Projects")),
