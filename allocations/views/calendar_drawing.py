@@ -55,6 +55,10 @@ class Day:
         return f"{ground if self.weekend else ''}{line}{name if self.name else ''}\n"
 
 
+def _listed(lines: list[str]) -> str:
+    return f'<ul class="calendar-list"><li>{"</li><li>".join(lines)}</li></ul>'
+
+
 class Drawing:
     """Some rows from `start` to `end`. What each says is put together once, and each moment in words once."""
 
@@ -126,7 +130,7 @@ class Drawing:
             for since, until in row.free
             if until > self._now
         ]
-        cells = "".join(f"<td>{'<br>'.join(lines) or '–'}</td>" for lines in (taken, free))
+        cells = "".join(f"<td>{_listed(lines) if lines else '–'}</td>" for lines in (taken, free))
         return f'<tr><th scope="row">{escape(row.name)}</th>{cells}</tr>\n'
 
     def _head(self, stretch: Stretch, devices: int, parts: bool) -> str:
