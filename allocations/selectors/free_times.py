@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet, Value
+from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q, QuerySet, Value, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from allocations import timeline
@@ -26,6 +27,8 @@ Ask = tuple[int, Shape]
 NEAR = timedelta(days=14)
 """How much of the time is searched first, where windows are so short that there are many gaps for them."""
 SHORT = timedelta(days=2)
+MANY = 6
+"""Devices on one node that are most of it: nodes have eight, or four."""
 
 _LINKED = ExpressionWrapper(Q(parent=None, facts__nvlink_count__gt=0), output_field=BooleanField())
 
@@ -107,17 +110,31 @@ class Calendar:
     only: tuple[int, ...] | None = None
 
     def starts(self, count: int, duration: timedelta, shape: Shape = ANY) -> Spans:
-        """When so many devices, laid out like this, are free for so long, up to the calendar's end. One query."""
-        return self.all_starts([(count, shape)], duration)[0]
+        """When so many devices, laid out like this, are free for so long, up to the calendar's end.
 
-    def all_starts(self, asks: Sequence[Ask], duration: timedelta) -> list[Spans]:
-        """The same for several asks of one duration, in one query."""
+        One query; two where most of a node is asked for and for long: then a few of its devices say when it can be at
+        all.
+        """
+        needed, each = shape.groups_of(count)
+        if shape.kind == "any" or each < MANY or duration <= SHORT or not shape.fits(count):
+            return self.all_starts([(count, shape)], duration)[0]
+        likely = self.all_starts([(needed, shape)], duration, few_of=each)[0]
+        if not likely:
+            return []
+        before = self.before if likely[-1][1] == FOREVER else likely[-1][1] + duration
+        return replace(self, after=likely[0][0], before=before).all_starts([(count, shape)], duration)[0]
+
+    def all_starts(self, asks: Sequence[Ask], duration: timedelta, *, few_of: int = 0) -> list[Spans]:
+        """The same for several asks of one duration, in one query.
+
+        With `few_of`, only so many devices of each node are looked at that one of them is free wherever `few_of` are.
+        """
         found: list[list[datetime]] = [[] for _ask in asks]
         possible = {number: ask for number, ask in enumerate(asks) if ask[1].fits(ask[0])}
         last = self.before if self.before == FOREVER else self.before - duration
         if not possible or last < self.after:
             return [[] for _ask in asks]
-        sql, values = self._swept(possible, duration)
+        sql, values = self._swept(possible, duration, few_of)
         with connection.cursor() as cursor:
             cursor.execute(sql, values)
             for number, at in cursor.fetchall():
@@ -153,7 +170,7 @@ class Calendar:
     def _of_these(self, devices: QuerySet[Device]) -> QuerySet[Device]:
         return devices if self.only is None else devices.filter(pk__in=self.only)
 
-    def _swept(self, asks: dict[int, Ask], duration: timedelta) -> tuple[str, dict[str, Any]]:
+    def _swept(self, asks: dict[int, Ask], duration: timedelta, few_of: int) -> tuple[str, dict[str, Any]]:
         kinds = {shape.kind for _count, shape in asks.values()}
         values = {
             "after": self.after,
@@ -168,7 +185,7 @@ class Calendar:
         counts = "true" if self.envelope is None else "p.envelope_id IS DISTINCT FROM %(envelope)s"
         ours = "true" if self.tenants is None else _OURS
         free = _FREE.format(
-            spots=self._spots(values, linked="nvlink" in kinds),
+            spots=self._spots(values, linked="nvlink" in kinds, few_of=few_of),
             on_spot="p.board_id = s.parent_id AND p.slices && s.slices" if self.profile else "p.board_id = s.id",
             counts=counts,
             ours=ours,
@@ -183,10 +200,15 @@ class Calendar:
             runs.append(_RUNS.format(number=number, levels=_GROUPS[shape.kind][0], needed=needed, each=each))
         return free + "".join(levels.values()) + " UNION ALL".join(runs) + " ORDER BY number, at", values
 
-    def _spots(self, values: dict[str, Any], *, linked: bool) -> str:
+    def _spots(self, values: dict[str, Any], *, linked: bool, few_of: int) -> str:
         """The statement that finds the devices; what it is given joins the values."""
         ready = ExpressionWrapper(Q(state="available"), output_field=BooleanField())
         rows: Any = self.devices().order_by().annotate(ready=ready, linked=_LINKED if linked else Value(False))
+        if few_of:
+            rows = rows.filter(_LINKED) if linked else rows
+            place = Window(RowNumber(), partition_by=[F("node_id")], order_by=[F("pk")])
+            rows = rows.annotate(place=place, size=Window(Count("pk"), partition_by=[F("node_id")]))
+            rows = rows.filter(place__lte=F("size") - few_of + 1)
         columns = ("pk", "node_id", "parent_id", "slices", "ready", "linked")
         sql, given = rows.values_list(*columns).query.sql_with_params()
         named = {f"spot_{number}": value for number, value in enumerate(given)}

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -89,11 +90,8 @@ def drawn(seed: int, *, parts: bool = True) -> Fleet:
             holder = {"lease": None, "organisation": None, "maintenance": work_there, "shared": True}
         elif lot < 0.35 and not device.profile:
             holder |= {"lease": None, "organisation": envelope.organisation, "envelope": envelope}
-        try:
-            with transaction.atomic():
-                PlacementFactory(device=device, window=window, released=draw.random() < 0.1, **holder)
-        except IntegrityError:
-            continue  # somebody has it: as well
+        with suppress(IntegrityError), transaction.atomic():  # where somebody has it, so be it
+            PlacementFactory(device=device, window=window, released=draw.random() < 0.1, **holder)
     return fleet
 
 
@@ -182,6 +180,29 @@ def test_the_months_of_a_node_count_what_its_devices_have(seed: int, reader: str
         found = node_occupancy(fleet.pool, start, end, user, nodes=nodes)
         assert counted(found) == counted(by_node(devices, start, end)), f"seed {seed}"
         assert all(not each.lease for row in found for each in row.stretches)
+
+
+def test_whole_nodes_are_looked_for_where_a_few_of_their_devices_are_free(stage: Stage) -> None:
+    """Eight on a node for a week: one device says when it could be, all of them when it is."""
+    stage.proved = False
+    pool, start = stage.pool, stage.now.replace(minute=0, second=0, microsecond=0) + 2 * HOUR
+    draw, week = random.Random(7), 168 * HOUR
+    make_node(pool, devices=8)
+    make_node(pool, devices=6)
+    devices = list(Device.objects.filter(node__pool=pool))
+    Device.objects.filter(node__pool=pool).update(facts={"nvlink_count": 18})
+    for _turn in range(30):
+        lease = LeaseFactory(allocation=stage.allocation, booked_by=stage.cast.owner)
+        begins = start + draw.randint(0, 1200) * HOUR
+        with suppress(IntegrityError), transaction.atomic():
+            PlacementFactory(lease=lease, device=draw.choice(devices), window=(begins, begins + 9 * HOUR))
+    plainly = Plainly(pool, stage.now)
+    for before in (FOREVER, start + 1000 * HOUR):
+        calendar = calendar_of(pool, stage.now, before)
+        for count, shape in ((16, Shape("nodes", 2)), (12, Shape("nodes", 2)), (7, Shape("same_node"))):
+            wanted = plainly.starts(count, week, shape, stage.now, before)
+            assert calendar.starts(count, week, shape) == wanted
+        assert calendar.starts(8, week, Shape("nvlink")) == plainly.starts(8, week, Shape("nvlink"), stage.now, before)
 
 
 def test_starts_that_lie_at_one_moment_alone_are_found(stage: Stage) -> None:
