@@ -80,16 +80,17 @@ class Shortfall:
 def shortfalls(promises: QuerySet[Envelope], start: datetime, end: datetime) -> list[Shortfall]:
     """Where these promises fall short in [start, end), by promise and time: two queries, whatever is promised.
 
-    The first adds up, in the database, for how long devices that can be lent keep each: only those for which that is
-    less than it should be are looked at device by device.
+    The first looks, in the database, for how long devices keep each, and which have one that is in trouble: only those
+    for which that is less than it should be are looked at device by device.
     """
     since, until = Greatest("starts_at", Value(start)), Least("ends_at", Value(end))
-    pins = Pin.objects.filter(~_in_trouble(), envelope=OuterRef("pk"), since__lt=OuterRef("until"))
+    pins = Pin.objects.filter(envelope=OuterRef("pk"), since__lt=OuterRef("until"), until__gt=OuterRef("since"))
     length = Least("until", OuterRef("until")) - Greatest("since", OuterRef("since"))
-    kept = pins.filter(until__gt=OuterRef("since")).order_by().values("envelope").annotate(sum=Sum(length))
+    kept = pins.order_by().values("envelope").annotate(sum=Sum(length)).values("sum")
     asked = ExpressionWrapper((F("until") - F("since")) * F("gpus"), output_field=DurationField())
     rows = promises.filter(let_go_at=None, starts_at__lt=end, ends_at__gt=start).annotate(since=since, until=until)
-    short = rows.annotate(kept=Coalesce(Subquery(kept.values("sum")), Value(timedelta()))).filter(kept__lt=asked)
+    ill = Pin.objects.filter(_in_trouble(), since__lt=end, until__gt=start).values("envelope")
+    short = rows.annotate(kept=Coalesce(Subquery(kept), Value(timedelta()))).filter(Q(kept__lt=asked) | Q(pk__in=ill))
     found = list(short.select_related("organisation", "pool", "allocation__project").order_by("starts_at", "pk"))
     if not found:
         return []
