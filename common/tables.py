@@ -70,10 +70,10 @@ def csv_rows(header: Iterable[Text], rows: Iterable[Iterable[Any]]) -> Iterator[
     writer = csv.writer(_Line())
     yield "\ufeff" + writer.writerow([str(label) for label in header])
     for row in rows:
-        yield writer.writerow([_safe(value) for value in row])
+        yield writer.writerow([safe_cell(value) for value in row])
 
 
-def _safe(value: Any) -> Any:
+def safe_cell(value: Any) -> Any:
     """Neutralise text that a spreadsheet would run as a formula (OWASP: CSV injection)."""
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + value

@@ -3,6 +3,7 @@
 from typing import Any
 
 from common.web import Page
+from proposals.selectors.reviewers import open_reviews_of
 from reports.selectors import home
 
 
@@ -17,5 +18,5 @@ class HomePage(Page):
         if user.is_agency:
             context["staff"] = home.staff_home(user)
         context["partner"] = home.partner_home(user)
-        context["reviewer"] = "reviewer" in user.agency_roles
+        context["reviewer"] = open_reviews_of(user) if "reviewer" in user.agency_roles else None
         return super().get_context_data(**context, **kwargs)

@@ -12,6 +12,9 @@ from proposals.api import (
     ProposalImport,
     ProposalViewSet,
 )
+from proposals.api.call_reviews import CallReviewViewSet
+from proposals.api.reviews import ReviewerViewSet, ReviewViewSet
+from proposals.api.steps import StepViewSet
 
 router = SimpleRouter()
 router.register("calls", CallViewSet, basename="call")
@@ -20,4 +23,8 @@ router.register("prepared-decisions", PreparedDecisionViewSet, basename="prepare
 router.register("letters", LetterViewSet, basename="letter")
 router.register("letter-texts", LetterTextViewSet, basename="letter-text")
 router.register("attachments", AttachmentViewSet, basename="attachment")
+router.register("steps", StepViewSet, basename="step")
+router.register("reviews", ReviewViewSet, basename="review")
+router.register("reviewers", ReviewerViewSet, basename="reviewer")
+router.register("call-reviews", CallReviewViewSet, basename="call-review")
 urlpatterns = [path("proposal-imports/", ProposalImport.as_view(), name="proposal-import")]

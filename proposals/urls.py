@@ -2,13 +2,15 @@
 
 from django.urls import path
 
-from proposals import call_urls, deciding_urls
-from proposals.views import copies, editor, imports, proposals, staff, versions
+from proposals import deciding_urls, review_urls
+from proposals.views import calls, copies, editor, imports, proposals, staff, versions
 
 app_name = "proposals"
 urlpatterns = [
     *deciding_urls.urlpatterns,
-    *call_urls.urlpatterns,
+    path("calls/", calls.CallList.as_view(), name="calls"),
+    path("calls/<slug:public_id>/", calls.CallPage.as_view(), name="call"),
+    path("calls/<slug:public_id>/edit/", calls.CallEdit.as_view(), name="call-edit"),
     path("calls/<slug:public_id>/propose/", editor.ProposalNew.as_view(), name="proposal-new"),
     path("calls/<slug:public_id>/check/", editor.ProposalCheck.as_view(), name="proposal-check"),
     path("proposals/", proposals.ProposalList.as_view(), name="proposals"),
@@ -32,6 +34,7 @@ urlpatterns = [
     path("proposals/<slug:public_id>/refuse/", proposals.ProposalRefuse.as_view(), name="proposal-refuse"),
     path("staff/proposals/import/", imports.ImportPage.as_view(), name="import"),
     path("staff/proposals/import/template/", imports.ImportTemplate.as_view(), name="import-template"),
+    *review_urls.urlpatterns,
     path("staff/proposals/", staff.Queue.as_view(), name="queue"),
     path("staff/proposals/<slug:public_id>/review/", staff.StartReview.as_view(), name="start-review"),
     path("staff/proposals/<slug:public_id>/return/", staff.Return.as_view(), name="return"),

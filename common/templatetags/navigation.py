@@ -34,7 +34,9 @@ STAFF: tuple[tuple[Any, Names], ...] = (
         (
             ("proposals:queue", _("Proposal queue")),
             ("proposals:prepared-list", _("Prepared decisions")),
-            ("proposals:staff-calls", _("Calls")),
+            ("proposals:steps", _("Steps of review")),
+            ("proposals:reviewers", _("Reviewers")),
+            ("proposals:calls", _("Calls")),
             ("partners:organisations", _("Organisations")),
             ("partners:agreements", _("Agreements")),
             ("projects:projects", _("Projects")),
@@ -68,6 +70,11 @@ STAFF: tuple[tuple[Any, Names], ...] = (
         ),
     ),
 )
+REVIEWER: tuple[tuple[Any, Names], ...] = (
+    ("", (("home", _("Home")),)),
+    ("", (("proposals:reviews", _("Reviews")),)),
+    ("", (("proposals:reviewer-profile", _("My profile")),)),
+)
 AUDIT: tuple[tuple[Any, Names], ...] = (("", (("audit:events", _("Audit")),)),)
 ADMINISTRATOR: tuple[tuple[Any, Names], ...] = (("", (("accounts:people", _("People")),)),)
 
@@ -100,6 +107,9 @@ def navigation(context: dict[str, Any]) -> list[Group]:
     request = context["request"]
     user = request.user
     groups = STAFF if user.is_agency else PARTNER
+    if "reviewer" in user.agency_roles:
+        own = REVIEWER[1:] if user.is_agency or user.memberships.exists() else REVIEWER
+        groups = (*groups, *own) if own is not REVIEWER else own
     if user.agency_roles & {"auditor", "administrator"}:
         groups = (*groups, *AUDIT)
     if "administrator" in user.agency_roles:

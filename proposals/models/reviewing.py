@@ -11,12 +11,15 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from common.ids import PublicIdField
-from partners.models import organisation_ids_of
+from partners.models import Shareholder, organisation_ids_of
+from partners.selectors.nearness import related_to_each
 from proposals.lifecycle import ASSIGNMENT, REVIEW
 from proposals.models.calls import Criterion
 from proposals.models.proposals import Proposal
 from proposals.models.reviewers import FormerEmployer
 from proposals.models.steps import IN_REVIEW
+from proposals.models.team import ProposalMember
+from proposals.visibility import TABLE, Part, role_of
 
 ACTIVE = ("proposed", "sent", "open", "done")
 TOLD = ("sent", "open", "done")
@@ -32,6 +35,7 @@ class Conflict(models.Model):
         DECLARED = "declared", _("declared by the reviewer")
         ORGANISATION = "organisation", _("belongs to the same organisation")
         RELATED = "related", _("belongs to a related organisation or a shareholder")
+        SHAREHOLDER = "shareholder", _("a shareholder has the same name")
         EMPLOYER = "employer", _("worked there until recently")
         IN_CALL = "in_call", _("has a part in a proposal of the same call")
 
@@ -66,11 +70,18 @@ def employed_since() -> date:
 
 
 def found_in_data(user: Any) -> dict[str, Q]:
-    """By kind: on which proposals the data says that this person may not judge. Subqueries only."""
+    """By kind: on which proposals the data says that this person may not judge. One query, four for a member."""
     former = FormerEmployer.objects.filter(profile__user_id=user.pk, until__gte=employed_since())
-    own = Proposal.objects.filter(created_by_id=user.pk).exclude(state="withdrawn")
+    team = ProposalMember.objects.filter(Q(user_id=user.pk) | Q(email__iexact=user.email)).values("proposal_id")
+    own = Proposal.objects.filter(Q(created_by_id=user.pk) | Q(pk__in=team)).exclude(state="withdrawn")
+    homes = set(organisation_ids_of(user).values_list("organisation_id", flat=True))
+    near = {key for found in related_to_each(homes).values() for key in found} - homes
     return {
-        Conflict.Kind.ORGANISATION: Q(organisation_id__in=organisation_ids_of(user)),
+        Conflict.Kind.ORGANISATION: Q(organisation_id__in=homes),
+        Conflict.Kind.RELATED: Q(organisation_id__in=near),
+        Conflict.Kind.SHAREHOLDER: Q(
+            organisation_id__in=Shareholder.objects.filter(name=user.name).values("organisation_id")
+        ),
         Conflict.Kind.EMPLOYER: Q(organisation_id__in=former.exclude(organisation=None).values("organisation_id"))
         | Q(organisation__name_ko__in=former.values("name"))
         | Q(organisation__name_en__in=former.values("name")),
@@ -92,8 +103,10 @@ def conflicted_proposals(user: Any) -> models.QuerySet[Proposal]:
 
 class AssignmentQuerySet(models.QuerySet["Assignment"]):
     def visible_to(self, user: Any) -> "AssignmentQuerySet":
-        """The agency sees all; a reviewer what was sent to them, unless a conflict stands in the way."""
-        return self if user.is_agency else self.of(user)
+        """Officers and auditors see all; a reviewer what was sent to them, unless a conflict stands in the way."""
+        role = role_of(user.agency_roles)
+        sees = role != "reviewer" and Part.REVIEWERS in TABLE[role]["expert"]
+        return self if sees else self.of(user)
 
     def of(self, user: Any) -> "AssignmentQuerySet":
         """One's own, of the version under review. A conflict that is not waived takes the row away, declared or not."""
@@ -116,7 +129,7 @@ class Assignment(models.Model):
     version = models.PositiveIntegerField(help_text="of the proposal")
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="assignments")
     state = models.CharField(_("state"), max_length=20, choices=ASSIGNMENT.choices(), default=ASSIGNMENT.initial)
-    reason = models.CharField(max_length=400, blank=True, help_text="why this reviewer was proposed")
+    grounds = models.JSONField(default=dict, help_text="why this reviewer was proposed: topics, purposes, load, limit")
     assigned_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )

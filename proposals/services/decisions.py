@@ -9,9 +9,10 @@ from common.permissions import require
 from proposals.awards import AwardAsk
 from proposals.models import Decision, Proposal
 from proposals.rules import may_decide
-from proposals.services import awarding, outcomes, preparing
+from proposals.services import awarding, outcomes, preparing, stepping
 from proposals.services.answers import accept, refuse
 from proposals.services.deciding import move, needed, tell_partner, written
+from proposals.services.returning import send_back
 
 __all__ = [
     "AwardAsk",
@@ -31,6 +32,7 @@ def start_review(*, actor: Any, proposal: Proposal) -> Proposal:
     """Take it from the queue to look at it. Forbidden, InvalidTransition."""
     require(actor, may_decide)
     proposal = move(actor, proposal, "start_review", {})
+    stepping.begin(actor=actor, proposal=proposal)
     tell_partner(proposal, "proposal_in_review")
     return proposal
 
@@ -42,12 +44,7 @@ def return_for_changes(*, actor: Any, proposal: Proposal, reason: str) -> Propos
     Forbidden, InvalidTransition, RuleBroken without a reason.
     """
     require(actor, may_decide)
-    reason = needed(reason)
-    proposal = move(actor, proposal, "return", {"reason": reason})
-    written(actor, proposal, Decision.Kind.RETURN, reason)
-    preparing.discard_open(actor=actor, proposal=proposal)
-    tell_partner(proposal, "proposal_returned", reason=reason)
-    return proposal
+    return send_back(actor=actor, proposal=proposal, reason=needed(reason))
 
 
 @transaction.atomic

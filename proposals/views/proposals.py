@@ -19,6 +19,7 @@ from proposals.models import Appeal, Decision, Proposal
 from proposals.rules import may_answer
 from proposals.selectors import OPEN_PREPARED, listed
 from proposals.selectors.contents import answers_of, current_attachments
+from proposals.selectors.reviewing import shown_review
 from proposals.services import appealing, decisions, drafting
 
 ASK_COLUMNS = (
@@ -106,17 +107,30 @@ class ProposalPage(ObjectPage):
             answers=answers_of(proposal),
             files=current_attachments(proposal),
             versions=proposal.versions.select_related("submitted_by"),
-            project=Project.objects.filter(proposal_ref=proposal.public_id).first(),
+            project=self._project(),
             partner_events=events if role in MANAGING else (),
             officer_events=events if runs else (),
             may_copy=role in MANAGING,
-            appeal=Appeal.objects.filter(proposal=proposal).select_related("made_by", "answered_by").first(),
+            appeal=self._appeal(history),
             may_appeal=role in MANAGING and appealing.appealable(proposal) is not None,
             appeal_until=appealing.last_moment(history[0]) if history and history[0].kind == "decline" else None,
             prepared=proposal.prepared.filter(state__in=OPEN_PREPARED).first() if user.is_agency else None,
             may_edit=role in MANAGING and proposal.state in drafting.EDITABLE,
+            review=shown_review(user, proposal),
             **kwargs,
         )
+
+    def _project(self) -> Project | None:
+        """What it became; nothing is asked before it was accepted."""
+        if self.object.state != "accepted":
+            return None
+        return Project.objects.filter(proposal_ref=self.object.public_id).first()
+
+    def _appeal(self, history: list[Decision]) -> Appeal | None:
+        """The appeal against a refusal; nothing is asked where there was none."""
+        if not any(row.kind == Decision.Kind.DECLINE for row in history):
+            return None
+        return Appeal.objects.filter(proposal=self.object).select_related("made_by", "answered_by").first()
 
 
 class _PartnerVerb(VerbView):

@@ -4,25 +4,26 @@ OPEN       anybody, signed in or not
 MEMBER     anybody who is signed in (lists show each only what is theirs)
 OBJECT     an object of an organisation: its people and the agency; nobody else learns that it is there (404)
 STAFF      the agency (not reviewers); everybody else gets 404 or 403
+REVIEW     a review: its reviewer, who has declared; neither the proposal's people nor other reviewers (404)
 AUDIT      auditors and administrators
 ADMIN      administrators
 NODE       agents with a node token; no person, whatever the role
 """
 
 OPEN = """
-proposals:call-document proposals:public-call proposals:public-calls
+proposals:reviewer-join
 allocations:feed-file demo demo-mail demo-mail-message healthz metrics node-join partners:invitation readyz
 """
 MEMBER = """
 amendment-list obligation-list
+proposals:reviews proposals:reviewer-profile review-list review-waive reviewer-invite reviewer-list step-list
 accounts:key-remove accounts:keys accounts:profile accounts:token-revoke accounts:tokens agreement-list
 allocation-list allocations:allocations allocations:calendar allocations:feed allocations:feed-revoke
 allocations:find allocations:leases availability-list
 availability-calendar availability-slots blackout-detail blackout-list calendar-feed-list
 adjustment-list allocations:weights weight-detail weight-list
 availability-calendar availability-slots calendar-feed-list
-calendar-feed-revoke call-cancel call-detail call-documents call-eligibility call-list call-remove-document
-demo-workload
+calendar-feed-revoke call-detail call-list demo-workload
 device-list home lease-list maintenance-window-list me node-list
 notification-detail notification-list notification-mark-all-read
 notification-mark-read notifications:inbox notifications:mark-all-read notifications:open organisation-list
@@ -36,6 +37,7 @@ audit-event-detail audit-event-list person-grant-role person-list
 """
 """Everybody reads themselves and what they did; tests/audit and tests/accounts look closer."""
 OBJECT = """
+step-detail
 agreement-detail allocation-balance allocation-detail allocation-forecast allocation-ledger allocation-statement
 agreement-detail allocation-balance allocation-detail allocation-forecast allocation-ledger allocation-rules
 allocation-shortfalls
@@ -73,6 +75,7 @@ proposal-dismiss proposal-hold proposal-resume proposal-uphold
 agreement-document agreement-sign-on-paper amendment-agree amendment-document amendment-sign-on-paper
 amendment-withdraw obligation-reopen partners:amendment-agree partners:amendment-withdraw partners:obligation-remove
 partners:obligation-reopen
+step-judge step-reopen
 partners:agreement-resume proposal-award proposal-decline proposal-return-for-changes proposal-start-review
 agreement-suspend agreement-terminate allocation-prioritise lease-reclaim wait-entry-remove partners:agreement-activate
 """
@@ -83,6 +86,11 @@ letter-text-detail letter-text-list prepared-approve prepared-decline prepared-d
 prepared-sums proposals:decline-many proposals:dismiss proposals:hold proposals:letter-text proposals:letter-texts
 proposals:prepare proposals:prepared proposals:prepared-approve proposals:prepared-discard proposals:prepared-list
 proposals:release proposals:resume proposals:uphold
+proposals:assignment-remove proposals:assignment-reopen proposals:call-assignments proposals:call-progress
+proposals:call-propose proposals:call-ranking proposals:call-send proposals:proposal-assign
+proposals:proposal-reviews proposals:proposal-waive proposals:reviewer proposals:reviewer-invite proposals:reviewers
+proposals:step proposals:step-reopen proposals:steps
+call-review-progress call-review-propose call-review-ranking call-review-send
 allocations:allocation-priority allocations:pool-offers allocations:staff-waitlist allocations:waitlist-remove
 pool-hold-offers
 allocations:blackout allocations:blackout-cancel allocations:blackout-new allocations:rules allocations:rules-of
@@ -103,11 +111,6 @@ node-maintain node-resume node-retire node-rotate-token partners:agreement-edit 
 partners:agreement-suspend partners:agreement-amend partners:agreement-obligation partners:agreement-renew
 partners:agreement-sign-on-paper partners:amendment-edit partners:amendment-sign-on-paper partners:obligation-edit
 partners:agreement-terminate partners:organisation-edit partners:organisation-new
-call-figures call-terms proposals:call-cancel proposals:call-copy proposals:call-criteria proposals:call-dates
-proposals:call-document-remove proposals:call-documents proposals:call-fast-lane proposals:call-figures
-proposals:call-new proposals:call-pools proposals:call-preview proposals:call-publish proposals:call-questions
-proposals:call-steps proposals:call-who proposals:staff-calls
-call-copy call-publish
 proposals:award proposals:call-edit proposals:decline proposals:queue
 proposals:return proposals:start-review reports:device reports:device-series reports:fleet reports:fleet-live
 reports:device-partition
@@ -117,6 +120,12 @@ reports:node-resume reports:node-retire reports:node-rotate-token reports:node-w
 reports:window-cancel sample-detail
 styleguide
 """
+REVIEW = """
+proposals:review proposals:review-declare proposals:review-file proposals:review-save
+review-declare review-detail review-draft review-proposal review-remove review-reopen review-submit
+reviewer-detail
+"""
+"""What was given to one reviewer: theirs alone, besides officers and auditors; its organisation never learns of it."""
 AUDIT = """
 audit:events audit:verify
 """
@@ -134,6 +143,7 @@ MATRIX: dict[str, str] = {
         ("member", MEMBER + OWN),
         ("object", OBJECT + KNOCK),
         ("staff", STAFF),
+        ("review", REVIEW),
         ("audit", AUDIT),
         ("admin", ADMIN),
         ("node", NODE),

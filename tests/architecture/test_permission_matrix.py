@@ -41,7 +41,8 @@ def _ask(user: User | None, address: str) -> int:
 def _outcomes(route: Route, world: dict[str, Any], names: Iterator[str]) -> dict[str, int]:
     cast = world["cast"]
     address = address_of(route, world)
-    return {name: _ask(None if name == "anonymous" else getattr(cast, name), address) for name in names}
+    people = {"anonymous": None, "juror": world["juror"]}
+    return {name: _ask(people[name] if name in people else getattr(cast, name), address) for name in names}
 
 
 def test_every_route_stands_in_the_matrix() -> None:
@@ -54,7 +55,7 @@ def test_the_matrix_names_only_routes_that_exist() -> None:
     assert not sorted(set(MATRIX) - known)
 
 
-@pytest.mark.parametrize("kind", ["member", "object", "staff", "audit", "admin", "node"])
+@pytest.mark.parametrize("kind", ["member", "object", "staff", "review", "audit", "admin", "node"])
 def test_anonymous_visitors_get_nowhere(kind: str, world: dict[str, Any]) -> None:
     leaks = {
         route.name: status
@@ -74,6 +75,20 @@ def test_objects_of_an_organisation_do_not_exist_for_others(world: dict[str, Any
         if got["outsider"] != 404 or got["reviewer"] != 404:
             leaks[route.name] = got
         if got["owner"] == 404 and "document" not in route.name:
+            shut[route.name] = got
+    assert not leaks
+    assert not shut
+
+
+def test_a_review_is_its_reviewers_alone(world: dict[str, Any]) -> None:
+    leaks, shut = {}, {}
+    for route in OURS:
+        if MATRIX.get(route.name) != "review":
+            continue
+        got = _outcomes(route, world, iter(["owner", "outsider", "juror", "reviewer"]))
+        if any(got[name] != 404 for name in ("owner", "outsider", "juror")):
+            leaks[route.name] = got
+        if got["reviewer"] == 404 and "file" not in route.name:  # the proposal has none
             shut[route.name] = got
     assert not leaks
     assert not shut

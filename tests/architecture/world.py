@@ -4,19 +4,44 @@ from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from django.utils import timezone
 
 from allocations.models import Blackout, PoolWeight, WaitEntry
 from cluster.models import MaintenanceWindow
 from partners.models import Invitation
-from proposals.models import Decision
-from proposals.services import calls, drafting, letters, preparing
+from proposals.models import Call, CallStep, Criterion, Decision, ReviewerProfile
+from proposals.services import assigning, decisions, declaring, drafting, letters, preparing
 from proposals.services.attachments import attach
 from tests.architecture.routes import Route
-from tests.factories import AllocationFactory, LeaseFactory
-from tests.proposals.stage import make_stage
+from tests.factories import AllocationFactory, LeaseFactory, UserFactory, enable_mfa, grant_role
+from tests.proposals.stage import Stage, make_stage
 
-CALLS = ("proposals:call", "proposals:call-document", "proposals:call-figures", "proposals:public-call")
-"""Of an open call; all the editor's pages are of a draft."""
+CALLS = ("proposals:call", "proposals:call-edit")
+
+
+def _under_review(stage: Stage) -> dict[str, Any]:
+    """A proposal of a call of its own at the expert review, opened to the cast's reviewer; another reviewer beside."""
+    call = Call.objects.create(title_ko="평가", title_en="Reviewed", published_at=timezone.now())
+    call.pools.add(stage.pool)
+    Criterion.objects.create(call=call, place=1, label_ko="적합성", label_en="Fit")
+    CallStep.objects.create(call=call, kind="expert")
+    draft = drafting.save_draft(
+        actor=stage.cast.owner, call=call, agreement=stage.cast.agreement, content=stage.content()
+    )
+    proposal = drafting.submit(actor=stage.cast.owner, proposal=draft)
+    decisions.start_review(actor=stage.cast.officer, proposal=proposal)
+    profile = ReviewerProfile.objects.create(user=stage.cast.reviewer)
+    assignment = assigning.assign(actor=stage.cast.officer, proposal=proposal, reviewer=profile.user)
+    assigning.send(actor=stage.cast.officer, call=call)
+    declaring.declare(actor=profile.user, assignment=assignment, conflict=False)
+    juror = grant_role(UserFactory(email="juror@uni.example.test", name="Juror"), "reviewer")
+    enable_mfa(juror)
+    return {
+        "review": assignment.public_id,
+        "reviewer": profile.public_id,
+        "step": proposal.steps.get().public_id,
+        "juror": juror,
+    }
 
 
 def make_world() -> dict[str, Any]:
@@ -27,7 +52,6 @@ def make_world() -> dict[str, Any]:
     attachment = attach(actor=cast.owner, proposal=proposal, upload=SimpleUploadedFile("plan.pdf", b"%PDF-1.7"))
     proposal = drafting.submit(actor=cast.owner, proposal=proposal)
     allocation = AllocationFactory(project=cast.project, pool=stage.pool)
-    draft_call = calls.create_call(actor=cast.officer, title_ko="다음 공모", title_en="Next call")
     node = stage.pool.nodes.first()
     assert node
     written = Decision.objects.create(proposal=proposal, kind="hold", reason="x", decided_by=cast.officer)
@@ -36,6 +60,7 @@ def make_world() -> dict[str, Any]:
             actor=cast.officer, proposal=stage.submitted(), kind="decline", reason="x"
         ).public_id,
         "letter": letters.send(decision=written, kind="hold").public_id,
+        **_under_review(stage),
         "stage": stage,
         "cast": cast,
         "agreement": cast.agreement.public_id,
@@ -60,8 +85,6 @@ def make_world() -> dict[str, Any]:
         "proposal": proposal.public_id,
         "attachment": attachment.public_id,
         "call": stage.call.public_id,
-        "draft_call": draft_call.public_id,
-        "call_document": draft_call.documents.create(file="calls/none.pdf", name="안내.pdf", sha256="0" * 64).public_id,
         "node": node.public_id,
         "window": MaintenanceWindow.objects.create(
             node=node, starts_at="2098-01-01T00:00:00Z", ends_at="2099-01-01T00:00:00Z", reason="fans"
@@ -92,9 +115,11 @@ def make_world() -> dict[str, Any]:
 def _object_of(name: str, world: dict[str, Any]) -> str:
     """Which object's id belongs into the address of this route."""
     last = name.split(":")[-1]
-    if name.startswith("proposals:call-") and name not in CALLS:
-        return str(world["draft_call"])
     if name in (*CALLS, "proposals:proposal-new", "proposals:proposal-check") or name.startswith("call-"):
+        return str(world["call"])
+    if last.startswith("assignment-"):
+        return str(world["review"])
+    if last.startswith("call-"):
         return str(world["call"])
     if last in ("rules-of", "booking-rules-of"):
         return str(world["pool"])
@@ -109,6 +134,9 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
     if name == "allocations:wait":
         return str(world["allocation"])
     for word in (
+        "reviewer",
+        "review",
+        "step",
         "wait",
         "prepared",
         "letter",
@@ -143,11 +171,11 @@ def address_of(route: Route, world: dict[str, Any]) -> str:
         "invitation_id": world["invitation"].public_id,
         "pk": "1",
         "token": "no-such-token",
-        "document_id": world["call_document"],
         "key": "none",
         "kind": "decline",
         "xid": "48",
         "format": "json",
+        "file_id": "att-22222222",
         "scope": "pool",
     }
     return reverse(route.name, kwargs={name: values[name] for name in route.parameters})

@@ -52,9 +52,15 @@ BODIES = (
     "\ufeff{}",
 )
 QUERY = ("", "-1", "0", "99999999999999999999", "x" * 500, "a%00b", "%ff", "2026-13-45", "0001-01-01T00:00:00Z", "*")
-PEOPLE = ("owner", "officer", "administrator")
+PEOPLE = ("owner", "officer", "administrator", "reviewer")
 WRITES = ("post", "put", "patch", "delete")
-PLURALS = {"people": "person", "agreements": "agreement", "calls": "call", "proposals": "proposal"}
+PLURALS = {
+    "call-reviews": "call",
+    "people": "person",
+    "agreements": "agreement",
+    "calls": "call",
+    "proposals": "proposal",
+}
 IN_PATH = re.compile(r"\{(\w+)\}")
 Operation = tuple[str, str, dict[str, Any]]
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.proposals.jury import Jury, make_jury
 from tests.proposals.stage import Stage, make_stage
 
 
@@ -9,3 +10,9 @@ from tests.proposals.stage import Stage, make_stage
 def stage(db: None) -> Stage:
     """See tests/proposals/stage.py."""
     return make_stage()
+
+
+@pytest.fixture
+def jury(stage: Stage) -> Jury:
+    """See tests/proposals/jury.py."""
+    return make_jury(stage)
