@@ -5,7 +5,9 @@ from typing import Any
 import django_filters
 from django.db.models import Q, QuerySet
 from django.http import QueryDict
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from common.filters import LinkFilter, YesNoFilter, state_choices
 from proposals.lifecycle import CHANGE, PREPARED, PROPOSAL
@@ -32,9 +34,39 @@ class CallFilter(django_filters.FilterSet):
         return open_calls(queryset) if value else queryset.exclude(pk__in=open_calls(Call.objects.all()))
 
 
+class StaffCallFilter(CallFilter):
+    """The agency's list: by where a call stands."""
+
+    stage = django_filters.ChoiceFilter(
+        label=_("State"),
+        choices=[
+            ("draft", pgettext_lazy("state", "draft")),
+            ("announced", pgettext_lazy("state", "announced")),
+            ("open", pgettext_lazy("state", "open")),
+            ("over", pgettext_lazy("state", "over")),
+            ("cancelled", pgettext_lazy("state", "cancelled")),
+        ],
+        method="by_stage",
+    )
+    open = None  # type: ignore[assignment]  # a stage says more
+
+    def by_stage(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Those that stand there now."""
+        now = timezone.now()
+        if value == "cancelled":
+            return queryset.exclude(cancelled_at=None)
+        queryset = queryset.filter(cancelled_at=None)
+        if value == "draft":
+            return queryset.filter(published_at=None)
+        if value == "announced":
+            return queryset.filter(published_at__gt=now)
+        return open_calls(queryset) if value == "open" else queryset.filter(published_at__lte=now, closes_at__lte=now)
+
+
 class ProposalFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(label=_("Number, title or organisation"), method="search")
     state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(PROPOSAL.states))
+    call = LinkFilter(label=_("Call"), field_name="call__public_id")
 
     class Meta:
         model = Proposal

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from proposals.services import expiring, reminding
+from proposals.services import expiring, granting, reminding
 
 
 @shared_task(name="proposals.keep_answers")
@@ -16,3 +16,9 @@ def keep_answers() -> None:
 def remind_reviews() -> int:
     """Remind of deadlines of steps and reviews that come near or are over; of how many."""
     return reminding.remind(now=timezone.now())
+
+
+@shared_task(name="proposals.fast_lane")
+def fast_lane(proposal_ref: str = "") -> int:
+    """Look at one small ask that was just submitted, or at all that still wait; how many were granted."""
+    return int(granting.consider(proposal_ref)) if proposal_ref else granting.consider_waiting()

@@ -2,15 +2,13 @@
 
 from django.urls import path
 
-from proposals import deciding_urls, review_urls
-from proposals.views import calls, copies, editor, imports, proposals, staff, versions
+from proposals import call_urls, deciding_urls, review_urls
+from proposals.views import copies, editor, imports, proposals, staff, versions
 
 app_name = "proposals"
 urlpatterns = [
     *deciding_urls.urlpatterns,
-    path("calls/", calls.CallList.as_view(), name="calls"),
-    path("calls/<slug:public_id>/", calls.CallPage.as_view(), name="call"),
-    path("calls/<slug:public_id>/edit/", calls.CallEdit.as_view(), name="call-edit"),
+    *call_urls.urlpatterns,
     path("calls/<slug:public_id>/propose/", editor.ProposalNew.as_view(), name="proposal-new"),
     path("calls/<slug:public_id>/check/", editor.ProposalCheck.as_view(), name="proposal-check"),
     path("proposals/", proposals.ProposalList.as_view(), name="proposals"),

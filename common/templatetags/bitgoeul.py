@@ -25,6 +25,8 @@ BADGES = {
     "done": "green",
     "in_use": "blue",
     "submitted": "blue",
+    "open": "green",
+    "announced": "azure",
     "in_review": "blue",
     "scheduled": "azure",
     "offered": "yellow",

@@ -36,7 +36,7 @@ STAFF: tuple[tuple[Any, Names], ...] = (
             ("proposals:prepared-list", _("Prepared decisions")),
             ("proposals:steps", _("Steps of review")),
             ("proposals:reviewers", _("Reviewers")),
-            ("proposals:calls", _("Calls")),
+            ("proposals:staff-calls", _("Calls")),
             ("partners:organisations", _("Organisations")),
             ("partners:agreements", _("Agreements")),
             ("projects:projects", _("Projects")),

@@ -2,7 +2,6 @@
 
 from proposals.forms.answers import AnswersForm, initial_answers
 from proposals.forms.attachments import AttachmentForm
-from proposals.forms.calls import CallForm
 from proposals.forms.copies import CopyForm, next_call
 from proposals.forms.decisions import AwardLineForm, AwardReasonForm
 from proposals.forms.drafts import (
@@ -29,7 +28,6 @@ __all__ = [
     "AwardLineForm",
     "AwardReasonForm",
     "BaseLineFormSet",
-    "CallForm",
     "ConfirmForm",
     "CopyForm",
     "DeclineManyForm",

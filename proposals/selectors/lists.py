@@ -23,3 +23,8 @@ def listed(queryset: QuerySet[Proposal]) -> QuerySet[Proposal]:
     return queryset.select_related("organisation", "agreement", "call").annotate(
         asked_gpus=Sum("lines__gpus"), asked_gpu_hours=Sum(F("lines__gpus") * F("lines__hours"))
     )
+
+
+def public_calls() -> QuerySet[Call]:
+    """What anybody may read, signed in or not: every call that was published, over or not."""
+    return Call.objects.filter(published_at__lte=timezone.now())

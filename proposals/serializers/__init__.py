@@ -1,6 +1,5 @@
 """Shapes of the API of calls, proposals and decisions."""
 
-from proposals.serializers.calls import CallSerializer, EditCallSerializer
 from proposals.serializers.contents import (
     AnswerSerializer,
     AttachmentSerializer,
@@ -45,13 +44,11 @@ __all__ = [
     "AttachmentSerializer",
     "AwardLineSerializer",
     "AwardSerializer",
-    "CallSerializer",
     "ChangesSerializer",
     "ContentSerializer",
     "CopiedSerializer",
     "CopySerializer",
     "DecisionSerializer",
-    "EditCallSerializer",
     "GivenLineSerializer",
     "ImportReportSerializer",
     "ImportSerializer",

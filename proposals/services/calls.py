@@ -1,7 +1,8 @@
-"""The agency's verb on a call: keep it right, without taking back what was announced."""
+"""The agency's verbs on a call: write it, publish it, keep it right without taking back what was announced."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -9,151 +10,157 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from audit.services import record
-from cluster.models import Pool
 from common.errors import RuleBroken, WrongState
 from common.permissions import require
-from proposals.models import Call
+from proposals.call_words import Gap, difference_of, missing_of
+from proposals.models import Call, CallDocument
 from proposals.rules import may_edit_call
+from proposals.services.call_checks import check_draft, check_standing, cleaned
+from proposals.services.call_rows import terms_of, write
+from proposals.terms import CallTerms, StepTerms, mark_of, plain
 
-MAX_TITLE = 200
-MAX_TEXT = 20_000
-FARTHEST = timedelta(days=3653)
-NOTICE = timedelta(days=7)
-"""How long before it a cut-off must be announced, where a call had none."""
+__all__ = ["cancel_call", "copy_call", "create_call", "edit_call", "publish_call", "terms_of"]
 
-
-@dataclass(frozen=True)
-class CallTerms:
-    """What a call says. `closes_at` None: rolling. `pools` are what it offers."""
-
-    title_ko: str
-    title_en: str
-    text_ko: str
-    text_en: str
-    closes_at: datetime | None
-    pools: tuple[Pool, ...]
+UNPUBLISHED = ("draft", "announced")
 
 
-def terms_of(call: Call) -> CallTerms:
-    """What it says now."""
-    pools = tuple(call.pools.order_by("pk"))
-    return CallTerms(call.title_ko, call.title_en, call.text_ko, call.text_en, call.closes_at, pools)
+class ChangedMeanwhile(WrongState):
+    """Somebody saved the same part since the form was opened. `facts["differences"]`: field, label, theirs, yours."""
+
+    code = "changed_meanwhile"
 
 
 @transaction.atomic
-def edit_call(*, actor: Any, call: Call, terms: CallTerms) -> Call:
-    """Change a call. A draft: all of it. An open one: titles, texts, and a later cut-off; what it offers stands.
-
-    Forbidden; WrongState once it is over; RuleBroken where an open call would be shortened or offer something else.
-    """
+def create_call(*, actor: Any, title_ko: str, title_en: str) -> Call:
+    """Begin a draft. Forbidden; RuleBroken without a title in both languages."""
     require(actor, may_edit_call)
-    call = Call.objects.select_for_update(no_key=True).get(pk=call.pk)
-    now = timezone.now()
-    if is_over(call, now):
-        raise WrongState(
-            _("This call is over: it stays as it was answered."), code="call_over", remedy=_("Publish a new call.")
-        )
-    before, new = terms_of(call), _cleaned(terms)
-    if is_published(call, now):
-        _check_open_call(call, before, new, now)
-    else:
-        _check_draft(call, new, now)
-    changes = _changes(before, new)
-    if changes:
-        call.title_ko, call.title_en, call.text_ko, call.text_en = new.title_ko, new.title_en, new.text_ko, new.text_en
-        call.closes_at = new.closes_at
-        call.save(update_fields=["title_ko", "title_en", "text_ko", "text_en", "closes_at"])
-        call.pools.set(new.pools)
-        record(actor=actor, verb="call.edit", target=call, changes=changes)
+    terms = cleaned(CallTerms(title_ko, title_en))
+    call = Call.objects.create(title_ko=terms.title_ko, title_en=terms.title_en)
+    record(actor=actor, verb="call.create", target=call, changes={"title_ko": terms.title_ko})
     return call
 
 
-def is_published(call: Call, now: datetime) -> bool:
-    """Whether partners have seen it."""
-    return call.published_at is not None and call.published_at <= now
+@transaction.atomic
+def edit_call(
+    *, actor: Any, call: Call, changes: dict[str, Any], opened_on: str = "", opened_parts: tuple[str, ...] = ()
+) -> Call:
+    """Change parts of a call, named as in CallTerms. A draft: all of it. An open one: words, a later cut-off, larger
+    budgets, owners and deadlines of steps, the time line. One that is over: the last three.
+
+    `opened_on`: mark_of `opened_parts` (those that are changed, unless said) when the form was opened. Forbidden;
+    WrongState once cancelled or over; ChangedMeanwhile; RuleBroken (field) where a value is wrong or an open call would
+    take something back.
+    """
+    require(actor, may_edit_call)
+    call = _lock(call)
+    _check_not_cancelled(call)
+    before, now = terms_of(call), timezone.now()
+    new = cleaned(replace(before, **changes))
+    parts = opened_parts or tuple(changes)
+    if opened_on and opened_on != mark_of(before, parts):
+        raise _changed(before, new, parts)
+    if call.stage in UNPUBLISHED:
+        check_draft(call, new, now)
+    else:
+        check_standing(call, before, new, now)
+    if call.stage != "draft":
+        _check_complete(new, call.published_at, missing_of(before, call.published_at))
+    changed = {name for name in vars(new) if getattr(new, name) != getattr(before, name)}
+    if changed:
+        write(call, new, changed)
+        said = {name: [plain(getattr(before, name)), plain(getattr(new, name))] for name in sorted(changed)}
+        record(actor=actor, verb="call.edit", target=call, changes=said)
+    return call
 
 
-def is_over(call: Call, now: datetime) -> bool:
-    """Whether it was open and no longer is."""
-    return is_published(call, now) and call.closes_at is not None and call.closes_at <= now
+@transaction.atomic
+def publish_call(*, actor: Any, call: Call, at: datetime | None = None) -> Call:
+    """Show it to everybody, now or from a later moment on; one that is announced may be moved.
 
-
-def _cleaned(terms: CallTerms) -> CallTerms:
-    texts = {name: getattr(terms, name).strip() for name in ("title_ko", "title_en", "text_ko", "text_en")}
-    for name, value in texts.items():
-        most = MAX_TITLE if name.startswith("title") else MAX_TEXT
-        if not 0 < len(value) <= most:
-            raise RuleBroken(
-                _("A call has a title and a text in both languages, of at most %(most)s characters here.")
-                % {"most": most},
-                code="bad_text",
-                field=name,
-            )
-    if terms.closes_at is not None and terms.closes_at > timezone.now() + FARTHEST:
+    Forbidden; WrongState where it was published or cancelled; RuleBroken naming what is missing.
+    """
+    require(actor, may_edit_call)
+    call, now = _lock(call), timezone.now()
+    _check_not_cancelled(call)
+    if call.stage not in UNPUBLISHED:
+        raise WrongState(_("This call is published already."), code="call_published")
+    if at is not None and at < now:
         raise RuleBroken(
-            _("A cut-off lies within the next ten years."),
-            code="cut_off_too_late",
-            remedy=_("Leave it empty for a rolling call."),
-            field="closes_at",
+            _("A call cannot be published in the past."),
+            code="published_too_early",
+            remedy=_("Leave the moment empty to publish it now."),
+            field="at",
         )
-    if not terms.pools:
-        raise RuleBroken(_("A call offers at least one pool."), code="no_pool", field="pools")
-    pools = tuple(sorted(set(terms.pools), key=lambda pool: pool.pk))
-    return CallTerms(**texts, closes_at=terms.closes_at, pools=pools)
+    before = call.published_at
+    _check_complete(terms_of(call), at or now)
+    call.published_at = at or now
+    call.save(update_fields=["published_at"])
+    record(actor=actor, verb="call.publish", target=call, changes={"published_at": [before, call.published_at]})
+    return call
 
 
-def _check_draft(call: Call, new: CallTerms, now: datetime) -> None:
-    if new.closes_at is not None and new.closes_at <= max(now, call.published_at or now):
-        raise RuleBroken(
-            _("The cut-off must come after now and after the publication."),
-            code="cut_off_too_early",
-            remedy=_("Choose a later moment, or leave it empty for a rolling call."),
-            field="closes_at",
-        )
-
-
-def _check_open_call(call: Call, before: CallTerms, new: CallTerms, now: datetime) -> None:
-    if new.pools != before.pools:
-        raise RuleBroken(
-            _("This call is open: what it offers stands, because proposals are being written for it."),
-            code="call_is_open",
-            remedy=_("Publish another call for other pools."),
-            field="pools",
-        )
-    if new.closes_at == before.closes_at or new.closes_at is None:
-        return
-    earliest = max(before.closes_at or now + NOTICE, _last_submission(call) or now, now)
-    if new.closes_at < earliest:
-        raise RuleBroken(
-            _("The cut-off of an open call is only ever moved later.")
-            if before.closes_at
-            else _("A rolling call gets a cut-off with at least %(days)s days of notice.") % {"days": NOTICE.days},
-            code="call_shortened",
-            remedy=_("Choose %(earliest)s or later.")
-            % {"earliest": timezone.localtime(earliest).strftime("%Y-%m-%d %H:%M %Z")},
-            field="closes_at",
-            facts={"earliest": earliest.isoformat()},
-        )
-
-
-def _last_submission(call: Call) -> datetime | None:
-    """The newest submission; whatever was handed in stays handed in in time."""
-    newest: datetime | None = (
-        call.proposals.filter(submitted_at__isnull=False)
-        .order_by("-submitted_at")
-        .values_list("submitted_at", flat=True)
-        .first()
+@transaction.atomic
+def copy_call(*, actor: Any, call: Call) -> Call:
+    """Last round's call as a new draft: everything but its dates and deadlines. Forbidden."""
+    require(actor, may_edit_call)
+    terms = terms_of(call)
+    steps = tuple(StepTerms(step.kind, step.owner) for step in terms.steps)
+    new = replace(terms, closes_at=None, dates=(), steps=steps)
+    made = Call.objects.create(title_ko=new.title_ko, title_en=new.title_en, previous=call)
+    write(made, new, set(vars(new)))
+    CallDocument.objects.bulk_create(
+        CallDocument(call=made, file=row.file.name, name=row.name, sha256=row.sha256) for row in call.documents.all()
     )
-    return newest
+    record(actor=actor, verb="call.copy", target=made, changes={"from": call.public_id})
+    return made
 
 
-def _changes(before: CallTerms, new: CallTerms) -> dict[str, Any]:
-    names = ("title_ko", "title_en", "text_ko", "text_en", "closes_at")
-    found: dict[str, Any] = {
-        name: [getattr(before, name), getattr(new, name)]
-        for name in names
-        if getattr(before, name) != getattr(new, name)
-    }
-    if before.pools != new.pools:
-        found["pools"] = [[pool.name for pool in before.pools], [pool.name for pool in new.pools]]
-    return found
+@transaction.atomic
+def cancel_call(*, actor: Any, call: Call, reason: str = "") -> Call:
+    """Nobody wants this draft any more; it stays for the record. Forbidden; WrongState once it was published."""
+    require(actor, may_edit_call)
+    call = _lock(call)
+    _check_not_cancelled(call)
+    if call.stage not in UNPUBLISHED:
+        raise WrongState(
+            _("This call was published: it cannot be cancelled any more."),
+            code="call_published",
+            remedy=_("It ends at its cut-off; a rolling call can be given one."),
+        )
+    call.cancelled_at, call.published_at = timezone.now(), None
+    call.save(update_fields=["cancelled_at", "published_at"])
+    record(actor=actor, verb="call.cancel", target=call, changes={"reason": reason.strip()})
+    return call
+
+
+def _lock(call: Call) -> Call:
+    return Call.objects.select_for_update(no_key=True).get(pk=call.pk)
+
+
+def _check_not_cancelled(call: Call) -> None:
+    if call.cancelled_at:
+        raise WrongState(
+            _("This call was cancelled."), code="call_cancelled", remedy=_("Copy it to begin a new one from it.")
+        )
+
+
+def _check_complete(terms: CallTerms, published_at: datetime | None, known: Iterable[Gap] = ()) -> None:
+    """RuleBroken where something is missing that was not `known` to be missing before."""
+    missing = [gap for gap in missing_of(terms, published_at) if gap not in known]
+    if missing:
+        raise RuleBroken(
+            _("This call is not complete: %(what)s") % {"what": " ".join(str(gap.message) for gap in missing)},
+            code="call_incomplete",
+            remedy=_("Complete it in the editor, then publish it."),
+            field=missing[0].field,
+            facts={"missing": [{"section": gap.section, "message": str(gap.message)} for gap in missing]},
+        )
+
+
+def _changed(before: CallTerms, new: CallTerms, names: tuple[str, ...]) -> ChangedMeanwhile:
+    differences = [difference_of(name, before, new) for name in names if getattr(before, name) != getattr(new, name)]
+    return ChangedMeanwhile(
+        _("Somebody else has changed this part of the call since you opened it."),
+        remedy=_("What you typed is still in the form: compare it with what is kept now, then save again."),
+        facts={"differences": differences, "mark": mark_of(before, names)},
+    )

@@ -21,6 +21,8 @@ from proposals.lifecycle import PROPOSAL
 from proposals.models import Call, Proposal, ProposalVersion
 from proposals.rules import may_propose
 from proposals.selectors import Draft, committed, draft_of, judge
+from proposals.services import fast_lane
+from proposals.services.eligibility import check_may_propose, check_size
 from proposals.services.numbers import next_number
 from proposals.services.parts import (
     MAX_DATA,
@@ -105,10 +107,13 @@ def submit(*, actor: Any, proposal: Proposal) -> Proposal:
     proposal.state = PROPOSAL.next(proposal.state, "submit")
     if before == "draft":
         check_open(proposal.call, now)  # one that was returned may come back after the cut-off
+        check_may_propose(proposal.call, proposal.organisation, but=proposal)
     draft = draft_of(proposal)
     check_lines(draft.lines, proposal.call)
     for gap in draft.gaps:
         raise RuleBroken(gap.message, code="incomplete", field=gap.field, facts={"step": gap.step})
+    gpu_seconds = sum(line.gpu_seconds for line in draft.lines)
+    check_size(proposal.call, gpu_seconds)
     for place, (_used, refusal) in enumerate(judge(agreement, draft.lines, committed(agreement))):
         if refusal:
             raise on_line(refusal, place)
@@ -125,6 +130,7 @@ def submit(*, actor: Any, proposal: Proposal) -> Proposal:
         "sha256": version.sha256,
     }
     record(actor=actor, verb="proposal.submit", target=proposal, changes=changes)
+    fast_lane.enter(proposal, gpu_seconds)
     _tell(actor, proposal, version)
     return proposal
 

@@ -12,6 +12,7 @@ NODE       agents with a node token; no person, whatever the role
 
 OPEN = """
 proposals:reviewer-join
+proposals:call-document proposals:public-call proposals:public-calls
 allocations:feed-file demo demo-mail demo-mail-message healthz metrics node-join partners:invitation readyz
 """
 MEMBER = """
@@ -23,7 +24,8 @@ allocations:find allocations:leases availability-list
 availability-calendar availability-slots blackout-detail blackout-list calendar-feed-list
 adjustment-list allocations:weights weight-detail weight-list
 availability-calendar availability-slots calendar-feed-list
-calendar-feed-revoke call-detail call-list demo-workload
+calendar-feed-revoke call-cancel call-detail call-documents call-eligibility call-list call-remove-document
+demo-workload
 device-list home lease-list maintenance-window-list me node-list
 notification-detail notification-list notification-mark-all-read
 notification-mark-read notifications:inbox notifications:mark-all-read notifications:open organisation-list
@@ -111,6 +113,11 @@ node-maintain node-resume node-retire node-rotate-token partners:agreement-edit 
 partners:agreement-suspend partners:agreement-amend partners:agreement-obligation partners:agreement-renew
 partners:agreement-sign-on-paper partners:amendment-edit partners:amendment-sign-on-paper partners:obligation-edit
 partners:agreement-terminate partners:organisation-edit partners:organisation-new
+call-figures call-terms proposals:call-cancel proposals:call-copy proposals:call-criteria proposals:call-dates
+proposals:call-document-remove proposals:call-documents proposals:call-fast-lane proposals:call-figures
+proposals:call-new proposals:call-pools proposals:call-preview proposals:call-publish proposals:call-questions
+proposals:call-steps proposals:call-who proposals:staff-calls
+call-copy call-publish
 proposals:award proposals:call-edit proposals:decline proposals:queue
 proposals:return proposals:start-review reports:device reports:device-series reports:fleet reports:fleet-live
 reports:device-partition

@@ -10,13 +10,14 @@ from allocations.models import Blackout, PoolWeight, WaitEntry
 from cluster.models import MaintenanceWindow
 from partners.models import Invitation
 from proposals.models import Call, CallStep, Criterion, Decision, ReviewerProfile
-from proposals.services import assigning, decisions, declaring, drafting, letters, preparing
+from proposals.services import assigning, calls, decisions, declaring, drafting, letters, preparing
 from proposals.services.attachments import attach
 from tests.architecture.routes import Route
 from tests.factories import AllocationFactory, LeaseFactory, UserFactory, enable_mfa, grant_role
 from tests.proposals.stage import Stage, make_stage
 
-CALLS = ("proposals:call", "proposals:call-edit")
+CALLS = ("proposals:call", "proposals:call-document", "proposals:call-figures", "proposals:public-call")
+"""Of an open call; all the editor's pages are of a draft."""
 
 
 def _under_review(stage: Stage) -> dict[str, Any]:
@@ -52,6 +53,7 @@ def make_world() -> dict[str, Any]:
     attachment = attach(actor=cast.owner, proposal=proposal, upload=SimpleUploadedFile("plan.pdf", b"%PDF-1.7"))
     proposal = drafting.submit(actor=cast.owner, proposal=proposal)
     allocation = AllocationFactory(project=cast.project, pool=stage.pool)
+    draft_call = calls.create_call(actor=cast.officer, title_ko="다음 공모", title_en="Next call")
     node = stage.pool.nodes.first()
     assert node
     written = Decision.objects.create(proposal=proposal, kind="hold", reason="x", decided_by=cast.officer)
@@ -85,6 +87,8 @@ def make_world() -> dict[str, Any]:
         "proposal": proposal.public_id,
         "attachment": attachment.public_id,
         "call": stage.call.public_id,
+        "draft_call": draft_call.public_id,
+        "call_document": draft_call.documents.create(file="calls/none.pdf", name="안내.pdf", sha256="0" * 64).public_id,
         "node": node.public_id,
         "window": MaintenanceWindow.objects.create(
             node=node, starts_at="2098-01-01T00:00:00Z", ends_at="2099-01-01T00:00:00Z", reason="fans"
@@ -115,6 +119,8 @@ def make_world() -> dict[str, Any]:
 def _object_of(name: str, world: dict[str, Any]) -> str:
     """Which object's id belongs into the address of this route."""
     last = name.split(":")[-1]
+    if name.startswith("proposals:call-") and name not in CALLS:
+        return str(world["draft_call"])
     if name in (*CALLS, "proposals:proposal-new", "proposals:proposal-check") or name.startswith("call-"):
         return str(world["call"])
     if last.startswith("assignment-"):
@@ -171,6 +177,7 @@ def address_of(route: Route, world: dict[str, Any]) -> str:
         "invitation_id": world["invitation"].public_id,
         "pk": "1",
         "token": "no-such-token",
+        "document_id": world["call_document"],
         "key": "none",
         "kind": "decline",
         "xid": "48",

@@ -1,0 +1,34 @@
+"""Two proposals of one organisation at once, where a call takes one of each."""
+
+from django.db import transaction
+
+from common.errors import RuleBroken
+from proposals.models import Call
+from proposals.selectors.eligibility import conditions
+from proposals.services import drafting
+from tests.concurrency.test_booking_race import RACE
+from tests.concurrency.test_promise_race import Elsewhere, until_somebody_waits
+from tests.factories import AgreementFactory
+from tests.proposals.stage import make_stage
+
+
+@RACE
+def test_a_bounded_number_of_proposals_is_counted_one_after_the_other() -> None:
+    """The count by itself is the control: it knows nothing of a submission that is not committed yet."""
+    stage = make_stage()
+    Call.objects.filter(pk=stage.call.pk).update(most_proposals=1)
+    stage.call.refresh_from_db()
+    first = stage.draft()
+    other = AgreementFactory(organisation=stage.cast.organisation)  # of one agreement, its own lock would do
+    second = drafting.save_draft(
+        actor=stage.cast.owner, call=stage.call, agreement=other, content=stage.content(title="Another one")
+    )
+    with transaction.atomic():
+        drafting.submit(actor=stage.cast.owner, proposal=first)
+        racing = Elsewhere(lambda: drafting.submit(actor=stage.cast.owner, proposal=second))
+        until_somebody_waits()
+        control = Elsewhere(lambda: conditions(stage.call, stage.cast.organisation)[0].met)
+        control.join(10)
+    racing.join(10)
+    assert control.outcome is True
+    assert isinstance(racing.outcome, RuleBroken) and racing.outcome.code == "not_eligible"
