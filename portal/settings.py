@@ -263,6 +263,8 @@ SPECTACULAR_SETTINGS = {
         "NodeStateEnum": NODE.choices(),
         "HealthEnum": "cluster.models.Device.Health",
         "LedgerEntryKindEnum": "allocations.models.LedgerEntry.Kind",
+        "QuestionKindEnum": "proposals.models.Question.Kind",
+        "CallStepKindEnum": "proposals.models.CallStep.Kind",
     },
 }
 
@@ -303,6 +305,7 @@ CELERY_BEAT_SCHEDULE = {
     "tidy-telemetry": {"task": "telemetry.tidy", "schedule": 3600.0, "options": {"expires": 600}},
     "keep-answers": {"task": "proposals.keep_answers", "schedule": 600.0, "options": {"expires": 300}},
     "remind-reviews": {"task": "proposals.remind_reviews", "schedule": 300.0, "options": {"expires": 300}},
+    "fast-lane": {"task": "proposals.fast_lane", "schedule": 30.0, "options": {"expires": 30}},
     "lapse-agreements": {"task": "partners.lapse_agreements", "schedule": 600.0, "options": {"expires": 300}},
     "apply-amendments": {"task": "partners.apply_amendments", "schedule": 600.0, "options": {"expires": 300}},
     "tell-in-time": {"task": "partners.tell_in_time", "schedule": 3600.0, "options": {"expires": 600}},

@@ -215,7 +215,7 @@ class PoolBudgetSerializer(serializers.Serializer):
     left = serializers.IntegerField(allow_null=True)
 
 
-class ShareSerializer(serializers.Serializer):
+class CallShareSerializer(serializers.Serializer):
     """`key` empty: not registered."""
 
     key = serializers.CharField()
@@ -240,8 +240,8 @@ class CallFiguresSerializer(serializers.Serializer):
     budget_gpu_seconds = serializers.IntegerField(allow_null=True)
     demand = serializers.FloatField(allow_null=True)
     pools = PoolBudgetSerializer(many=True)
-    sizes = ShareSerializer(many=True)
-    regions = ShareSerializer(many=True)
+    sizes = CallShareSerializer(many=True)
+    regions = CallShareSerializer(many=True)
 
 
 def changes_from(ask: dict[str, Any], shapes: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """A call from its first words to its publication, its copy and its end; two officers at once."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from rest_framework.test import APIClient
 
 from audit.models import AuditEvent
@@ -22,6 +23,13 @@ from tests.queries import MOST_A_PAGE, queries_of
 
 def page_of(call: Call, name: str) -> str:
     return reverse(f"proposals:{name}", args=[call.public_id])
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Refusals of services in the source's own words."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture

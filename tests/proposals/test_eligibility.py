@@ -1,9 +1,11 @@
 """Who may propose, and how much: said on the call's page, asked at submission."""
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.utils import translation
 from rest_framework.test import APIClient
 
 from common.errors import RuleBroken
@@ -15,6 +17,13 @@ from tests.proposals.stage import Stage, browser
 from tests.queries import MOST_A_PAGE, queries_of
 
 HOUR = 3600
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Refusals of services in the source's own words."""
+    with translation.override("en"):
+        yield
 
 
 def asks(stage: Stage, **terms: Any) -> Call:
