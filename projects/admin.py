@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from common.read_only_admin import ReadOnlyAdmin
-from projects.models import Project, ProjectMember
+from projects.models import ProgressReport, Project, ProjectMember
 
 
 @admin.register(Project)
@@ -17,3 +17,9 @@ class ProjectAdmin(ReadOnlyAdmin):
 class ProjectMemberAdmin(ReadOnlyAdmin):
     list_display = ("project", "user", "is_lead", "joined_at")
     list_select_related = ("project", "user")
+
+
+@admin.register(ProgressReport)
+class ProgressReportAdmin(ReadOnlyAdmin):
+    list_display = ("public_id", "project", "period_from", "period_until", "state")
+    list_select_related = ("project",)

@@ -101,4 +101,4 @@ class ProgressReport(models.Model):
         return f"{self.project} {self.period_from} – {self.period_until}"
 
     def get_absolute_url(self) -> str:
-        return reverse("projects:report", args=[self.public_id])
+        return reverse("projects:progress", args=[self.public_id])

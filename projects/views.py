@@ -50,6 +50,9 @@ class ProjectPage(ObjectPage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(
             team=team_of(self.object),
+            progress_reports=list(self.object.progress_reports.all()[:20]),
+            held_back=services.held_back(self.object),
+            may_report=allowed(self.request.user, may_run_team, self.object),
             proposal_url=f"/proposals/{self.object.proposal_ref}/",  # an address above this floor, so not by name
             may_run_team=allowed(self.request.user, may_run_team | may_run_programme, self.object),
             allocations_url=f"{reverse('allocations:allocations')}?project={self.object.public_id}",

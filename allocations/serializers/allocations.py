@@ -28,6 +28,7 @@ class AllocationSerializer(serializers.ModelSerializer):
     gpu_class = serializers.CharField(source="pool.gpu_class.code", read_only=True)
     asked_gpu_hours = HoursField(source="asked_gpu_seconds", read_only=True)
     awarded_gpu_hours = HoursField(source="awarded_gpu_seconds", read_only=True)
+    held_back_gpu_hours = HoursField(source="held_back_gpu_seconds", read_only=True)
 
     class Meta:
         model = Allocation
@@ -41,6 +42,7 @@ class AllocationSerializer(serializers.ModelSerializer):
             "asked_gpu_hours",
             "asked_concurrent_gpus",
             "awarded_gpu_hours",
+            "held_back_gpu_hours",
             "concurrent_gpus",
             "guaranteed_gpus",
             "valid_from",

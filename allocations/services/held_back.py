@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Sum
 
 from allocations.lifecycle import OVER
 from allocations.models import Allocation, LedgerEntry
@@ -16,6 +17,12 @@ REASON = "progress report accepted"
 def part_of(gpu_seconds: int, percent: int) -> int:
     """Device-seconds of an award that are held back at so many per cent, rounded down."""
     return gpu_seconds * percent // 100
+
+
+def held_of(project: Project) -> int:
+    """Device-seconds that the project's open awards still hold back: one query."""
+    rows = Allocation.objects.filter(project=project).exclude(state__in=OVER)
+    return int(rows.aggregate(total=Sum("held_back_gpu_seconds", default=0))["total"])
 
 
 @transaction.atomic

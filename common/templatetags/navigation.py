@@ -40,6 +40,7 @@ STAFF: tuple[tuple[Any, Names], ...] = (
             ("partners:organisations", _("Organisations")),
             ("partners:agreements", _("Agreements")),
             ("projects:projects", _("Projects")),
+            ("projects:progress-list", _("Progress reports")),
         ),
     ),
     (

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from allocations.services.awards import create_allocation
+from allocations.services.held_back import part_of
 from audit.services import record
 from common.errors import RuleBroken
 from common.permissions import require
@@ -57,7 +58,7 @@ def accept(*, actor: Any, proposal: Proposal) -> Project:
     )
     join_team(actor=actor, project=project, proposal=proposal)
     for line in lines:
-        _allocate(actor, project, line)
+        _allocate(actor, project, line, proposal.call.held_back_percent)
     changes = {"state": [before, proposal.state], "project": project.public_id}
     record(actor=actor, verb="proposal.accept", target=proposal, changes=changes)
     people = [*officers(), *managers_of(proposal.organisation)]
@@ -124,7 +125,7 @@ def _check_windows(lines: list[AwardLine]) -> None:
         )
 
 
-def _allocate(actor: Any, project: Project, line: AwardLine) -> None:
+def _allocate(actor: Any, project: Project, line: AwardLine, held_back_percent: int) -> None:
     allocation = create_allocation(
         actor=actor,
         project=project,
@@ -135,6 +136,7 @@ def _allocate(actor: Any, project: Project, line: AwardLine) -> None:
         concurrent_gpus=line.gpus,
         valid_from=line.window_from,
         valid_until=line.window_until,
+        held_back_gpu_seconds=part_of(line.gpu_seconds, held_back_percent),
     )
     promising.attach(actor=actor, line=line, allocation=allocation)
     line.allocation_ref = allocation.public_id

@@ -15,6 +15,7 @@ from proposals.awards import AwardAsk
 from proposals.models import AwardLine, Decision, Proposal, RequestLine
 from proposals.selectors import committed, judge, window_of
 from proposals.services import letters, promising, second
+from proposals.services.budgets import check_budgets
 from proposals.services.deciding import bounded, move, needed, tell_partner, written
 from proposals.services.drafting import on_line
 
@@ -50,6 +51,7 @@ def give(
         if refusal:
             raise on_line(refusal, place)
     held = promising.promise(actor=actor, proposal=proposal, lines=lines, override_reason=override_reason)
+    check_budgets(proposal, lines)  # after the promise, whose lock lets one award after the other ask
     guaranteed = [envelope.gpus if envelope else 0 for envelope in held]
     said = {"reason": reason, "lines": _said(lines, guaranteed)}
     if override_reason:

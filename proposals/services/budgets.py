@@ -6,8 +6,21 @@ from django.utils.translation import gettext as _
 from cluster.models import Pool
 from common.errors import RuleBroken
 from common.quantities import seconds_to_hours
+from proposals.awards import AwardAsk
 from proposals.models import Call, CallPool, Proposal
 from proposals.selectors.budgets import awarded_of
+from proposals.services.parts import on_line
+
+
+def check_budgets(proposal: Proposal, lines: list[AwardAsk]) -> None:
+    """check_budget of a whole award, line by line: RuleBroken on `lines.N.gpu_hours`."""
+    spent: dict[int, int] = {}
+    for place, ask in enumerate(lines):
+        spent[ask.pool.pk] = spent.get(ask.pool.pk, 0) + ask.gpu_seconds
+        try:
+            check_budget(proposal.call, ask.pool, spent[ask.pool.pk], but=proposal)
+        except RuleBroken as error:
+            raise on_line(error, place) from None
 
 
 def check_budget(call: Call, pool: Pool, seconds: int, *, but: Proposal | None = None) -> None:

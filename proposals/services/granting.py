@@ -11,7 +11,6 @@ from proposals.awards import AwardAsk
 from proposals.models import Call, FastLane, RequestLine
 from proposals.selectors import pool_capacities, window_of
 from proposals.services import decisions
-from proposals.services.budgets import check_budget
 
 FAST_LANE = SystemActor("fast-lane")
 LANGUAGES = ("ko", "en")
@@ -64,10 +63,6 @@ def _grant(row: FastLane) -> None:
     if proposal.state != "submitted" or proposal.version != row.version:
         raise RuleBroken(_("Somebody is dealing with it already."), code="taken_up")
     asks = [_ask(proposal.call, line) for line in proposal.lines.select_related("gpu_class")]
-    totals: dict[int, int] = {}
-    for ask in asks:
-        totals[ask.pool.pk] = totals.get(ask.pool.pk, 0) + ask.gpu_seconds
-        check_budget(proposal.call, ask.pool, totals[ask.pool.pk], but=proposal)
     decisions.award(actor=FAST_LANE, proposal=proposal, lines=asks)
 
 

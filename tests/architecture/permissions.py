@@ -16,6 +16,7 @@ proposals:call-document proposals:public-call proposals:public-calls
 allocations:feed-file demo demo-mail demo-mail-message healthz metrics node-join partners:invitation readyz
 """
 MEMBER = """
+progress-report-list
 amendment-list obligation-list
 proposals:reviews proposals:reviewer-profile review-list review-waive reviewer-invite reviewer-list step-list
 accounts:key-remove accounts:keys accounts:profile accounts:token-revoke accounts:tokens agreement-list
@@ -40,6 +41,7 @@ audit-event-detail audit-event-list person-grant-role person-list
 """Everybody reads themselves and what they did; tests/audit and tests/accounts look closer."""
 OBJECT = """
 step-detail
+progress-report-detail progress-report-submit projects:progress projects:progress-edit projects:progress-new
 agreement-detail allocation-balance allocation-detail allocation-forecast allocation-ledger allocation-statement
 agreement-detail allocation-balance allocation-detail allocation-forecast allocation-ledger allocation-rules
 allocation-shortfalls
@@ -73,6 +75,7 @@ proposals:proposal-accept proposals:proposal-edit proposals:proposal-refuse prop
 letter-detail proposal-appeal proposals:letter proposals:letter-file proposals:proposal-appeal
 """
 KNOCK = """
+progress-report-accept progress-report-send-back projects:progress-accept
 proposal-dismiss proposal-hold proposal-resume proposal-uphold
 agreement-document agreement-sign-on-paper amendment-agree amendment-document amendment-sign-on-paper
 amendment-withdraw obligation-reopen partners:amendment-agree partners:amendment-withdraw partners:obligation-remove
@@ -83,6 +86,7 @@ agreement-suspend agreement-terminate allocation-prioritise lease-reclaim wait-e
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
+projects:progress-list projects:progress-send-back
 proposals:import proposals:import-template proposal-import
 letter-text-detail letter-text-list prepared-approve prepared-decline prepared-detail prepared-discard prepared-release
 prepared-sums proposals:decline-many proposals:dismiss proposals:hold proposals:letter-text proposals:letter-texts

@@ -85,6 +85,13 @@ def make_world() -> dict[str, Any]:
         "partner": cast.organisation.public_id,
         "project": cast.project.public_id,
         "proposal": proposal.public_id,
+        "progress": cast.project.progress_reports.create(
+            period_from="2026-01-01",
+            period_until="2026-02-01",
+            achieved="x",
+            written_by=cast.owner,
+            submitted_at=timezone.now(),
+        ).public_id,
         "attachment": attachment.public_id,
         "call": stage.call.public_id,
         "draft_call": draft_call.public_id,
@@ -127,6 +134,8 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
         return str(world["review"])
     if last.startswith("call-"):
         return str(world["call"])
+    if last.startswith("progress") and last != "progress-new":
+        return str(world["progress"])
     if last in ("rules-of", "booking-rules-of"):
         return str(world["pool"])
     if last.startswith("blackout"):
