@@ -91,6 +91,7 @@ class LineForm(forms.Form):
 
     def __init__(self, *args: Any, classes: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.empty_permitted = True  # wherever it stands: an empty row asks for nothing
         field: Any = self.fields["gpu_class"]
         field.choices = [("", _("Choose")), *classes]
         field.error_messages["invalid_choice"] = _("This call does not offer that GPU class.")

@@ -30,6 +30,10 @@ class TeamForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2, "dir": "auto"}),
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.empty_permitted = True  # wherever it stands: an empty row is nobody
+
     @property
     def row(self) -> TeamRow | None:
         """The person, where somebody was filled in and is in order."""

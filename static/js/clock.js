@@ -14,7 +14,7 @@ if (box) {
     const seconds = Math.max(0, Math.ceil(milliseconds / 1000));
     const days = Math.floor(seconds / 86400);
     const clock = [Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60].map(two).join(":");
-    return days ? `${days} ${left.dataset.days} ${clock}` : clock;
+    return days ? `${left.dataset.days.replace("#", days)} ${clock}` : clock;
   };
   const marks = [[3600e3, "hour"], [600e3, "ten"], [60e3, "minute"], [0, "over"]];
   let before = null;

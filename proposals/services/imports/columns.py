@@ -115,7 +115,15 @@ COLUMNS = (
         "In Korean time. Empty: the moment of the import.",
     ),
     _column("lead_name", "책임자", "Lead", False, "김하늘", "과제 책임자의 이름", "Name of the person in charge."),
-    _column("lead_email", "책임자 이메일", "Lead's e-mail", False, "lead@company.example", "", ""),
+    _column(
+        "lead_email",
+        "책임자 이메일",
+        "Lead's e-mail",
+        False,
+        "lead@company.example",
+        "기관 계정의 이메일이면 배정을 수락할 때 과제 참여자로 등록됩니다.",
+        "Of an account in the organisation: that person joins the project at acceptance.",
+    ),
 )
 BY_KEY = {column.key: column for column in COLUMNS}
 OF_THE_PROPOSAL = tuple(
