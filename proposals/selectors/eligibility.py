@@ -1,9 +1,11 @@
 """Who may propose to a call, and why (not): said before anybody writes, and asked at submission."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from django.db.models import Count
 from django.utils.translation import gettext as _
 
 from common.errors import Text
@@ -33,6 +35,20 @@ def conditions(call: Call, organisation: Organisation, *, but: Proposal | None =
 
     `but`: a proposal that does not count among those handed in already.
     """
+    found = standing(call, organisation)
+    if call.most_proposals is not None:
+        found.append(_proposals(call, organisation, but))
+    return found
+
+
+def handed_in(call: Call, organisations: Iterable[Organisation]) -> dict[int, int]:
+    """How many proposals count already of each of these organisations, by its key: one query."""
+    rows = Proposal.objects.filter(call=call, organisation__in=list(organisations)).exclude(state__in=NOT_COUNTED)
+    return dict(rows.order_by().values_list("organisation_id").annotate(count=Count("pk")))
+
+
+def standing(call: Call, organisation: Organisation) -> list[Condition]:
+    """The conditions that ask what the organisation is, whatever it has handed in. No query."""
     found = []
     if call.sizes:
         found.append(_listed("size", _("Company size"), call.sizes, organisation.size, Organisation.Size))
@@ -40,8 +56,6 @@ def conditions(call: Call, organisation: Organisation, *, but: Proposal | None =
         found.append(_listed("region", _("Region"), call.regions, organisation.region, Organisation.Region))
     if call.most_years is not None:
         found.append(_founded(call.most_years, organisation.founded_on))
-    if call.most_proposals is not None:
-        found.append(_proposals(call, organisation, but))
     return found
 
 

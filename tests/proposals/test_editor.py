@@ -323,3 +323,18 @@ def test_what_is_submitted_cannot_be_opened_for_writing(stage: Stage) -> None:
         answer = browser(stage.cast.owner).get(step(proposal, name))
         assert answer.status_code == 302 and answer.url == proposal.get_absolute_url()
     assert browser(stage.cast.owner).post(step(proposal, "plan"), {"plan": "x"}).status_code == 422
+
+
+def test_what_the_call_asks_is_said_before_somebody_submits(stage: Stage) -> None:
+    Call.objects.update(sizes=["small"], most_proposals=0, largest_gpu_seconds=100 * HOUR)
+    draft, client = stage.draft(), browser(stage.cast.owner)
+    page = client.get(step(draft, "submit")).content.decode()
+    assert "Company size: small enterprise" in page and "at most 100.00 GPU-hours" in page
+    assert len(queries_of(lambda: client.get(step(draft, "submit")))) <= MOST_A_PAGE
+
+
+def test_a_row_that_was_added_and_left_empty_is_nobody(stage: Stage) -> None:
+    draft, client = stage.draft(), browser(stage.cast.owner)
+    form = team_form(("Kim", "", "Lead"), ("", "", "")) | {"team-INITIAL_FORMS": 2}
+    assert client.post(step(draft, "team"), form).status_code == 302
+    assert draft.team.count() == 1

@@ -20,7 +20,7 @@ from django.utils import timezone, translation
 from audit.models import AuditEvent
 from common.errors import Forbidden, RuleBroken
 from partners.models import Agreement
-from proposals.models import Proposal, ProposalVersion
+from proposals.models import FastLane, Proposal, ProposalVersion
 from proposals.services import imports
 from proposals.services.imports import ImportReport
 from proposals.services.imports.columns import COLUMNS
@@ -305,3 +305,23 @@ def test_two_imports_of_one_file_at_once_bring_it_in_once() -> None:
     with ThreadPoolExecutor(2) as pool:
         brought = sorted(pool.map(once, range(2)))
     assert brought == [0, 5] and Proposal.objects.count() == 5
+
+
+def test_what_the_call_asks_of_whoever_proposes_and_of_how_much_holds_for_a_file(stage: Stage) -> None:
+    call = stage.call
+    call.sizes, call.most_proposals, call.largest_gpu_seconds = ["small"], 1, 500 * 3600
+    call.save()
+    columns = [problem.column for problem in bring(stage, csv_of(row(stage, "A-1"), row(stage, "A-2"))).problems]
+    assert sorted(columns) == ["개당 시간"] * 2 + ["사업자등록번호"] * 3
+    stage.cast.organisation.size = "small"
+    stage.cast.organisation.save()
+    assert bring(stage, csv_of(row(stage, "A-1", gpus=4))).saved
+    again = bring(stage, csv_of(row(stage, "A-1", gpus=4), row(stage, "A-2", gpus=4)))
+    assert [problem.row for problem in again.problems] == [3]
+
+
+def test_small_asks_of_a_file_take_the_fast_lane(stage: Stage) -> None:
+    stage.call.fast_lane, stage.call.fast_lane_gpu_seconds = "officer", 500 * 3600
+    stage.call.save()
+    bring(stage, csv_of(row(stage, "A-1", gpus=4), row(stage, "A-2")))
+    assert list(FastLane.objects.values_list("proposal__external_ref", "outcome")) == [("A-1", "officer")]

@@ -1,5 +1,6 @@
 """Every row of a sheet looked at, with all that is wrong named; a fixed number of queries for any number of rows."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,8 +17,10 @@ from partners.policy import Committed
 from proposals.asks import AskLine, TeamRow, agency_today, check_line
 from proposals.models import Call, Proposal
 from proposals.selectors import gpu_classes_of, judge
+from proposals.selectors.eligibility import handed_in, standing
 from proposals.selectors.fitting import committed_by
 from proposals.services.drafting import shown_moment
+from proposals.services.eligibility import check_size
 from proposals.services.imports import cells
 from proposals.services.imports.columns import BY_KEY, OF_THE_PROPOSAL
 from proposals.services.imports.problems import Problem
@@ -36,6 +39,11 @@ class Wanted:
     lines: list[tuple[int, AskLine]] = field(default_factory=list)
 
     @property
+    def gpu_seconds(self) -> int:
+        """Device-seconds asked for in all."""
+        return sum(line.gpu_seconds for _row, line in self.lines)
+
+    @property
     def team(self) -> list[TeamRow]:
         """The person in charge, where one is named."""
         name, email = self.said.get("lead_name") or "", self.said.get("lead_email") or ""
@@ -52,6 +60,7 @@ class World:
     committed: dict[int, Committed]
     classes: dict[str, GpuClass]
     known: set[str]
+    handed_in: dict[int, int]
 
 
 class Checking:
@@ -59,7 +68,7 @@ class Checking:
 
     def __init__(self, call: Call, rows: list[tuple[int, dict[str, str]]]) -> None:
         self.problems: list[Problem] = []
-        self.rows = rows
+        self.rows, self.by_number = rows, dict(rows)
         self.world = _world(call, rows)
 
     def wanted(self) -> list[Wanted]:
@@ -76,8 +85,10 @@ class Checking:
             line = self._line(number, raw)
             if line is not None:
                 found[reference].lines.append((number, line))
+        handed_in_by: Counter[int] = Counter(self.world.handed_in)
         for one in found.values():
             self._judge(one)
+            self._eligible(one, handed_in_by)
         return list(found.values())
 
     def _reference(self, number: int, raw: dict[str, str]) -> str | None:
@@ -150,8 +161,30 @@ class Checking:
         used = self.world.committed.get(agreement.pk, Committed())
         for (number, _line), (_before, refusal) in zip(one.lines, judge(agreement, lines, used), strict=True):
             if refusal:
-                raw = dict(self.rows)[number]
+                raw = self.by_number[number]
                 self._wrong(number, raw, refusal.field or "gpus", refusal)
+
+    def _eligible(self, one: Wanted, handed_in_by: Counter[int]) -> None:
+        """What the call asks of whoever proposes and of how much; `handed_in_by` counts the file's own, too."""
+        call, organisation = self.world.call, one.said["organisation"]
+        if one.lines:
+            try:
+                check_size(call, one.gpu_seconds)
+            except RuleBroken as error:
+                self._wrong(one.row, one.raw, "hours", error)
+        if organisation is None:
+            return
+        handed_in_by[organisation.pk] += 1
+        for condition in standing(call, organisation):
+            if not condition.met:
+                message = _("The call asks: %(asked)s. The organisation: %(own)s.")
+                text = message % {"asked": condition.asked, "own": condition.own}
+                refusal = RuleBroken(text, remedy=condition.remedy)
+                self._wrong(one.row, one.raw, "registration_number", refusal)
+        if call.most_proposals is not None and handed_in_by[organisation.pk] > call.most_proposals:
+            text = _("The call takes at most %(count)s proposals of one organisation.") % {"count": call.most_proposals}
+            remedy = _("Leave this one out, or let one be withdrawn first.")
+            self._wrong(one.row, one.raw, "registration_number", RuleBroken(text, remedy=remedy))
 
     def _cell(self, number: int, raw: dict[str, str], key: str, read: Callable[[str], Any], needed: bool = True) -> Any:
         text = raw.get(key, "")
@@ -204,8 +237,10 @@ class Checking:
 
 
 def _world(call: Call, rows: list[tuple[int, dict[str, str]]]) -> World:
-    """Five queries and two for what the agreements have committed."""
+    """Six queries and two for what the agreements have committed."""
     numbers = {"".join(char for char in raw.get("registration_number", "") if char.isdigit()) for _row, raw in rows}
+    found = Organisation.objects.filter(registration_number__in=numbers)
+    organisations = {row.registration_number: row for row in found}
     agreements = Agreement.objects.filter(number__in={raw.get("agreement_number", "") for _row, raw in rows})
     by_number = {row.number: row for row in agreements.select_related("organisation")}
     references = {one_line(raw.get("reference", "")) for _row, raw in rows}
@@ -213,11 +248,12 @@ def _world(call: Call, rows: list[tuple[int, dict[str, str]]]) -> World:
     offered = list(gpu_classes_of(call))
     return World(
         call,
-        {row.registration_number: row for row in Organisation.objects.filter(registration_number__in=numbers)},
+        organisations,
         by_number,
         committed_by(by_number.values()),
         {name.casefold(): row for row in offered for name in (row.code, row.name)},
         {str(reference) for reference in known},
+        handed_in(call, organisations.values()) if call.most_proposals is not None else {},
     )
 
 

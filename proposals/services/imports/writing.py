@@ -15,6 +15,7 @@ from proposals.lifecycle import PROPOSAL
 from proposals.models import Call, Proposal, ProposalMember, ProposalVersion, RequestLine
 from proposals.rules import may_decide
 from proposals.selectors.contents import snapshot
+from proposals.services.fast_lane import enter_many
 from proposals.services.imports.checking import Checking, Wanted
 from proposals.services.imports.problems import ImportReport
 from proposals.services.imports.reading import read_sheet
@@ -66,6 +67,7 @@ def _make(actor: Any, call: Call, wanted: list[Wanted], classes: Any) -> None:
     members = _team(pairs)
     ProposalMember.objects.bulk_create(members, batch_size=BATCH)
     ProposalVersion.objects.bulk_create((_version(actor, *pair) for pair in pairs), batch_size=BATCH)
+    enter_many((row, one.gpu_seconds) for row, one in pairs)
     record_many(actor=actor, verb="proposal.import", changed=[(row, _changes(row)) for row in rows])
 
 

@@ -11,7 +11,9 @@ from proposals.asks import Part, Reply
 from proposals.forms import ReplyForm
 from proposals.models import Decision
 from proposals.selectors import committed, compare, judge
+from proposals.selectors.eligibility import conditions
 from proposals.services import drafting
+from proposals.services.eligibility import check_size
 from proposals.views.editor.base import Step
 
 
@@ -67,11 +69,23 @@ class EditSubmit(Step):
         )
 
     def _refusals(self) -> list[str]:
-        """What the agreement refuses, line by line."""
+        """What the call and the agreement refuse, line by line."""
         lines, agreement = self.draft.lines, self.object.agreement
         verdicts = judge(agreement, lines, committed(agreement)) if lines else []
-        return [
+        said = [] if self.is_returned else self._conditions()
+        if lines:
+            try:
+                check_size(self.object.call, sum(line.gpu_seconds for line in lines))
+            except DomainError as error:
+                said.append(str(error))
+        return said + [
             f"{_('Line %(place)s') % {'place': place}}: {refusal}"
             for place, (_used, refusal) in enumerate(verdicts, start=1)
             if refusal
         ]
+
+    def _conditions(self) -> list[str]:
+        """What the call asks of whoever proposes, and this organisation does not have."""
+        asked = conditions(self.object.call, self.object.organisation, but=self.object)
+        message = _("The call asks: %(asked)s. The organisation: %(own)s.")
+        return [message % {"asked": one.asked, "own": one.own} for one in asked if not one.met]
