@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from bench.cpu import Cost, cost_of, together
 from bench.partner import make_allocation, make_partner
 from bench.results_writer import percentile, report
 from bench.servers import django_on_servers
@@ -162,15 +163,13 @@ def _client(user: Any, allocation: Any, start: datetime, api: bool, results: Any
     asks = _asks(start)
     if api:
         ask = _asker(user, allocation)
-        results.put(_timed(lambda: ask(*next(asks)), BOOKINGS // 2))
+        results.put(cost_of(lambda: ask(*next(asks)), BOOKINGS // 2))
     else:
-        results.put(_timed(lambda: _book(user, allocation, asks), BOOKINGS // 2))
+        results.put(cost_of(lambda: _book(user, allocation, asks), BOOKINGS // 2))
     connections.close_all()
 
 
-def _eight(
-    users: list[Any], allocations: list[Any], start: datetime, *, api: bool = False
-) -> tuple[list[float], float]:
+def _eight(users: list[Any], allocations: list[Any], start: datetime, *, api: bool = False) -> tuple[Cost, float]:
     from django.db import connections
 
     connections.close_all()
@@ -183,11 +182,11 @@ def _eight(
     begun = time.perf_counter()
     for worker in workers:
         worker.start()
-    took = [each for _worker in workers for each in results.get(timeout=300)]
-    rate = len(took) / (time.perf_counter() - begun)
+    cost = together(results.get(timeout=300) for _worker in workers)
+    rate = len(cost.took) / (time.perf_counter() - begun)
     for worker in workers:
         worker.join(60)
-    return took, rate
+    return cost, rate
 
 
 def _statements(call: Callable[[], Any]) -> int:
@@ -227,11 +226,14 @@ def _scanned(plan: dict[str, Any]) -> int:
     return round(own) + sum(_scanned(child) for child in plan.get("Plans", ()))
 
 
-def _say(name: str, took: list[float], rate: float | None = None, **detail: Any) -> None:
-    report(f"booking_scale.{name}.p50", round(statistics.median(took), 2), "ms", **detail)
-    report(f"booking_scale.{name}.p95", round(percentile(took, 0.95), 2), "ms", **detail)
-    each_second = rate or 1000 * len(took) / sum(took)
+def _say(name: str, cost: Cost, rate: float | None = None, **detail: Any) -> None:
+    report(f"booking_scale.{name}.p50", round(statistics.median(cost.took), 2), "ms", **detail)
+    report(f"booking_scale.{name}.p95", round(percentile(cost.took, 0.95), 2), "ms", **detail)
+    each_second = rate or 1000 * len(cost.took) / sum(cost.took)
     report(f"booking_scale.{name}.rate", round(each_second, 1), "1/s", **detail)
+    report(f"booking_scale.{name}.cpu_web", round(cost.web, 2), "ms a booking", **detail)
+    if cost.database is not None:
+        report(f"booking_scale.{name}.cpu_database", round(cost.database, 2), "ms a booking", **detail)
 
 
 def _bookings(pool: Any, start: datetime, size: int, standing: int) -> None:
@@ -250,18 +252,20 @@ def _bookings(pool: Any, start: datetime, size: int, standing: int) -> None:
         _book(user, allocations[0], asks, devices)  # the first one loads code
         _say(
             name,
-            _timed(lambda asks=asks, devices=devices: _book(user, allocations[0], asks, devices), BOOKINGS),
+            cost_of(lambda asks=asks, devices=devices: _book(user, allocations[0], asks, devices), BOOKINGS),
             **detail,
         )
     ask, asks = _asker(user, allocations[0]), _asks(start + 24 * WEEK)
     ask(*next(asks))
-    _say("api", _timed(lambda: ask(*next(asks)), BOOKINGS), **detail)
+    _say("api", cost_of(lambda: ask(*next(asks)), BOOKINGS), **detail)
     asks = _asks(start + 16 * WEEK)
     report("booking_scale.statements", _statements(lambda: _book(user, allocations[0], asks)), "statements", **detail)
-    took, rate = _eight(users, allocations, start + 5 * WEEK)
-    _say("eight_clients", took, rate, **detail)
-    took, rate = _eight(users, allocations, start + 28 * WEEK, api=True)
-    _say("eight_clients_api", took, rate, **detail)
+    cost, rate = _eight(users, allocations, start + 5 * WEEK)
+    _say("eight_clients", cost, rate, **detail)
+    cost, rate = _eight(users[:1] * CLIENTS, allocations[:1] * CLIENTS, start + 32 * WEEK)
+    _say("eight_clients_of_one_agreement", cost, rate, **detail)
+    cost, rate = _eight(users, allocations, start + 28 * WEEK, api=True)
+    _say("eight_clients_api", cost, rate, **detail)
 
 
 def _questions(pool: Any, start: datetime, size: int) -> None:
@@ -319,7 +323,7 @@ def _analyze() -> None:
     from django.db import connection
 
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+        cursor.execute("VACUUM (ANALYZE)")
 
 
 def main() -> int:

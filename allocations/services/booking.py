@@ -3,6 +3,7 @@
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -38,6 +39,8 @@ from common.permissions import require
 log = logging.getLogger(__name__)
 
 DEADLOCK_RETRIES = 5
+TURNS_AT_ONCE = 6
+"""Choices among what was looked at once, before a booking begins anew and waits in the queue."""
 RACE_RETRIES = 25  # each lost race is another booking that succeeded, so a queue of writers always gets shorter
 
 
@@ -179,6 +182,10 @@ def _take(allocation: Allocation, ask: Ask, now: datetime) -> tuple[list[Device]
     nodes, together = ask.shape.groups_of(ask.count)
     if not pinned and ask.devices is None and nodes <= NODES:
         spots, own_nodes = look(together=together)
+        if not ask.salt and pool.shared_nodes and not ask.profile:
+            at_once = _at_once(allocation, ask, spots, partial(choose, own=own_nodes))
+            if at_once is not None:
+                return at_once
         chosen = choose(spots, ask.count, own=own_nodes)
     if chosen is None:
         spots, own_nodes = look()
@@ -193,6 +200,29 @@ def _take(allocation: Allocation, ask: Ask, now: datetime) -> tuple[list[Device]
         raise no_free_devices(allocation, ask)
     locked = placing.lock(spot.pk for spot in chosen)
     return locked, placing.check_free(locked, *span, allocation=allocation)
+
+
+def _at_once(
+    allocation: Allocation, ask: Ask, spots: list[FreeSpot], choose: Callable[..., list[FreeSpot] | None]
+) -> tuple[list[Device], placing.Terms] | None:
+    """The best of the devices that nobody else has locked, so that many who book the same time wait for nobody; None:
+    there is no choice. LostRace where others have too many: what is locked by then must be let go before one waits.
+    """
+    for turn in range(TURNS_AT_ONCE):
+        chosen = choose(spots, ask.count)
+        if chosen is None and not turn:
+            return None
+        if chosen is None:
+            break
+        gone = {spot.pk for spot in chosen}
+        locked = placing.lock(gone, wait=False)
+        if len(locked) == ask.count:
+            with suppress(LostRace):
+                return locked, placing.check_free(locked, ask.starts_at, ask.ends_at, allocation=allocation)
+        else:
+            gone -= {device.pk for device in locked}
+        spots = [spot for spot in spots if spot.pk not in gone]
+    raise LostRace
 
 
 def _fewer(ask: Ask, spots: list[FreeSpot], choose: Callable[..., list[FreeSpot] | None]) -> list[FreeSpot] | None:

@@ -57,25 +57,30 @@ def choose(
     return shapes.choose(candidates, count, shape, first | set(near), begun, salt)
 
 
-def lock(device_ids: Iterable[int]) -> list[Device]:
+def lock(device_ids: Iterable[int], *, wait: bool = True) -> list[Device]:
     """The devices' rows, locked in id order: whoever wants some of the same ones waits in a queue, not in a knot.
 
     The GPU of a MIG instance is locked with it: whoever cuts it anew, or lends it whole, waits for the same row.
 
     Where a node is lent whole, all of its devices are locked: another organisation may be after its other half.
+
+    Not to `wait` gives those that nobody else has locked at this moment, and is no queue: only where devices are lent
+    one by one, and before anything else of the kind is locked.
     """
     wanted = set(device_ids)
-    return [device for device in _locked.rows(list(wanted)) if device.pk in wanted]
+    return [device for device in _locked.rows(list(wanted), wait=wait) if device.pk in wanted]
 
 
 @question
-def _locked(wanted: list[int]) -> QuerySet[Device]:
+def _locked(wanted: list[int], *, wait: bool) -> QuerySet[Device]:
     named = Device.objects.filter(Among("pk", wanted)).order_by()
     boards = named.filter(parent__isnull=False)
     whole = Device.objects.filter(node__in=named.values("node"), node__pool__shared_nodes=False).order_by()
     # First the keys, each of which an index finds: of three conditions beside each other every device would be asked.
     keys = named.values("pk").union(boards.values("parent"), whole.values("pk"))
-    rows = Device.objects.select_for_update(of=("self",), no_key=True).select_related("gpu_class", "node")
+    rows = Device.objects.select_for_update(of=("self",), no_key=True, skip_locked=not wait).select_related(
+        "gpu_class", "node"
+    )
     return rows.filter(Among("pk", ArraySubquery(keys))).order_by("pk")
 
 

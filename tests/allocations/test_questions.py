@@ -89,6 +89,7 @@ def _arguments(world: Stage, dice: random.Random) -> dict[str, Callable[[], Any]
         "together": lambda: dice.choice([None, 1, 2, 4, 8]),
         "whole_nodes": lambda: dice.random() < 0.5,
         "soon": lambda: dice.random() < 0.3,
+        "wait": lambda: dice.random() < 0.5,
         "bookable": lambda: dice.random() < 0.7,
         "profile": lambda: dice.choice(["", PROFILE]),
     }

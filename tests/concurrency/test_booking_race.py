@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections, transaction
 from django.utils import timezone
 
 from allocations.models import Lease, Placement
@@ -16,6 +16,7 @@ from allocations.services import booking
 from cluster.models import Device
 from common.errors import RuleBroken
 from tests.factories import AllocationFactory, PoolFactory, make_cast, make_node
+from tests.factories.allocations import rival_award
 
 # Naming every app makes the clean-up TRUNCATE … CASCADE: a table of another package points at our users.
 RACE = pytest.mark.django_db(transaction=True, available_apps=[app.name for app in apps.get_app_configs()])
@@ -103,6 +104,37 @@ def test_eight_writers_who_want_one_device_each_all_get_one() -> None:
     )
     assert all(isinstance(result, Lease) for result in results), results
     assert _overlaps("allocations_placement") == 0
+
+
+@RACE
+@pytest.mark.parametrize("shared", [True, False])
+def test_whoever_books_the_same_time_of_a_shared_pool_waits_for_nobody(shared: bool) -> None:
+    cast, pool = make_cast(), PoolFactory(shared_nodes=shared)
+    make_node(pool, 8)
+    ours, theirs = AllocationFactory(project=cast.project, pool=pool), rival_award(cast, pool)
+    start = timezone.now() + timedelta(hours=1)
+    window = {"device_count": 2, "starts_at": start, "ends_at": start + timedelta(hours=1)}
+    results: list[Any] = []
+
+    def run() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '200ms'")
+        try:
+            results.append(booking.book(actor=cast.outsider, allocation=theirs, **window))
+        except OperationalError as error:
+            results.append(error)
+        finally:
+            connections.close_all()
+
+    with transaction.atomic():
+        lease = booking.book(actor=cast.owner, allocation=ours, **window)
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join(30)
+    if shared:
+        assert not {*lease.placements.values_list("device")} & {*results[0].placements.values_list("device")}
+    else:  # the control: who is on a node keeps others off it, so that they must know
+        assert "lock timeout" in str(results[0])
 
 
 @RACE
