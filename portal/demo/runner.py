@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from types import FrameType, TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 from portal.demo import orphans, processes, workloads
 from portal.demo.options import DemoOptions, node_environment, portal_environment
@@ -24,6 +24,7 @@ LOOK_SECONDS = 0.25
 STATE_FILE_SECONDS = 60.0
 SLOW_SECONDS = 60.0
 JOIN_SECONDS = 20.0
+STRAND_SECONDS = 5.0
 PREPARE = "seed_demo"
 FEWEST_NODES = 2
 """With fewer, all GPUs are left to whoever tries the story from its beginning."""
@@ -166,18 +167,34 @@ def prepare(demo: Demo, environment: Mapping[str, str]) -> None:
     mark_prepared(options, database_url)
 
 
-def tell_strand(demo: Demo, environment: Mapping[str, str]) -> None:
-    """What the story says of awards and reservations, once, when nodes have joined. The demo goes on without it."""
+def tell_strand(demo: Demo, environment: Mapping[str, str]) -> bool:
+    """What the story says of awards and reservations, once, when nodes have joined; the demo goes on without it.
+
+    False: they have not yet, so that it is to be tried again.
+    """
     options, database_url = demo.options, environment["DATABASE_URL"]
     if options.node_count < FEWEST_NODES or has_strand(options, database_url):
-        return
+        return True
+    if nodes_joined(options.url) < FEWEST_NODES:
+        return False
     say("a programme that is under way")
     try:
         demo.run_once(processes.manage(options, environment, PREPARE, "--strand", "--dir", str(options.folder)))
     except EmbeddedError as error:
         say(f"{error}; the next start tries again")
-        return
+        return True
     mark_prepared(options, database_url, with_strand=True)
+    return True
+
+
+def stay(demo: Demo, environment: Mapping[str, str], *, told: bool) -> NoReturn:
+    """Until a signal asks for the end (Stopped). On a busy machine nodes join after the greeting: told of then."""
+    again_at = time.monotonic() + STRAND_SECONDS
+    while True:
+        demo.look()
+        if not told and time.monotonic() > again_at:
+            told = tell_strand(demo, environment)
+            again_at = time.monotonic() + STRAND_SECONDS
 
 
 def wait_until(demo: Demo, answered: Callable[[], tuple[bool, str]]) -> None:
@@ -201,8 +218,8 @@ def wait_for_nodes(demo: Demo) -> None:
         demo.look()
 
 
-def bring_up(demo: Demo, environment: Mapping[str, str]) -> None:
-    """Translations, simulated GPUs, tables and story, portal, agents."""
+def bring_up(demo: Demo, environment: Mapping[str, str]) -> bool:
+    """Translations, simulated GPUs, tables and story, portal, agents; whether the whole story is told."""
     options = demo.options
     compile_if_stale()
     on_nodes = node_environment(redis_url=demo.services.redis_url)
@@ -217,7 +234,7 @@ def bring_up(demo: Demo, environment: Mapping[str, str]) -> None:
         start_agents(demo, on_nodes)
     wait_until(demo, lambda: ask(f"{options.url}/readyz"))
     wait_for_nodes(demo)
-    tell_strand(demo, environment)
+    return tell_strand(demo, environment)
 
 
 def run(options: DemoOptions) -> None:
@@ -239,10 +256,9 @@ def run(options: DemoOptions) -> None:
                     options, secrets, database_url=services.database_url, redis_url=services.redis_url
                 )
                 try:
-                    bring_up(demo, environment)
+                    told = bring_up(demo, environment)
                     say(greeting(options, started_seconds=time.monotonic() - began))
-                    while True:
-                        demo.look()
+                    stay(demo, environment, told=told)
                 except Stopped:
                     say("stopping")
                 finally:
