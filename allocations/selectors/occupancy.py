@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
@@ -22,15 +22,21 @@ Kind = Literal["own", "taken", "cleaning", "kept", "promised", "maintenance", "o
 """`kept`: guaranteed to the reader's own award and free for it; `promised`: to somebody's, as the agency sees it."""
 
 _TAKEN = """
-SELECT p.node_id, p.organisation_id, p.maintenance_id, p.envelope_id,
-       greatest(lower(p.window), %(start)s), least(upper(p.window), %(end)s), upper_inf(p.window), count(*),
-       CASE WHEN greatest(l.ends_at, l.pending_ends_at) < upper(p.window)
-            THEN greatest(l.ends_at, l.pending_ends_at) END
-FROM allocations_placement p LEFT JOIN allocations_lease l ON l.id = p.lease_id
-WHERE NOT p.released AND p.window && tstzrange(%(start)s, %(end)s) AND p.node_id = ANY(%(nodes)s)
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 9
+SELECT node_id, organisation_id, maintenance_id, envelope_id, date_part('epoch', since), date_part('epoch', until),
+       still, size, ends
+FROM (
+    SELECT p.node_id, p.organisation_id, p.maintenance_id, p.envelope_id,
+           greatest(lower(p.window), %(start)s) AS since, least(upper(p.window), %(end)s) AS until,
+           upper_inf(p.window) AS still, count(*) AS size,
+           CASE WHEN greatest(l.ends_at, l.pending_ends_at) < upper(p.window)
+                THEN greatest(l.ends_at, l.pending_ends_at) END AS ends
+    FROM allocations_placement p LEFT JOIN allocations_lease l ON l.id = p.lease_id
+    WHERE NOT p.released AND p.window && tstzrange(%(start)s, %(end)s) AND p.node_id = ANY(%(nodes)s)
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 9
+) AS taken
 """
-"""What is taken of each node, cut to the time that is asked; last, when its cleaning begins."""
+"""What is taken of each node, cut to the time that is asked; last, when its cleaning begins. Bounds come in seconds: a
+driver reads thousands of moments slowly, and most of them are the same ones."""
 _BY_START = attrgetter("start", "kind")
 
 
@@ -145,6 +151,14 @@ def node_occupancy(pool: Pool, start: datetime, end: datetime, user: Any, *, nod
     return rows
 
 
+class _Moments(dict[float, datetime]):
+    """Each moment once, by its seconds."""
+
+    def __missing__(self, seconds: float) -> datetime:
+        found = self[seconds] = datetime.fromtimestamp(seconds, UTC)
+        return found
+
+
 def _counted(start: datetime, end: datetime, user: Any, nodes: list[int]) -> dict[int, list[Stretch]]:
     mine = set(organisation_ids_of(user).values_list("organisation_id", flat=True))
     with connection.cursor() as cursor:
@@ -152,6 +166,7 @@ def _counted(start: datetime, end: datetime, user: Any, nodes: list[int]) -> dic
         taken = cursor.fetchall()
     names = {row.pk: row.name for row in Organisation.objects.filter(pk__in={each[1] for each in taken})}
     kinds: dict[tuple[int | None, ...], tuple[Kind, str]] = {}
+    moments = _Moments()
     found: dict[int, list[Stretch]] = defaultdict(list)
     for node_id, organisation_id, work, envelope, since, until, still, size, ends in taken:
         holder = (organisation_id, work, envelope)
@@ -159,7 +174,7 @@ def _counted(start: datetime, end: datetime, user: Any, nodes: list[int]) -> dic
             kind, told = _kind(user, organisation_id in mine, work, envelope)
             kinds[holder] = (kind, names[organisation_id] if told else "")
         kind, name = kinds[holder]
-        whole = Stretch(kind, since, until, size, "", name, still)
+        whole = Stretch(kind, moments[since], moments[until], size, "", name, still)
         if ends is None:
             found[node_id].append(whole)
         else:

@@ -71,6 +71,7 @@ class Drawing:
         }
         self._open, self._leases = gettext("open"), reverse("allocations:leases")
         self._places: dict[datetime, tuple[float, str]] = {}
+        self._said: dict[tuple[datetime, datetime], str] = {}
         self._made: dict[tuple[Stretch, int, bool], Bar] = {}
 
     @property
@@ -125,13 +126,17 @@ class Drawing:
     def _line(self, row: Row, bars: list[Bar]) -> str:
         taken = [words for _before, _after, words in bars]
         # What can still be booked: what is past is nobody's.
-        free = [
-            f"{self._place(max(since, self._now))[1]} – {self._place(until)[1]}"
-            for since, until in row.free
-            if until > self._now
-        ]
+        free = [self._free(span) for span in row.free if span[1] > self._now]
         cells = "".join(f"<td>{_listed(lines) if lines else '–'}</td>" for lines in (taken, free))
         return f'<tr><th scope="row">{escape(row.name)}</th>{cells}</tr>\n'
+
+    def _free(self, span: tuple[datetime, datetime]) -> str:
+        """A stretch of free time in words, once for all rows that have it."""
+        found = self._said.get(span)
+        if found is None:
+            since, until = self._place(max(span[0], self._now)), self._place(span[1])
+            found = self._said[span] = f"{since[1]} – {until[1]}"
+        return found
 
     def _head(self, stretch: Stretch, devices: int, parts: bool) -> str:
         """What a stretch is, whose, and of how many devices; escaped."""
