@@ -65,10 +65,12 @@ class Allocation(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(valid_until__gt=F("valid_from")), name="allocation_window_in_order"),
             models.CheckConstraint(
-                condition=Q(awarded_gpu_seconds__gt=0) & Q(concurrent_gpus__gt=0), name="allocation_positive"
+                condition=Q(awarded_gpu_seconds__gte=0 - F("adjusted_gpu_seconds")) & Q(concurrent_gpus__gt=0),
+                name="allocation_positive",
             ),
             models.CheckConstraint(
-                condition=Q(held_back_gpu_seconds__gte=0) & Q(held_back_gpu_seconds__lt=F("awarded_gpu_seconds")),
+                condition=Q(held_back_gpu_seconds=0)
+                | Q(held_back_gpu_seconds__gt=0) & Q(held_back_gpu_seconds__lt=F("awarded_gpu_seconds")),
                 name="allocation_holds_back_a_part",
             ),
             models.CheckConstraint(
@@ -406,6 +408,8 @@ class LedgerEntry(models.Model):
         "early return": _("given back early"),
         "extension": _("extended"),
         "changed": _("changed before the start"),
+        "awarded later": _("awarded later, by a change request"),
+        "moved": _("moved to another pool"),
         "shrunk": _("GPUs were given back before the end"),
         "extension not acknowledged": _("a node did not confirm the extension"),
         "allocation expired": _("the term of the allocation is over"),

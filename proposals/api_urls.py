@@ -6,6 +6,7 @@ from rest_framework.routers import SimpleRouter
 from proposals.api import (
     AttachmentViewSet,
     CallViewSet,
+    ChangeRequestViewSet,
     LetterTextViewSet,
     LetterViewSet,
     PreparedDecisionViewSet,
@@ -21,6 +22,7 @@ router.register("calls", CallViewSet, basename="call")
 router.register("proposals", ProposalViewSet, basename="proposal")
 router.register("prepared-decisions", PreparedDecisionViewSet, basename="prepared")
 router.register("letters", LetterViewSet, basename="letter")
+router.register("change-requests", ChangeRequestViewSet, basename="change-request")
 router.register("letter-texts", LetterTextViewSet, basename="letter-text")
 router.register("attachments", AttachmentViewSet, basename="attachment")
 router.register("steps", StepViewSet, basename="step")

@@ -2,10 +2,16 @@
 
 from django.urls import path
 
-from proposals.views import letters, outcomes, preparing, releasing
+from proposals.views import changes, letters, outcomes, preparing, releasing
 
 urlpatterns = [
     path("proposals/<slug:public_id>/appeal/", outcomes.ProposalAppeal.as_view(), name="proposal-appeal"),
+    path("changes/", changes.ChangeList.as_view(), name="change-requests"),
+    path("changes/<slug:public_id>/", changes.ChangePage.as_view(), name="change-request"),
+    path("changes/<slug:public_id>/withdraw/", changes.ChangeWithdraw.as_view(), name="change-request-withdraw"),
+    path("staff/changes/<slug:public_id>/grant/", changes.ChangeGrant.as_view(), name="change-request-grant"),
+    path("staff/changes/<slug:public_id>/decline/", changes.ChangeDecline.as_view(), name="change-request-decline"),
+    path("allocations/<slug:public_id>/change/", changes.ChangeNew.as_view(), name="change-request-new"),
     path("letters/<slug:public_id>/", letters.LetterPage.as_view(), name="letter"),
     path("letters/<slug:public_id>/file/", letters.LetterFile.as_view(), name="letter-file"),
     path("staff/letters/", letters.LetterTexts.as_view(), name="letter-texts"),

@@ -6,6 +6,7 @@ import django.contrib.postgres.fields.ranges
 import django.contrib.postgres.indexes
 import django.core.validators
 import django.db.models.deletion
+import django.db.models.expressions
 import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
@@ -312,11 +313,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='allocation',
-            constraint=models.CheckConstraint(condition=models.Q(('awarded_gpu_seconds__gt', 0), ('concurrent_gpus__gt', 0)), name='allocation_positive'),
+            constraint=models.CheckConstraint(condition=models.Q(('awarded_gpu_seconds__gte', django.db.models.expressions.CombinedExpression(models.Value(0), '-', models.F('adjusted_gpu_seconds'))), ('concurrent_gpus__gt', 0)), name='allocation_positive'),
         ),
         migrations.AddConstraint(
             model_name='allocation',
-            constraint=models.CheckConstraint(condition=models.Q(('held_back_gpu_seconds__gte', 0), ('held_back_gpu_seconds__lt', models.F('awarded_gpu_seconds'))), name='allocation_holds_back_a_part'),
+            constraint=models.CheckConstraint(condition=models.Q(('held_back_gpu_seconds', 0), models.Q(('held_back_gpu_seconds__gt', 0), ('held_back_gpu_seconds__lt', models.F('awarded_gpu_seconds'))), _connector='OR'), name='allocation_holds_back_a_part'),
         ),
         migrations.AddConstraint(
             model_name='allocation',

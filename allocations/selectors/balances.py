@@ -41,15 +41,20 @@ class Balance:
         return self.awarded + self.adjusted
 
 
-def committed(agreement: Any) -> Committed:
-    """What the awards of an agreement already take, in all and by calendar year: one query."""
-    return committed_by([agreement])[agreement.pk]
+def committed(agreement: Any, *, without: Allocation | None = None) -> Committed:
+    """What the awards of an agreement already take, in all and by calendar year: one query. `without` one of them,
+    where it is asked what that one may become.
+    """
+    return committed_by([agreement], without=without)[agreement.pk]
 
 
-def committed_by(agreements: Iterable[Any]) -> dict[int, Committed]:
+def committed_by(agreements: Iterable[Any], *, without: Allocation | None = None) -> dict[int, Committed]:
     """The same of many agreements, by their keys: one query."""
     keys = [agreement.pk for agreement in agreements]
-    rows = Allocation.objects.filter(project__agreement__in=keys).values_list(
+    allocations = Allocation.objects.filter(project__agreement__in=keys)
+    if without is not None:
+        allocations = allocations.exclude(pk=without.pk)
+    rows = allocations.values_list(
         "project__agreement_id",
         F("awarded_gpu_seconds") + F("adjusted_gpu_seconds"),
         "concurrent_gpus",

@@ -48,6 +48,7 @@ STAFF: tuple[tuple[Any, Names], ...] = (
         (
             ("allocations:allocations", _("Allocations")),
             ("allocations:adjustments", _("Adjustments")),
+            ("proposals:change-requests", _("Changes to awards")),
             ("allocations:rules", _("Rules")),
             ("allocations:weights", _("Weights")),
         ),

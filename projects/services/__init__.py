@@ -1,12 +1,14 @@
 """Verbs on projects and their teams."""
 
 from projects.services.progress import Progress, accept_report, held_back, send_back_report, submit_report
-from projects.services.projects import add_team_member, create_project, remove_team_member
+from projects.services.projects import add_team_member, check_may_lead, create_project, hand_over, remove_team_member
 
 __all__ = [
     "Progress",
     "accept_report",
     "add_team_member",
+    "check_may_lead",
+    "hand_over",
     "create_project",
     "held_back",
     "remove_team_member",

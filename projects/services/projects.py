@@ -86,3 +86,50 @@ def remove_team_member(*, actor: Any, project: Project, user: User) -> Project:
     record(actor=actor, verb="project.team_remove", target=project, changes={"user": user.public_id})
     notify(recipients=[user], event="project_team_removed", context={"project": project.title})
     return project
+
+
+@transaction.atomic
+def hand_over(*, actor: Any, project: Project, user: User, reason: str) -> Project:
+    """Another person leads the project from now on; whoever led it stays in the team. Officers.
+
+    Forbidden; RuleBroken where the person does not belong to the organisation, only looks on, or leads it already.
+    """
+    require(actor, may_run_programme)
+    project = (
+        Project.objects.select_for_update(of=("self",), no_key=True).select_related("organisation").get(pk=project.pk)
+    )
+    check_may_lead(project, user)
+    leads = list(project.team.filter(is_lead=True).select_related("user"))
+    if any(row.user_id == user.pk for row in leads):
+        raise RuleBroken(_("This person leads the project already."), code="leads_already", field="lead")
+    project.team.filter(is_lead=True).update(is_lead=False)
+    ProjectMember.objects.update_or_create(project=project, user=user, defaults={"is_lead": True})
+    before = [row.user.public_id for row in leads]
+    changes = {"lead": [before, user.public_id], "reason": reason}
+    record(actor=actor, verb="project.hand_over", target=project, changes=changes)
+    notify(
+        recipients=[user, *(row.user for row in leads)],
+        event="project_handed_over",
+        context={"project": project.title, "lead": user.name},
+        url=project.get_absolute_url(),
+    )
+    return project
+
+
+def check_may_lead(project: Project, user: User) -> None:
+    """RuleBroken (field `lead`) unless the person belongs to the project's organisation and uses its GPUs."""
+    membership = project.organisation.memberships.filter(user=user).first()
+    if membership is None:
+        raise RuleBroken(
+            _("This person does not belong to the organisation."),
+            code="not_a_member",
+            remedy=_("Invite them to the organisation first."),
+            field="lead",
+        )
+    if membership.role == Membership.Role.VIEWER:
+        raise RuleBroken(
+            _("A viewer sees figures and does not use GPUs."),
+            code="viewer_in_team",
+            remedy=_("Make them a member of the organisation first."),
+            field="lead",
+        )

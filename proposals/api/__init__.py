@@ -2,11 +2,13 @@
 
 from proposals.api.calls import CallViewSet
 from proposals.api.contents import AttachmentViewSet
+from proposals.api.changes import ChangeRequestViewSet
 from proposals.api.deciding import LetterTextViewSet, LetterViewSet, PreparedDecisionViewSet
 from proposals.api.imports import ProposalImport
 from proposals.api.proposals import ProposalViewSet
 
 __all__ = [
+    "ChangeRequestViewSet",
     "AttachmentViewSet",
     "CallViewSet",
     "LetterTextViewSet",

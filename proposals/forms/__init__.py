@@ -3,6 +3,7 @@
 from proposals.forms.answers import AnswersForm, initial_answers
 from proposals.forms.attachments import AttachmentForm
 from proposals.forms.copies import CopyForm, next_call
+from proposals.forms.changes import ChangeForm
 from proposals.forms.decisions import AwardLineForm, AwardReasonForm
 from proposals.forms.drafts import (
     LINE_FIELDS,
@@ -20,6 +21,7 @@ from proposals.forms.rows import reshaped, typed_rows
 from proposals.forms.team import TEAM_FIELDS, TeamForm, initial_team, team_forms
 
 __all__ = [
+    "ChangeForm",
     "LINE_FIELDS",
     "TEAM_FIELDS",
     "AboutForm",

@@ -83,4 +83,4 @@ class ChangeRequest(models.Model):
         return self.public_id
 
     def get_absolute_url(self) -> str:
-        return reverse("proposals:change", args=[self.public_id])
+        return reverse("proposals:change-request", args=[self.public_id])

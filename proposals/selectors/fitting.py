@@ -7,6 +7,7 @@ from datetime import date, datetime, time, timedelta
 
 from django.utils import timezone
 
+from allocations.models import Allocation
 from allocations.selectors import balances
 from allocations.selectors.capacities import capacities
 from allocations.timeline import Busy
@@ -56,14 +57,18 @@ class LineCheck:
         return self.pool is not None and self.pool.free >= self.line.gpus
 
 
-def committed(agreement: Agreement, *, but: Proposal | None = None) -> Committed:
-    """What the agreement's allocations and the awards that wait for an answer already take: two queries."""
-    return committed_by([agreement], but=but)[agreement.pk]
+def committed(agreement: Agreement, *, but: Proposal | None = None, without: Allocation | None = None) -> Committed:
+    """What the agreement's allocations and the awards that wait for an answer already take: two queries. One proposal
+    and one allocation can be left out, where it is asked what they may become.
+    """
+    return committed_by([agreement], but=but, without=without)[agreement.pk]
 
 
-def committed_by(agreements: Iterable[Agreement], *, but: Proposal | None = None) -> dict[int, Committed]:
+def committed_by(
+    agreements: Iterable[Agreement], *, but: Proposal | None = None, without: Allocation | None = None
+) -> dict[int, Committed]:
     """The same of many agreements, by their keys: two queries."""
-    spent = balances.committed_by(agreements)
+    spent = balances.committed_by(agreements, without=without)
     offers = AwardLine.objects.filter(decision__proposal__agreement__in=spent, decision__proposal__state="awarded")
     if but is not None:
         offers = offers.exclude(decision__proposal=but)

@@ -22,6 +22,7 @@ from proposals.serializers.deciding import (
     ReleaseSerializer,
     VersionSerializer,
 )
+from proposals.serializers.changes import AskChangeSerializer, ChangeRequestSerializer
 from proposals.serializers.decisions import (
     AwardLineSerializer,
     AwardSerializer,
@@ -39,6 +40,8 @@ from proposals.serializers.proposals import (
 )
 
 __all__ = [
+    "AskChangeSerializer",
+    "ChangeRequestSerializer",
     "AnswerSerializer",
     "AskLineSerializer",
     "AttachmentSerializer",

@@ -33,7 +33,7 @@ notification-mark-read notifications:inbox notifications:mark-all-read notificat
 partners:agreements partners:organisations pool-detail pool-list project-list projects:projects proposal-list
 proposals:call proposals:calls proposals:proposal-check proposals:proposal-new proposals:proposals ssh-key-detail
 ssh-key-list token-detail token-list allocations:waitlist wait-entry-list wait-entry-queues
-prepared-list letter-list
+prepared-list letter-list change-request-list proposals:change-requests
 """
 OWN = """
 audit-event-detail audit-event-list person-grant-role person-list
@@ -72,9 +72,12 @@ proposal-versions proposals:changes proposals:proposal-copy proposals:receipt pr
 proposals:attachment proposals:attachment-remove proposals:edit-about proposals:edit-attachments proposals:edit-lines
 proposals:edit-plan proposals:edit-questions proposals:edit-submit proposals:edit-team
 proposals:proposal-accept proposals:proposal-edit proposals:proposal-refuse proposals:proposal-withdraw
+change-request-detail change-request-withdraw proposals:change-request proposals:change-request-new
+proposals:change-request-withdraw
 letter-detail proposal-appeal proposals:letter proposals:letter-file proposals:proposal-appeal
 """
 KNOCK = """
+change-request-decline change-request-grant
 progress-report-accept progress-report-send-back projects:progress-accept
 proposal-dismiss proposal-hold proposal-resume proposal-uphold
 agreement-document agreement-sign-on-paper amendment-agree amendment-document amendment-sign-on-paper
@@ -86,6 +89,7 @@ agreement-suspend agreement-terminate allocation-prioritise lease-reclaim wait-e
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
+proposals:change-request-decline proposals:change-request-grant
 projects:progress-list projects:progress-send-back
 proposals:import proposals:import-template proposal-import
 letter-text-detail letter-text-list prepared-approve prepared-decline prepared-detail prepared-discard prepared-release

@@ -9,7 +9,7 @@ from django.utils import timezone
 from allocations.models import Blackout, PoolWeight, WaitEntry
 from cluster.models import MaintenanceWindow
 from partners.models import Invitation
-from proposals.models import Call, CallStep, Criterion, Decision, ReviewerProfile
+from proposals.models import Call, CallStep, ChangeRequest, Criterion, Decision, ReviewerProfile
 from proposals.services import assigning, calls, decisions, declaring, drafting, letters, preparing
 from proposals.services.attachments import attach
 from tests.architecture.routes import Route
@@ -60,6 +60,9 @@ def make_world() -> dict[str, Any]:
     return {
         "prepared": preparing.prepare(
             actor=cast.officer, proposal=stage.submitted(), kind="decline", reason="x"
+        ).public_id,
+        "change-request": ChangeRequest.objects.create(
+            allocation=allocation, kind="hours", gpu_seconds=3600, reason="x", asked_by=cast.owner
         ).public_id,
         "letter": letters.send(decision=written, kind="hold").public_id,
         **_under_review(stage),
@@ -146,7 +149,7 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
         return str(world["organisation"])
     if name in ("allocations:adjustment-new", "allocations:book", "allocations:book-check", "allocations:ledger"):
         return str(world["allocation"])
-    if name == "allocations:wait":
+    if name in ("allocations:wait", "proposals:change-request-new"):
         return str(world["allocation"])
     for word in (
         "reviewer",
@@ -155,6 +158,7 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
         "wait",
         "prepared",
         "letter",
+        "change-request",
         "agreement",
         "amendment",
         "obligation",

@@ -1,0 +1,174 @@
+"""Changes to what was awarded, for both sides."""
+
+from typing import Any
+
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from allocations.models import Allocation
+from common.form_pages import ObjectFormPage
+from common.gates import ObjectGate
+from common.permissions import allowed
+from common.tables import Column
+from common.templatetags.bitgoeul import moment
+from common.web import ListPage, ObjectPage, VerbView, staff_only
+from partners.forms import ReasonForm
+from proposals.filters import ChangeFilter
+from proposals.forms import ChangeForm
+from proposals.lifecycle import CHANGE
+from proposals.models import ChangeRequest
+from proposals.rules import may_answer, may_decide
+from proposals.services import changing
+
+_RELATED = (
+    "allocation__project__organisation",
+    "allocation__pool",
+    "pool__gpu_class",
+    "lead",
+    "asked_by",
+    "approved_by",
+    "decided_by",
+)
+
+
+class ChangeList(ListPage):
+    model = ChangeRequest
+    filterset_class = ChangeFilter
+    title = _("Changes to awards")
+    empty_text = _("No change was asked for.")
+    export_name = "changes"
+    default_order = "-asked_at"
+    create_label = _("Ask for a change")
+    columns = (
+        Column("id", _("Number"), lambda row: row.public_id, link=lambda row: row.get_absolute_url()),
+        Column("kind", _("Change"), lambda row: str(row.get_kind_display()), sort="kind"),
+        Column("project", _("Project"), lambda row: row.allocation.project.title, sort="allocation__project__title"),
+        Column("organisation", _("Organisation"), lambda row: row.allocation.project.organisation.name),
+        Column("pool", _("Pool"), lambda row: row.allocation.pool.name, sort="allocation__pool__name"),
+        Column(
+            "asked_at",
+            _("Asked"),
+            lambda row: row.asked_at.isoformat(),
+            cell=lambda row: moment(row.asked_at),
+            sort="asked_at",
+        ),
+        Column("state", _("State"), lambda row: row.state, sort="state", badge=True),
+    )
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related(*_RELATED)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        asked = self.request.GET.get("allocation", "")
+        mine = Allocation.objects.visible_to(self.request.user).select_related("project__organisation")  # type: ignore[arg-type]
+        found = mine.filter(public_id=asked).first() if asked and "\x00" not in asked else None
+        if found and allowed(self.request.user, may_answer, found.project.organisation):
+            context["create_url"] = reverse("proposals:change-request-new", args=[found.public_id])
+        return context
+
+
+class ChangeNew(ObjectGate, ObjectFormPage):
+    """From an allocation."""
+
+    model = Allocation
+    object_name = "allocation"
+    gate = may_answer
+    form_class = ChangeForm
+    title = _("Ask for a change")
+    intro = _("An officer looks at it; two where the award is large. You are told the answer.")
+    submit_label = _("Ask for it")
+    success_message = _("Your request is with the agency.")
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("project__organisation", "pool")
+
+    def gate_object(self, obj: Allocation) -> Any:
+        return obj.project.organisation
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return super().get_form_kwargs() | {"allocation": self.object, "user": self.request.user}
+
+    def perform(self, form: Any) -> ChangeRequest:
+        reason = form.cleaned_data["reason"]
+        return changing.ask(actor=self.request.user, allocation=self.object, wish=form.wish(), reason=reason)
+
+
+class _Change:
+    model: Any = ChangeRequest
+    object_name = "change"
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related(*_RELATED)  # type: ignore[misc]
+
+
+class _ForStaff:
+    """It does not exist for partners."""
+
+    def fetch(self) -> Any:
+        staff_only(self.request.user)  # type: ignore[attr-defined]
+        return super().fetch()  # type: ignore[misc]
+
+
+class ChangePage(_Change, ObjectPage):
+    """One of them: what is asked, what was before and after, and what may be done."""
+
+    template_name = "proposals/change.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        change, user = self.object, self.request.user
+        decides = allowed(user, may_decide) and CHANGE.allows(change.state, "grant")
+        open_ = change.state in changing.OPEN
+        return super().get_context_data(
+            rows=[
+                (label, change.before.get(name, ""), change.after.get(name, ""))
+                for name, label in ROWS
+                if change.before or change.after
+            ],
+            needs_second=changing.needs_second(change, change.allocation) if open_ and user.is_agency else False,
+            may_grant=decides and change.approved_by_id != user.pk,
+            may_decline=decides,
+            may_withdraw=open_ and allowed(user, may_answer, change.allocation.project.organisation),
+            **kwargs,
+        )
+
+
+ROWS = (
+    ("allocation", _("Allocation")),
+    ("awarded_gpu_hours", _("Awarded, GPU-hours")),
+    ("left_gpu_hours", _("Left, GPU-hours")),
+    ("valid_until", _("Valid until")),
+    ("pool", _("Pool")),
+    ("gpus", _("GPUs at once")),
+    ("guaranteed_gpus", _("of these guaranteed")),
+    ("lead", _("Lead of the project")),
+)
+
+
+class ChangeWithdraw(_Change, VerbView):
+    success_message = _("The request is withdrawn.")
+
+    def perform(self) -> None:
+        changing.withdraw(actor=self.request.user, change=self.object)
+
+
+class ChangeGrant(_ForStaff, _Change, VerbView):
+    def perform(self) -> None:
+        made = changing.grant(actor=self.request.user, change=self.object)
+        self.success_message = (
+            _("The change is made, and the partner is told.")
+            if made.state == "granted"
+            else _("Your yes is noted. A second officer has to agree.")
+        )
+
+
+class ChangeDecline(_ForStaff, _Change, ObjectGate, ObjectFormPage):
+    gate = may_decide
+    form_class = ReasonForm
+    title = _("Decline the change")
+    submit_label = _("Decline")
+    danger = True
+    success_message = _("The change is declined. The partner is told the reason.")
+
+    def perform(self, form: Any) -> ChangeRequest:
+        return changing.decline(actor=self.request.user, change=self.object, reason=form.cleaned_data["reason"])
