@@ -1,16 +1,16 @@
 """The API skin of calls and proposals: the same verbs as the pages."""
 
 from proposals.api.calls import CallViewSet
-from proposals.api.contents import AttachmentViewSet
 from proposals.api.changes import ChangeRequestViewSet
+from proposals.api.contents import AttachmentViewSet
 from proposals.api.deciding import LetterTextViewSet, LetterViewSet, PreparedDecisionViewSet
 from proposals.api.imports import ProposalImport
 from proposals.api.proposals import ProposalViewSet
 
 __all__ = [
-    "ChangeRequestViewSet",
     "AttachmentViewSet",
     "CallViewSet",
+    "ChangeRequestViewSet",
     "LetterTextViewSet",
     "LetterViewSet",
     "PreparedDecisionViewSet",

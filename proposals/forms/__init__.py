@@ -2,8 +2,8 @@
 
 from proposals.forms.answers import AnswersForm, initial_answers
 from proposals.forms.attachments import AttachmentForm
-from proposals.forms.copies import CopyForm, next_call
 from proposals.forms.changes import ChangeForm
+from proposals.forms.copies import CopyForm, next_call
 from proposals.forms.decisions import AwardLineForm, AwardReasonForm
 from proposals.forms.drafts import (
     LINE_FIELDS,
@@ -21,7 +21,6 @@ from proposals.forms.rows import reshaped, typed_rows
 from proposals.forms.team import TEAM_FIELDS, TeamForm, initial_team, team_forms
 
 __all__ = [
-    "ChangeForm",
     "LINE_FIELDS",
     "TEAM_FIELDS",
     "AboutForm",
@@ -30,6 +29,7 @@ __all__ = [
     "AwardLineForm",
     "AwardReasonForm",
     "BaseLineFormSet",
+    "ChangeForm",
     "ConfirmForm",
     "CopyForm",
     "DeclineManyForm",

@@ -1,5 +1,6 @@
 """Shapes of the API of calls, proposals and decisions."""
 
+from proposals.serializers.changes import AskChangeSerializer, ChangeRequestSerializer
 from proposals.serializers.contents import (
     AnswerSerializer,
     AttachmentSerializer,
@@ -22,7 +23,6 @@ from proposals.serializers.deciding import (
     ReleaseSerializer,
     VersionSerializer,
 )
-from proposals.serializers.changes import AskChangeSerializer, ChangeRequestSerializer
 from proposals.serializers.decisions import (
     AwardLineSerializer,
     AwardSerializer,
@@ -40,13 +40,13 @@ from proposals.serializers.proposals import (
 )
 
 __all__ = [
-    "AskChangeSerializer",
-    "ChangeRequestSerializer",
     "AnswerSerializer",
+    "AskChangeSerializer",
     "AskLineSerializer",
     "AttachmentSerializer",
     "AwardLineSerializer",
     "AwardSerializer",
+    "ChangeRequestSerializer",
     "ChangesSerializer",
     "ContentSerializer",
     "CopiedSerializer",
