@@ -76,6 +76,17 @@ def test_an_officer_alone_decides_where_the_call_says_so(stage: Stage) -> None:
     assert FastLane.objects.get().outcome == "officer"
 
 
+def test_the_steps_of_the_call_come_first_but_for_the_fast_lane(stage: Stage) -> None:
+    stage.call.steps.create(kind="formal")
+    ordinary = stage.submitted()
+    with pytest.raises(RuleBroken) as caught:
+        decisions.award(actor=stage.cast.officer, proposal=ordinary, lines=[stage.ask(ordinary)])
+    assert caught.value.code == "steps_not_begun"
+    lane(stage, "officer")
+    small = stage.submitted()
+    assert decisions.award(actor=stage.cast.officer, proposal=small, lines=[stage.ask(small)]).state == "awarded"
+
+
 def test_a_larger_ask_after_a_return_leaves_the_lane(stage: Stage) -> None:
     lane(stage, "officer", 400)
     proposal = stage.submitted()
