@@ -111,7 +111,7 @@ class LeaseDeviceSerializer(serializers.Serializer):
     mean = MeanSerializer(allow_null=True, help_text="the averages over the whole use, once it is over")
 
 
-class SignatureSerializer(serializers.Serializer):
+class HandoverSignatureSerializer(serializers.Serializer):
     """Over the canonical JSON of the document: sorted keys, no spaces, UTF-8. Key and value in base64."""
 
     algorithm = serializers.CharField()
@@ -123,7 +123,7 @@ class SignedHandoverSerializer(serializers.Serializer):
     """A handover sheet; `manage.py verify_handover FILE` holds it against the signature and the audit log."""
 
     document = serializers.DictField()
-    signature = SignatureSerializer()
+    signature = HandoverSignatureSerializer()
 
 
 class UsageSerializer(serializers.Serializer):
