@@ -86,9 +86,12 @@ class Draft:
 
     @property
     def percent(self) -> int:
-        """How much of what is needed or asked for is there, in per cent of the pages."""
-        pages = [step for step in self.steps if step.key != "submit"]
-        return round(100 * sum(step.done and not step.empty for step in pages) / len(pages))
+        """How much of what is needed is there, in per cent of the pages that ask for it: 100 can be submitted."""
+        asks = {"about", "plan", "lines"}
+        if any(question.is_required for question in self.questions):
+            asks.add("questions")
+        pages = [step for step in self.steps if step.key in asks]
+        return round(100 * sum(step.done for step in pages) / len(pages))
 
 
 def draft_of(proposal: Proposal) -> Draft:

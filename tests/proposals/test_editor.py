@@ -1,19 +1,25 @@
 """Writing a proposal page by page: what is kept, what is said, and what two people do to each other."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from audit.models import AuditEvent
 from partners.models import Agreement
+from proposals.asks import GivenAnswer, Plan
 from proposals.models import Answer, Call, Proposal, Question
-from proposals.services import decisions
+from proposals.selectors import draft_of, seen
+from proposals.services import decisions, sections
 from tests.html import Reading
-from tests.proposals.stage import HOUR, Stage, browser
+from tests.proposals.stage import HOUR, Stage, browser, make_stage
 from tests.queries import MOST_A_PAGE, queries_of
 
 STEPS = ("about", "plan", "team", "lines", "questions", "attachments", "submit")
@@ -338,3 +344,34 @@ def test_a_row_that_was_added_and_left_empty_is_nobody(stage: Stage) -> None:
     form = team_form(("Kim", "", "Lead"), ("", "", "")) | {"team-INITIAL_FORMS": 2}
     assert client.post(step(draft, "team"), form).status_code == 302
     assert draft.team.count() == 1
+
+
+def test_the_bar_is_full_when_nothing_is_missing(stage: Stage) -> None:
+    asked = question(stage.call, "text", is_required=True)
+    draft = stage.draft(plan="", lines=[])
+    assert draft_of(draft).percent == 25
+    whole = stage.draft(answers=[GivenAnswer(asked.public_id, "Yes.")])
+    assert draft_of(whole).percent == 100 and not draft_of(whole).gaps
+
+
+@pytest.mark.parametrize(("marked", "kept"), [(True, 1), (False, 2)])
+@pytest.mark.django_db(transaction=True, available_apps=[app.name for app in apps.get_app_configs()])
+def test_of_two_who_save_in_the_same_moment_one_is_told(marked: bool, kept: int) -> None:
+    """Without the mark, as a control, both are kept, one over the other."""
+    stage = make_stage()
+    draft = stage.draft()
+    opened_on = seen(draft, "plan") if marked else None
+    both = threading.Barrier(2)
+
+    def save(words: str) -> bool:
+        both.wait()
+        try:
+            sections.save_part(actor=stage.cast.owner, proposal=draft, part=Plan(words), opened=opened_on)
+        except sections.Overtaken:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(save, ["Hers", "Mine"])) == kept
