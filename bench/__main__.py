@@ -6,6 +6,7 @@ import sys
 NAMES = (
     "demo_start",
     "page_queries",
+    "programme",
     "booking_race",
     "booking_scale",
     "lease_lag",

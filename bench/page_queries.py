@@ -26,7 +26,7 @@ class Page:
     url: str
 
 
-def _staff(role: str) -> Any:
+def staff(role: str) -> Any:
     from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 
     from accounts.models import RoleGrant, User
@@ -135,7 +135,7 @@ def measure() -> dict[str, tuple[int, int]]:
     from portal.seeding.scale import Programme, Scale
 
     with transaction.atomic():
-        officer, now = _staff("officer"), timezone.now()
+        officer, now = staff("officer"), timezone.now()
         counted: dict[int, dict[str, int]] = {}
         for rows in (FEW, MANY):
             programme = Programme(Scale(projects=1, allocations=rows, users=rows, devices=rows), now=now)

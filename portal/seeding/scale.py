@@ -83,7 +83,7 @@ class Programme:
             code="h100-sxm-80",
             defaults={"name": "H100 SXM 80 GB", "nvml_name": "NVIDIA H100 80GB HBM3", "memory_mib": 81_559},
         )
-        self.pool = Pool.objects.create(name=f"bench-{self.offset}", gpu_class=gpu_class)
+        self.pool = Pool.objects.create(name=f"bench-{self.offset}", gpu_class=gpu_class, shared_nodes=True)
         names = range(-(-self.scale.devices // GPUS_PER_NODE))
         self.nodes = Node.objects.bulk_create(
             Node(
