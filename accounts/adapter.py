@@ -6,6 +6,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest
+from django.utils import translation
 from django.utils.module_loading import import_string
 
 INVITED_EMAIL = "invited_email"  # session key, written by the page that opens an invitation
@@ -26,8 +27,9 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> Any:
         response = super().post_login(request, user, **kwargs)
-        for note in import_string(settings.SIGN_IN_NOTES)(user):
-            messages.warning(request, note)
+        with translation.override(user.language):  # this request was still a stranger's, in the browser's language
+            for note in import_string(settings.SIGN_IN_NOTES)(user):
+                messages.warning(request, note)
         return response
 
     def save_user(self, request: HttpRequest, user: Any, form: Any, commit: bool = True) -> Any:

@@ -9,7 +9,16 @@ from django.utils.translation import gettext_lazy as _
 
 from common.filters import LinkFilter, state_choices
 from partners.lifecycle import AGREEMENT, AMENDMENT
-from partners.models import Agreement, Amendment, Obligation, Organisation
+from partners.models import (
+    Agreement,
+    Amendment,
+    Contact,
+    Department,
+    Obligation,
+    Organisation,
+    Relation,
+    Shareholder,
+)
 
 _DAY = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
 
@@ -71,3 +80,39 @@ class ObligationFilter(django_filters.FilterSet):
     class Meta:
         model = Obligation
         fields: tuple[str, ...] = ()
+
+
+class ShareholderFilter(django_filters.FilterSet):
+    organisation = LinkFilter(label=_("Organisation"), field_name="organisation__public_id")
+
+    class Meta:
+        model = Shareholder
+        fields: tuple[str, ...] = ()
+
+
+class ContactFilter(django_filters.FilterSet):
+    organisation = LinkFilter(label=_("Organisation"), field_name="organisation__public_id")
+
+    class Meta:
+        model = Contact
+        fields: tuple[str, ...] = ()
+
+
+class DepartmentFilter(django_filters.FilterSet):
+    organisation = LinkFilter(label=_("Organisation"), field_name="organisation__public_id")
+
+    class Meta:
+        model = Department
+        fields: tuple[str, ...] = ()
+
+
+class RelationFilter(django_filters.FilterSet):
+    organisation = django_filters.CharFilter(label=_("Organisation"), method="either_end")
+
+    class Meta:
+        model = Relation
+        fields: tuple[str, ...] = ()
+
+    def either_end(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Whichever of the two it is."""
+        return queryset.filter(Q(organisation__public_id=value) | Q(other__public_id=value))

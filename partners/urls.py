@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from partners.views import agreements, amendments, documents, invitations, obligations, organisations, signing, standing
+from partners.views import (
+    agreements,
+    amendments,
+    documents,
+    invitations,
+    obligations,
+    organisations,
+    profile,
+    signing,
+    standing,
+)
 
 app_name = "partners"
 urlpatterns = [
@@ -10,6 +20,26 @@ urlpatterns = [
     path("organisations/new/", organisations.OrganisationNew.as_view(), name="organisation-new"),
     path("organisations/<slug:public_id>/", organisations.OrganisationPage.as_view(), name="organisation"),
     path("organisations/<slug:public_id>/edit/", organisations.OrganisationEdit.as_view(), name="organisation-edit"),
+    path("organisations/<slug:public_id>/profile/", profile.OrganisationProfile.as_view(), name="organisation-profile"),
+    path(
+        "organisations/<slug:public_id>/shareholders/new/",
+        profile.ShareholderNew.as_view(),
+        name="organisation-shareholder",
+    ),
+    path("organisations/<slug:public_id>/relations/new/", profile.RelationNew.as_view(), name="organisation-relation"),
+    path("organisations/<slug:public_id>/contacts/new/", profile.ContactNew.as_view(), name="organisation-contact"),
+    path(
+        "organisations/<slug:public_id>/departments/new/",
+        profile.DepartmentNew.as_view(),
+        name="organisation-department",
+    ),
+    path("shareholders/<slug:public_id>/edit/", profile.ShareholderEdit.as_view(), name="shareholder-edit"),
+    path("shareholders/<slug:public_id>/remove/", profile.ShareholderRemove.as_view(), name="shareholder-remove"),
+    path("relations/<slug:public_id>/remove/", profile.RelationRemove.as_view(), name="relation-remove"),
+    path("contacts/<slug:public_id>/edit/", profile.ContactEdit.as_view(), name="contact-edit"),
+    path("contacts/<slug:public_id>/remove/", profile.ContactRemove.as_view(), name="contact-remove"),
+    path("departments/<slug:public_id>/edit/", profile.DepartmentEdit.as_view(), name="department-edit"),
+    path("departments/<slug:public_id>/remove/", profile.DepartmentRemove.as_view(), name="department-remove"),
     path("organisations/<slug:public_id>/may/", standing.OrganisationMay.as_view(), name="organisation-may"),
     path("organisations/<slug:public_id>/invite/", organisations.MemberInvite.as_view(), name="member-invite"),
     path("organisations/<slug:public_id>/transfer/", organisations.OwnershipTransfer.as_view(), name="transfer"),
@@ -17,6 +47,11 @@ urlpatterns = [
         "organisations/<slug:public_id>/members/<slug:user_id>/role/",
         organisations.MemberRole.as_view(),
         name="member-role",
+    ),
+    path(
+        "organisations/<slug:public_id>/members/<slug:user_id>/department/",
+        organisations.MemberDepartment.as_view(),
+        name="member-department",
     ),
     path(
         "organisations/<slug:public_id>/members/<slug:user_id>/remove/",

@@ -1,5 +1,8 @@
 """Organisations, to the API."""
 
+from typing import Any
+
+from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
@@ -10,10 +13,10 @@ from common.api import ReadViewSet
 from partners import serializers
 from partners.api.bodies import body_of
 from partners.filters import OrganisationFilter
-from partners.models import Organisation
+from partners.models import Membership, Organisation
 from partners.policy import Wish
 from partners.selectors import answer_for, people_of
-from partners.services import invitations
+from partners.services import contacts, invitations, members
 from partners.services.organisations import edit_organisation, register_organisation
 
 
@@ -34,7 +37,7 @@ class OrganisationViewSet(ReadViewSet):
 
     @extend_schema(request=serializers.EditOrganisationSerializer, responses=serializers.OrganisationSerializer)
     def partial_update(self, request: Request, public_id: str) -> Response:
-        """Change names or registration number (officers)."""
+        """Change names, registration number or facts (officers)."""
         organisation = self.get_object()
         ask = body_of(serializers.EditOrganisationSerializer, request)
         changed = edit_organisation(actor=request.user, organisation=organisation, **ask)
@@ -46,6 +49,49 @@ class OrganisationViewSet(ReadViewSet):
         """People and their roles."""
         page = self.paginate_queryset(people_of(self.get_object()))
         return self.get_paginated_response(serializers.MemberSerializer(page, many=True).data)
+
+    def _asked(self, serializer_class: Any, request: Request) -> tuple[Membership, dict[str, Any]]:
+        """The member whom the body names, of this organisation only, and the body.
+
+        The organisation comes first: whoever may not see it is told nothing of the body.
+        """
+        rows = self.get_object().memberships.select_related("user", "organisation")
+        ask = body_of(serializer_class, request)
+        return get_object_or_404(rows, user__public_id=ask["user"]), ask
+
+    @extend_schema(request=serializers.RoleSerializer, responses=serializers.MemberSerializer)
+    @action(detail=True, methods=["post"], url_path="change-role")
+    def change_role(self, request: Request, public_id: str) -> Response:
+        """Give a member another role; only owners and officers make or unmake owners."""
+        row, ask = self._asked(serializers.RoleSerializer, request)
+        changed = members.change_role(actor=request.user, membership=row, role=ask["role"])
+        return Response(serializers.MemberSerializer(changed).data)
+
+    @extend_schema(request=serializers.PersonSerializer, responses={204: None})
+    @action(detail=True, methods=["post"], url_path="remove-member")
+    def remove_member(self, request: Request, public_id: str) -> Response:
+        """Take somebody out, or leave; the last owner stays."""
+        row, _ask = self._asked(serializers.PersonSerializer, request)
+        members.remove_member(actor=request.user, membership=row)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=serializers.PersonSerializer, responses=serializers.OrganisationSerializer)
+    @action(detail=True, methods=["post"])
+    def transfer(self, request: Request, public_id: str) -> Response:
+        """Hand the ownership over: the member becomes an owner, you a manager."""
+        row, _ask = self._asked(serializers.PersonSerializer, request)
+        given = members.transfer_ownership(actor=request.user, organisation=row.organisation, to=row)  # type: ignore[arg-type]
+        return Response(serializers.OrganisationSerializer(given).data)
+
+    @extend_schema(request=serializers.MoveSerializer, responses=serializers.MemberSerializer)
+    @action(detail=True, methods=["post"], url_path="move-member")
+    def move_member(self, request: Request, public_id: str) -> Response:
+        """Put a member into a department, or into none."""
+        row, ask = self._asked(serializers.MoveSerializer, request)
+        wanted = ask["department"]
+        department = get_object_or_404(row.organisation.departments, public_id=wanted) if wanted else None
+        moved = contacts.move_member(actor=request.user, membership=row, department=department)
+        return Response(serializers.MemberSerializer(moved).data)
 
     @extend_schema(request=serializers.WishSerializer, responses=serializers.AnswerSerializer)
     @action(detail=True, methods=["post"], url_path="may")

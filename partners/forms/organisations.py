@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from partners.forms.fields import DateField
 from partners.models import Membership, Organisation, check_registration_number
 
 
@@ -19,6 +20,20 @@ class OrganisationForm(forms.Form):
         validators=[check_registration_number],
         help_text=_("Ten digits, like 123-45-67891. The last one is a check digit."),
     )
+    size = forms.ChoiceField(label=_("Company size"), required=False)
+    region = forms.ChoiceField(label=_("Region"), required=False)
+    founded_on = DateField(label=_("Founded on"), required=False)
+    revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, choices in (("size", Organisation.Size.choices), ("region", Organisation.Region.choices)):
+            field: Any = self.fields[name]
+            field.choices = [("", _("not known")), *choices]
+
+    def facts(self) -> dict[str, Any]:
+        """The cleaned form without the mark of which saving it stands on."""
+        return {name: value for name, value in self.cleaned_data.items() if name != "revision"}
 
 
 class InviteForm(forms.Form):

@@ -1,6 +1,7 @@
 """Whom to reach at an organisation, and how it is divided."""
 
 from django.db import models
+from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
@@ -38,6 +39,10 @@ class Contact(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def get_absolute_url(self) -> str:
+        """It stands on its organisation's profile."""
+        return reverse("partners:organisation-profile", args=[self.organisation.public_id])
+
 
 class Department(models.Model):
     """A part of an organisation; members may belong to one."""
@@ -60,3 +65,7 @@ class Department(models.Model):
     def name(self) -> str:
         """The name in the reader's language; Korean where there is no English one."""
         return (self.name_en if (get_language() or "ko").startswith("en") else "") or self.name_ko
+
+    def get_absolute_url(self) -> str:
+        """It stands on its organisation's profile."""
+        return reverse("partners:organisation-profile", args=[self.organisation.public_id])

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Greatest, Least
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -56,6 +57,24 @@ class Shareholder(models.Model):
     def __str__(self) -> str:
         return f"{self.name} {self.percent} %"
 
+    @property
+    def shown_registration_number(self) -> str:
+        """123-45-67891, as people write it; "" where none is known."""
+        digits = self.registration_number
+        return f"{digits[:3]}-{digits[3:5]}-{digits[5:]}" if digits else ""
+
+    def get_absolute_url(self) -> str:
+        """It stands on its organisation's profile."""
+        return reverse("partners:organisation-profile", args=[self.organisation.public_id])
+
+
+class RelationQuerySet(models.QuerySet["Relation"]):
+    def visible_to(self, user: Any) -> "RelationQuerySet":
+        """Agency staff see all, others those of their organisations, from whichever end."""
+        mine = organisation_ids_of(user)
+        either = models.Q(organisation_id__in=mine) | models.Q(other_id__in=mine)
+        return self if user.is_agency else self.filter(either)
+
 
 class Relation(models.Model):
     """How `organisation` stands to `other`; read from both ends, stored once."""
@@ -70,6 +89,8 @@ class Relation(models.Model):
     other = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="relations_from_others")
     kind = models.CharField(_("relation"), max_length=10, choices=Kind.choices)
     note = models.CharField(_("note"), max_length=200, blank=True)
+
+    objects = RelationQuerySet.as_manager()
 
     class Meta:
         ordering = ["pk"]
@@ -86,3 +107,7 @@ class Relation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.organisation_id} {self.kind} {self.other_id}"
+
+    def get_absolute_url(self) -> str:
+        """It stands on its organisation's profile."""
+        return reverse("partners:organisation-profile", args=[self.organisation.public_id])

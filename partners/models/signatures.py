@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from partners.models.agreements import Agreement
 from partners.models.amendments import Amendment
@@ -16,8 +17,8 @@ class AgreementSignature(models.Model):
     """
 
     class Side(models.TextChoices):
-        AGENCY = "agency", _("agency")
-        PARTNER = "partner", _("partner")
+        AGENCY = "agency", pgettext_lazy("side of an agreement", "agency")
+        PARTNER = "partner", pgettext_lazy("side of an agreement", "partner")
 
     class Method(models.TextChoices):
         PAPER = "paper", _("on the uploaded document")

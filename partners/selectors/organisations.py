@@ -27,7 +27,7 @@ def owners_of(organisation: Organisation) -> QuerySet[User]:
 
 def people_of(organisation: Organisation) -> QuerySet[Membership]:
     """Memberships with their people, owners first."""
-    return organisation.memberships.select_related("user").order_by("role", "joined_at")
+    return organisation.memberships.select_related("user", "department").order_by("role", "joined_at")
 
 
 def open_invitations(organisation: Organisation) -> QuerySet[Invitation]:

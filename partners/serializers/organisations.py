@@ -13,7 +13,18 @@ class OrganisationSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Organisation
-        fields = ("id", "kind", "name_ko", "name_en", "registration_number", "created_at")
+        fields = (
+            "id",
+            "kind",
+            "name_ko",
+            "name_en",
+            "registration_number",
+            "size",
+            "region",
+            "founded_on",
+            "revision",
+            "created_at",
+        )
         read_only_fields = ("kind", "created_at")
 
 
@@ -21,24 +32,32 @@ class RegisterOrganisationSerializer(serializers.Serializer):
     name_ko = serializers.CharField(max_length=120)
     name_en = serializers.CharField(max_length=120)
     registration_number = serializers.CharField(max_length=20)
+    size = serializers.ChoiceField(choices=Organisation.Size.choices, allow_blank=True, default="")
+    region = serializers.ChoiceField(choices=Organisation.Region.choices, allow_blank=True, default="")
+    founded_on = serializers.DateField(allow_null=True, default=None)
 
 
 class EditOrganisationSerializer(serializers.Serializer):
-    """What is left out stays as it is."""
+    """What is left out stays as it is. With `revision`, 409 where somebody has saved since."""
 
     name_ko = serializers.CharField(max_length=120, required=False)
     name_en = serializers.CharField(max_length=120, required=False)
     registration_number = serializers.CharField(max_length=20, required=False)
+    size = serializers.ChoiceField(choices=Organisation.Size.choices, allow_blank=True, required=False)
+    region = serializers.ChoiceField(choices=Organisation.Region.choices, allow_blank=True, required=False)
+    founded_on = serializers.DateField(allow_null=True, required=False)
+    revision = serializers.IntegerField(min_value=1, max_value=2**31 - 1, required=False)
 
 
 class MemberSerializer(serializers.ModelSerializer):
     user = serializers.CharField(source="user.public_id", read_only=True)
     name = serializers.CharField(source="user.name", read_only=True)
     email = serializers.EmailField(source="user.email", read_only=True)
+    department = serializers.CharField(source="department.public_id", read_only=True, default=None, allow_null=True)
 
     class Meta:
         model = Membership
-        fields = ("user", "name", "email", "role", "joined_at")
+        fields = ("user", "name", "email", "role", "department", "joined_at")
 
 
 class InviteSerializer(serializers.Serializer):
@@ -79,3 +98,19 @@ class AnswerSerializer(serializers.Serializer):
     code = serializers.CharField(read_only=True)
     agreement = serializers.CharField(source="agreement.public_id", read_only=True, default=None, allow_null=True)
     facts = serializers.DictField(read_only=True)
+
+
+class MoveSerializer(serializers.Serializer):
+    """`department` is a public id; null: none."""
+
+    user = serializers.CharField(max_length=40)
+    department = serializers.CharField(max_length=40, allow_null=True)
+
+
+class RoleSerializer(serializers.Serializer):
+    user = serializers.CharField(max_length=40)
+    role = serializers.ChoiceField(choices=Membership.Role.choices)
+
+
+class PersonSerializer(serializers.Serializer):
+    user = serializers.CharField(max_length=40)

@@ -129,7 +129,8 @@ def _lock(organisation: Organisation) -> None:
 
 
 def _keep_an_owner(organisation: Organisation, leaving: Membership) -> None:
-    if not organisation.memberships.filter(role=OWNER).exclude(pk=leaving.pk).exists():
+    others = organisation.memberships.filter(role=OWNER, user__is_active=True).exclude(pk=leaving.pk)
+    if not others.exists():
         raise RuleBroken(
             _("An organisation is never without an owner, and this is the last one."),
             code="last_owner",

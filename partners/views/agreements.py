@@ -26,17 +26,10 @@ from partners.selectors.signatures import side_rows
 from partners.services import agreements
 from partners.services.amending import AMENDED
 from partners.services.signing import side_of
+from partners.views.editing import on_the_newest
 
 DONE = ("in_force", "withdrawn")
 RENEWABLE = ("active", "suspended", "lapsed")
-
-
-def on_the_newest(form: Any, row: Any) -> Any:
-    """The same form, which now stands on what is saved: the person has been shown where that differs."""
-    if any(error.code == "overtaken" for error in form.non_field_errors().as_data()):
-        form.data = form.data.copy()
-        form.data["revision"] = str(type(row).objects.values_list("revision", flat=True).get(pk=row.pk))
-    return form
 
 
 class AgreementList(ListPage):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -16,8 +17,9 @@ from partners.forms import InviteForm, OrganisationForm, TransferForm
 from partners.models import Invitation, Membership, Organisation
 from partners.rules import MANAGING, is_owner_of, may_manage, role_in
 from partners.selectors import open_invitations, people_of, with_counts
-from partners.services import invitations, members
+from partners.services import contacts, invitations, members
 from partners.services.organisations import edit_organisation, register_organisation
+from partners.views.editing import on_the_newest
 
 
 class OrganisationList(ListPage):
@@ -33,6 +35,9 @@ class OrganisationList(ListPage):
         Column("name", _("Name"), lambda o: o.name, link=lambda o: o.get_absolute_url(), sort="name_ko"),
         Column("number", _("Registration number"), lambda o: o.shown_registration_number, sort="registration_number"),
         Column("kind", _("Kind"), lambda o: o.get_kind_display(), sort="kind"),
+        Column("size", _("Company size"), lambda o: o.get_size_display(), sort="size"),
+        Column("region", _("Region"), lambda o: o.get_region_display(), sort="region"),
+        Column("founded", _("Founded on"), lambda o: str(o.founded_on or ""), sort="founded_on"),
         Column("people", _("People"), lambda o: o.people_count, sort="people_count", numeric=True),
         Column(
             "agreements",
@@ -72,6 +77,7 @@ class OrganisationPage(ObjectPage):
             may_transfer=role == "owner",
             may_register_agreement=runs,
             may_edit=runs,
+            departments=organisation.departments.all() if manages else [],
             **kwargs,
         )
 
@@ -88,7 +94,7 @@ class OrganisationNew(Gate, FormPage):
         return reverse("partners:organisations")
 
     def perform(self, form: Any) -> Organisation:
-        return register_organisation(actor=self.request.user, **form.cleaned_data)
+        return register_organisation(actor=self.request.user, **form.facts())
 
 
 class OrganisationEdit(ObjectGate, ObjectFormPage):
@@ -106,10 +112,19 @@ class OrganisationEdit(ObjectGate, ObjectFormPage):
             "name_ko": self.object.name_ko,
             "name_en": self.object.name_en,
             "registration_number": self.object.shown_registration_number,
+            **{name: getattr(self.object, name) for name in ("size", "region", "founded_on", "revision")},
         }
 
+    def form_invalid(self, form: Any) -> HttpResponse:
+        return super().form_invalid(on_the_newest(form, self.object))
+
     def perform(self, form: Any) -> Organisation:
-        return edit_organisation(actor=self.request.user, organisation=self.object, **form.cleaned_data)
+        return edit_organisation(
+            actor=self.request.user,
+            organisation=self.object,
+            revision=form.cleaned_data["revision"],
+            **form.facts(),
+        )
 
 
 class MemberInvite(ObjectGate, ObjectFormPage):
@@ -163,6 +178,15 @@ class MemberRole(_MemberVerb):
     def perform(self) -> None:
         role = self.request.POST.get("role", "")
         members.change_role(actor=self.request.user, membership=self.membership(), role=role)
+
+
+class MemberDepartment(_MemberVerb):
+    success_message = _("The department is changed.")
+
+    def perform(self) -> None:
+        wanted = self.request.POST.get("department", "")
+        department = get_object_or_404(self.object.departments, public_id=wanted) if wanted else None
+        contacts.move_member(actor=self.request.user, membership=self.membership(), department=department)
 
 
 class MemberRemove(_MemberVerb):

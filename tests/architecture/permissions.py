@@ -19,6 +19,7 @@ MEMBER = """
 progress-report-list
 amendment-list obligation-list
 proposals:reviews proposals:reviewer-profile review-list review-waive reviewer-invite reviewer-list step-list
+amendment-list contact-list department-list obligation-list relation-list shareholder-list
 accounts:key-remove accounts:keys accounts:profile accounts:token-revoke accounts:tokens agreement-list
 allocation-list allocations:allocations allocations:calendar allocations:feed allocations:feed-revoke
 allocations:find allocations:leases availability-list
@@ -60,7 +61,11 @@ lease-bill lease-cancel lease-certificate lease-change lease-detail lease-device
 lease-release lease-usage organisation-detail organisation-invite organisation-members partners:agreement
 partners:agreement-document partners:amendment partners:amendment-document amendment-detail obligation-detail
 obligation-fulfil agreement-sign amendment-sign partners:agreement-sign partners:amendment-sign
-partners:obligation-fulfil partners:organisation-may organisation-may
+partners:obligation-fulfil partners:organisation-may organisation-may contact-detail department-detail
+relation-detail shareholder-detail organisation-change-role organisation-move-member organisation-remove-member
+organisation-transfer partners:contact-edit partners:contact-remove partners:department-edit
+partners:department-remove partners:member-department partners:organisation-contact partners:organisation-department
+partners:organisation-profile
 partners:invitation-resend partners:invitation-revoke partners:member-invite
 partners:member-remove partners:member-role partners:organisation partners:transfer project-add-member
 project-detail project-remove-member project-team projects:project projects:team-add projects:team-remove
@@ -84,6 +89,7 @@ agreement-document agreement-sign-on-paper amendment-agree amendment-document am
 amendment-withdraw obligation-reopen partners:amendment-agree partners:amendment-withdraw partners:obligation-remove
 partners:obligation-reopen
 step-judge step-reopen
+partners:obligation-reopen partners:relation-remove partners:shareholder-remove
 partners:agreement-resume proposal-award proposal-decline proposal-return-for-changes proposal-start-review
 agreement-suspend agreement-terminate allocation-prioritise lease-reclaim wait-entry-remove partners:agreement-activate
 """
@@ -120,6 +126,7 @@ lease-retry maintenance-window-cancel maintenance-window-detail node-confirm nod
 node-maintain node-resume node-retire node-rotate-token partners:agreement-edit partners:agreement-new
 partners:agreement-suspend partners:agreement-amend partners:agreement-obligation partners:agreement-renew
 partners:agreement-sign-on-paper partners:amendment-edit partners:amendment-sign-on-paper partners:obligation-edit
+partners:organisation-relation partners:organisation-shareholder partners:shareholder-edit
 partners:agreement-terminate partners:organisation-edit partners:organisation-new
 call-figures call-terms proposals:call-cancel proposals:call-copy proposals:call-criteria proposals:call-dates
 proposals:call-document-remove proposals:call-documents proposals:call-fast-lane proposals:call-figures

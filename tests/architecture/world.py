@@ -13,7 +13,14 @@ from proposals.models import Call, CallStep, ChangeRequest, Criterion, Decision,
 from proposals.services import assigning, calls, decisions, declaring, drafting, letters, preparing
 from proposals.services.attachments import attach
 from tests.architecture.routes import Route
-from tests.factories import AllocationFactory, LeaseFactory, UserFactory, enable_mfa, grant_role
+from tests.factories import (
+    AllocationFactory,
+    LeaseFactory,
+    OrganisationFactory,
+    UserFactory,
+    enable_mfa,
+    grant_role,
+)
 from tests.proposals.stage import Stage, make_stage
 
 CALLS = ("proposals:call", "proposals:call-document", "proposals:call-figures", "proposals:public-call")
@@ -72,6 +79,10 @@ def make_world() -> dict[str, Any]:
         "amendment": cast.agreement.amendments.create(
             number=1, reason="x", changes={"title": ["a", "b"]}, effective_from="2098-01-01"
         ).public_id,
+        "shareholder": cast.organisation.shareholders.create(name="Kim", percent=10).public_id,
+        "contact": cast.organisation.contacts.create(name="Lee", phone="02-1234-5678").public_id,
+        "department": cast.organisation.departments.create(name_ko="연구소").public_id,
+        "relation": cast.organisation.relations.create(other=OrganisationFactory(), kind="group").public_id,
         "obligation": cast.agreement.obligations.create(kind="credit", text="Name us").public_id,
         "allocation": allocation.public_id,
         "lease": LeaseFactory(allocation=allocation, booked_by=cast.owner).public_id,
@@ -162,6 +173,10 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
         "agreement",
         "amendment",
         "obligation",
+        "shareholder",
+        "contact",
+        "department",
+        "relation",
         "allocation",
         "adjustment",
         "weight",
