@@ -142,7 +142,8 @@ def _wrong(found: Found, language: str) -> Iterator[tuple[Input, dict[str, Any],
     """(field, what is sent, the wrong value), one field wrong at a time."""
     button = {entry.name: entry.value for entry in found.form.buttons[-1:]}
     yield Input("", "none"), {**button, **found.form.filled()}, ""  # nothing touched
-    for entry in found.form.inputs:
+    once = {entry.name: entry for entry in reversed(found.form.inputs)}  # the boxes of one choice are one field
+    for entry in reversed(once.values()):
         if entry.name in ("csrfmiddlewaretoken", "next", "submission"):
             continue
         for value in VALUES[language]:
