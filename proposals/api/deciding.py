@@ -188,7 +188,7 @@ class LetterTextViewSet(viewsets.ViewSet):
     """The texts that letters are made of; the agency's."""
 
     lookup_field = "kind"
-    lookup_value_regex = "[a-z]+"
+    lookup_value_regex = "[a-z0-9-]+"
 
     @extend_schema(responses=serializers.LetterTextSerializer(many=True))
     def list(self, request: Request) -> Response:

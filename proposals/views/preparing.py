@@ -155,7 +155,7 @@ class DeclineMany(Gate, FormPage):
         if not hasattr(self, "_waiting"):
             rows = Proposal.objects.visible_to(self.request.user).filter(state__in=(*WAITING, "held"))  # type: ignore[arg-type]
             rows = rows.exclude(prepared__state__in=OPEN_PREPARED).select_related("organisation", "call")
-            if call := self.request.GET.get("call"):
+            if call := self.request.GET.get("call", "").replace("\x00", ""):
                 rows = rows.filter(call__public_id=call)
             self._waiting = list(rows.order_by("number")[:1_000])
         return self._waiting

@@ -132,7 +132,7 @@ class Release(Gate, LoginRequiredMixin, View):
             found = PreparedFilter({name: said.get(name, "") for name in PreparedFilter.base_filters}, queryset=mine)
             rows = found.qs if found.is_valid() else mine.none()
         else:
-            rows = mine.filter(public_id__in=said.getlist("prepared"))
+            rows = mine.filter(public_id__in=[key for key in said.getlist("prepared") if "\x00" not in key])
         return list(rows.filter(state__in=OPEN_PREPARED).order_by("proposal__number"))
 
     def released(self, rows: list[PreparedDecision]) -> HttpResponse:
