@@ -1,5 +1,6 @@
 """Changes to what was awarded, for both sides."""
 
+from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
@@ -110,6 +111,12 @@ class _ForStaff:
         return super().fetch()  # type: ignore[misc]
 
 
+def _shown(name: str, picture: dict[str, Any]) -> str:
+    """One line of a snapshot; moments in the reader's zone."""
+    value = picture.get(name, "")
+    return moment(datetime.fromisoformat(value)) if name == "valid_until" and value else str(value)
+
+
 class ChangePage(_Change, ObjectPage):
     """One of them: what is asked, what was before and after, and what may be done."""
 
@@ -121,7 +128,7 @@ class ChangePage(_Change, ObjectPage):
         open_ = change.state in changing.OPEN
         return super().get_context_data(
             rows=[
-                (label, change.before.get(name, ""), change.after.get(name, ""))
+                (label, _shown(name, change.before), _shown(name, change.after))
                 for name, label in ROWS
                 if change.before or change.after
             ],
