@@ -88,8 +88,7 @@ class OrganisationViewSet(ReadViewSet):
     def move_member(self, request: Request, public_id: str) -> Response:
         """Put a member into a department, or into none."""
         row, ask = self._asked(serializers.MoveSerializer, request)
-        wanted = ask["department"]
-        department = get_object_or_404(row.organisation.departments, public_id=wanted) if wanted else None
+        department = contacts.department_of(row.organisation, ask["department"] or "")
         moved = contacts.move_member(actor=request.user, membership=row, department=department)
         return Response(serializers.MemberSerializer(moved).data)
 

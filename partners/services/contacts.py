@@ -94,6 +94,16 @@ def remove_department(*, actor: Any, department: Department) -> Organisation:
     return organisation
 
 
+def department_of(organisation: Organisation, public_id: str) -> Department | None:
+    """The department of this organisation with that id, None for ""; RuleBroken where there is none such."""
+    if not public_id:
+        return None
+    for row in organisation.departments.all():  # compared here: what was typed need not be fit for a query
+        if row.public_id == public_id:
+            return row
+    raise RuleBroken(_("This department belongs to another organisation."), code="other_department", field="department")
+
+
 @transaction.atomic
 def move_member(*, actor: Any, membership: Membership, department: Department | None) -> Membership:
     """Put a member into a department of the same organisation, or into none. Forbidden; RuleBroken."""

@@ -185,7 +185,7 @@ class MemberDepartment(_MemberVerb):
 
     def perform(self) -> None:
         wanted = self.request.POST.get("department", "")
-        department = get_object_or_404(self.object.departments, public_id=wanted) if wanted else None
+        department = contacts.department_of(self.object, wanted)
         contacts.move_member(actor=self.request.user, membership=self.membership(), department=department)
 
 

@@ -111,6 +111,8 @@ def test_members_move_between_departments_and_stay_when_one_goes(cast: Cast) -> 
     assert "Lab" in owner.get(own.get_absolute_url()).content.decode()
     url = reverse("partners:member-department", args=[own.public_id, cast.viewer.public_id])
     owner.post(url, {"department": part.public_id})
+    for wrong in ("a\x00b", foreign.public_id):
+        assert owner.post(url, {"department": wrong}).status_code == 302
     assert part.memberships.count() == 2
     contacts.remove_department(actor=cast.manager, department=part)
     row.refresh_from_db()
