@@ -19,7 +19,7 @@ from proposals.services import letters, promising, second
 from proposals.services.budgets import check_budgets
 from proposals.services.deciding import bounded, move, needed, tell_partner, written
 from proposals.services.drafting import on_line
-from proposals.services.stepping import check_ready
+from proposals.services.readiness import check_ready
 
 
 def give(

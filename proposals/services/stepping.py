@@ -17,7 +17,7 @@ from proposals.lifecycle import STEP
 from proposals.models import CallStep, Proposal, ProposalStep
 from proposals.models.steps import IN_REVIEW
 from proposals.rules import may_decide, may_judge
-from proposals.selectors.reviewing import reviews_in, steps_of
+from proposals.selectors.reviewing import reviews_in
 from proposals.services.returning import send_back
 
 Kind = CallStep.Kind
@@ -143,30 +143,6 @@ def settle_experts(*, actor: Any, proposal: Proposal) -> bool:
     record(actor=actor, verb="step.pass", target=proposal, changes=changes)
     _open_next(actor, step)
     return True
-
-
-def check_ready(proposal: Proposal) -> None:
-    """RuleBroken where a step that the call switched on has not passed; it names the first. No step: ready.
-
-    Facts: `waiting`, the kinds of all that have not passed.
-    """
-    if not CallStep.objects.filter(call_id=proposal.call_id).exists():
-        return
-    steps = steps_of(proposal)
-    missing = [step for step in steps if step.state != "passed"]
-    if not steps:
-        raise RuleBroken(
-            _("The steps of this call have not begun."),
-            remedy=_("Start the review first."),
-            code="steps_not_begun",
-        )
-    if missing:
-        raise RuleBroken(
-            _("The step “%(step)s” has not been passed.") % {"step": missing[0].get_kind_display()},
-            remedy=_("Decide after it, or open it again and pass it with a reason."),
-            code="step_not_passed",
-            facts={"waiting": [step.kind for step in missing]},
-        )
 
 
 def lock(step: ProposalStep) -> ProposalStep:

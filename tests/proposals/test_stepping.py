@@ -10,6 +10,7 @@ from notifications.models import Notification
 from proposals.models import Assignment, CallStep, Proposal, ProposalStep
 from proposals.selectors.reviewing import standing_of
 from proposals.services import decisions, drafting, stepping
+from proposals.services.readiness import check_ready
 from proposals.services.reminding import remind
 from tests.proposals.jury import Jury
 from tests.proposals.stage import Stage
@@ -27,20 +28,20 @@ def test_each_step_opens_when_the_one_before_it_has_passed(jury: Jury) -> None:
     stepping.judge(actor=cast.officer, step=jury.step(proposal, "formal"), verdict="pass")
     assert states(proposal)["technical"] == "open"
     with pytest.raises(RuleBroken) as caught:
-        stepping.check_ready(proposal)
+        check_ready(proposal)
     assert caught.value.facts["waiting"] == ["technical", "expert", "panel"]
     assert standing_of(proposal).open_step.kind == "technical"  # type: ignore[union-attr]
 
 
 def test_a_call_without_steps_is_ready_at_once(stage: Stage) -> None:
     proposal = decisions.start_review(actor=stage.cast.officer, proposal=stage.submitted())
-    stepping.check_ready(proposal)
+    check_ready(proposal)
     assert not states(proposal) and standing_of(proposal).is_ready
 
 
 def test_a_proposal_whose_review_has_not_begun_is_not_ready(jury: Jury) -> None:
     with pytest.raises(RuleBroken) as caught:
-        stepping.check_ready(jury.stage.submitted())
+        check_ready(jury.stage.submitted())
     assert caught.value.code == "steps_not_begun"
 
 
@@ -103,7 +104,7 @@ def test_the_experts_pass_with_the_last_review_that_is_needed_and_the_panel_writ
     with pytest.raises(RuleBroken):
         stepping.judge(actor=cast.officer, step=panel, verdict="pass")
     stepping.judge(actor=cast.officer, step=panel, verdict="pass", note="Third of forty.")
-    stepping.check_ready(Proposal.objects.get(pk=proposal.pk))
+    check_ready(Proposal.objects.get(pk=proposal.pk))
     with pytest.raises(RuleBroken) as late:
         stepping.reopen(actor=cast.officer, step=jury.step(proposal, "expert"), reason="Late review.")
     assert late.value.code == "later_step_ended"
