@@ -265,6 +265,12 @@ SPECTACULAR_SETTINGS = {
         "LedgerEntryKindEnum": "allocations.models.LedgerEntry.Kind",
         "QuestionKindEnum": "proposals.models.Question.Kind",
         "CallStepKindEnum": "proposals.models.CallStep.Kind",
+        "SideOfAgreementEnum": "partners.models.Organisation.Kind",
+        "RunOutEnum": "partners.models.Agreement.RunOut",
+        "ObligationKindEnum": "partners.models.Obligation.Kind",
+        "AwardChangeKindEnum": "proposals.models.ChangeRequest.Kind",
+        "PreparedKindEnum": "proposals.models.PreparedDecision.Kind",
+        "LetterKindEnum": "proposals.models.LetterKind",
     },
 }
 

@@ -92,13 +92,13 @@ class OrganisationViewSet(ReadViewSet):
         moved = contacts.move_member(actor=request.user, membership=row, department=department)
         return Response(serializers.MemberSerializer(moved).data)
 
-    @extend_schema(request=serializers.WishSerializer, responses=serializers.AnswerSerializer)
+    @extend_schema(request=serializers.WishSerializer, responses=serializers.PolicyAnswerSerializer)
     @action(detail=True, methods=["post"], url_path="may")
     def may(self, request: Request, public_id: str) -> Response:
         """Ask what the organisation may do, now or then; nothing is changed by asking."""
         organisation = self.get_object()
         wish = Wish(**body_of(serializers.WishSerializer, request))
-        return Response(serializers.AnswerSerializer(answer_for(organisation, wish)).data)
+        return Response(serializers.PolicyAnswerSerializer(answer_for(organisation, wish)).data)
 
     @extend_schema(request=serializers.InviteSerializer, responses={201: serializers.InvitationSerializer})
     @action(detail=True, methods=["post"])

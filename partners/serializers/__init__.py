@@ -18,7 +18,6 @@ from partners.serializers.obligations import (
     WriteObligationSerializer,
 )
 from partners.serializers.organisations import (
-    AnswerSerializer,
     EditOrganisationSerializer,
     InvitationSerializer,
     InviteSerializer,
@@ -26,6 +25,7 @@ from partners.serializers.organisations import (
     MoveSerializer,
     OrganisationSerializer,
     PersonSerializer,
+    PolicyAnswerSerializer,
     RegisterOrganisationSerializer,
     RoleSerializer,
     WishSerializer,
@@ -34,7 +34,6 @@ from partners.serializers.organisations import (
 __all__ = [
     "AgreementSerializer",
     "AmendmentSerializer",
-    "AnswerSerializer",
     "DocumentSerializer",
     "DraftAmendmentSerializer",
     "EditAgreementSerializer",
@@ -49,6 +48,7 @@ __all__ = [
     "OrganisationSerializer",
     "PaperSignatureSerializer",
     "PersonSerializer",
+    "PolicyAnswerSerializer",
     "RegisterAgreementSerializer",
     "RegisterOrganisationSerializer",
     "RoleSerializer",

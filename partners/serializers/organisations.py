@@ -89,7 +89,7 @@ class WishSerializer(serializers.Serializer):
         return attrs
 
 
-class AnswerSerializer(serializers.Serializer):
+class PolicyAnswerSerializer(serializers.Serializer):
     """`reason` says why not, `allowed_instead` what would be; `facts` are the figures of the rule `code`."""
 
     allowed = serializers.BooleanField(read_only=True)

@@ -15,10 +15,10 @@ from partners.api import body_of
 from partners.serializers import WrittenReasonSerializer
 from proposals.filters import ChangeFilter
 from proposals.models import ChangeRequest
-from proposals.serializers import AskChangeSerializer, ChangeRequestSerializer
+from proposals.serializers import AskAwardChangeSerializer, AwardChangeSerializer
 from proposals.services import changing
 
-_SHOWN = ChangeRequestSerializer
+_SHOWN = AwardChangeSerializer
 
 
 @extend_schema_view(
@@ -33,10 +33,10 @@ class ChangeRequestViewSet(ReadViewSet):
     serializer_class = _SHOWN
     filterset_class = ChangeFilter
 
-    @extend_schema(request=AskChangeSerializer, responses={201: _SHOWN})
+    @extend_schema(request=AskAwardChangeSerializer, responses={201: _SHOWN})
     def create(self, request: Request) -> Response:
         """Ask for a change (owners and managers)."""
-        ask = body_of(AskChangeSerializer, request)
+        ask = body_of(AskAwardChangeSerializer, request)
         mine = Allocation.objects.visible_to(request.user).select_related("project__organisation")
         allocation = get_object_or_404(mine, public_id=ask.pop("allocation"))
         reason = ask.pop("reason")

@@ -1,6 +1,6 @@
 """Shapes of the API of calls, proposals and decisions."""
 
-from proposals.serializers.changes import AskChangeSerializer, ChangeRequestSerializer
+from proposals.serializers.changes import AskAwardChangeSerializer, AwardChangeSerializer
 from proposals.serializers.contents import (
     AnswerSerializer,
     AttachmentSerializer,
@@ -41,12 +41,12 @@ from proposals.serializers.proposals import (
 
 __all__ = [
     "AnswerSerializer",
-    "AskChangeSerializer",
+    "AskAwardChangeSerializer",
     "AskLineSerializer",
     "AttachmentSerializer",
+    "AwardChangeSerializer",
     "AwardLineSerializer",
     "AwardSerializer",
-    "ChangeRequestSerializer",
     "ChangesSerializer",
     "ContentSerializer",
     "CopiedSerializer",

@@ -111,7 +111,7 @@ class OfferSerializer(serializers.Serializer):
     budget_gpu_seconds = _seconds(allow_null=True, default=None)
 
 
-class StepSerializer(serializers.Serializer):
+class CallStepSerializer(serializers.Serializer):
     """`owner`: public id of somebody of the agency."""
 
     kind = serializers.ChoiceField(choices=CallStep.Kind.choices)
@@ -156,7 +156,7 @@ class EditCallSerializer(serializers.Serializer):
     offers = OfferSerializer(many=True, required=False)
     criteria = CriterionSerializer(many=True, required=False)
     questions = QuestionSerializer(many=True, required=False)
-    steps = StepSerializer(many=True, required=False)
+    steps = CallStepSerializer(many=True, required=False)
     dates = DateSerializer(many=True, required=False)
 
 

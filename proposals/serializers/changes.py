@@ -9,7 +9,7 @@ from proposals.models import ChangeRequest
 from proposals.services.changing import MOST_GPU_SECONDS
 
 
-class ChangeRequestSerializer(serializers.ModelSerializer[ChangeRequest]):
+class AwardChangeSerializer(serializers.ModelSerializer[ChangeRequest]):
     """What is asked, and the allocation before and after."""
 
     id = serializers.CharField(source="public_id", read_only=True)
@@ -39,7 +39,7 @@ class ChangeRequestSerializer(serializers.ModelSerializer[ChangeRequest]):
         read_only_fields = fields
 
 
-class AskChangeSerializer(serializers.Serializer[Any]):
+class AskAwardChangeSerializer(serializers.Serializer[Any]):
     """Of `gpu_seconds` (device-seconds more), `valid_until` (exclusive), `pool`, `lead` the one that `kind` names."""
 
     allocation = serializers.CharField(max_length=40)
