@@ -266,6 +266,8 @@ SPECTACULAR_SETTINGS = {
         "QuestionKindEnum": "proposals.models.Question.Kind",
         "CallStepKindEnum": "proposals.models.CallStep.Kind",
         "SideOfAgreementEnum": "partners.models.Organisation.Kind",
+        "CompanySizeEnum": "partners.models.Organisation.Size",
+        "RegionEnum": "partners.models.Organisation.Region",
         "RunOutEnum": "partners.models.Agreement.RunOut",
         "ObligationKindEnum": "partners.models.Obligation.Kind",
         "AwardChangeKindEnum": "proposals.models.ChangeRequest.Kind",

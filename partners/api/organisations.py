@@ -59,11 +59,11 @@ class OrganisationViewSet(ReadViewSet):
         ask = body_of(serializer_class, request)
         return get_object_or_404(rows, user__public_id=ask["user"]), ask
 
-    @extend_schema(request=serializers.RoleSerializer, responses=serializers.MemberSerializer)
+    @extend_schema(request=serializers.MemberRoleSerializer, responses=serializers.MemberSerializer)
     @action(detail=True, methods=["post"], url_path="change-role")
     def change_role(self, request: Request, public_id: str) -> Response:
         """Give a member another role; only owners and officers make or unmake owners."""
-        row, ask = self._asked(serializers.RoleSerializer, request)
+        row, ask = self._asked(serializers.MemberRoleSerializer, request)
         changed = members.change_role(actor=request.user, membership=row, role=ask["role"])
         return Response(serializers.MemberSerializer(changed).data)
 

@@ -107,7 +107,7 @@ class MoveSerializer(serializers.Serializer):
     department = serializers.CharField(max_length=40, allow_null=True)
 
 
-class RoleSerializer(serializers.Serializer):
+class MemberRoleSerializer(serializers.Serializer):
     user = serializers.CharField(max_length=40)
     role = serializers.ChoiceField(choices=Membership.Role.choices)
 
