@@ -4,10 +4,11 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
-from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from common.parsers import StrictJSONParser
 from partners import serializers
 from partners.api.bodies import body_of
 from partners.services import signing
@@ -29,7 +30,7 @@ class SigningMixin:
         detail=True,
         methods=["post"],
         url_path="sign-on-paper",
-        parser_classes=[JSONParser, MultiPartParser],
+        parser_classes=[StrictJSONParser, MultiPartParser],
         filterset_class=None,
         pagination_class=None,
     )
