@@ -179,7 +179,7 @@ class CriterionRow(LabelledRow):
 class QuestionRow(LabelledRow):
     """What is asked beyond the common form."""
 
-    kind = forms.ChoiceField(label=_("Answer"), choices=Question.Kind.choices, initial=Question.Kind.TEXT)
+    kind = forms.ChoiceField(label=_("Kind of answer"), choices=Question.Kind.choices, initial=Question.Kind.TEXT)
     is_required = forms.BooleanField(label=_("Must be answered"), required=False)
     choices_ko = forms.CharField(
         label=_("Choices in Korean"), required=False, max_length=MAX_TEXT, widget=forms.Textarea(attrs={"rows": 3})

@@ -173,7 +173,7 @@ class ChangeDecline(_ForStaff, _Change, ObjectGate, ObjectFormPage):
     gate = may_decide
     form_class = ReasonForm
     title = _("Decline the change")
-    submit_label = _("Decline")
+    submit_label = _("Decline the change")
     danger = True
     success_message = _("The change is declined. The partner is told the reason.")
 
