@@ -54,7 +54,7 @@ STANDARD: dict[str, Texts] = {
     "award": _letter(
         "[{number}] GPU 지원 선정 통보",
         "귀 기관이 「{call}」에 제출하신 과제 「{title}」({number})이(가) 선정되었음을 알려 드립니다.\n\n"
-        "배정 내용: GPU {awarded_gpus}장, {awarded_gpu_hours} GPU 시간\n{awards}\n\n"
+        "배정 내용: GPU {awarded_gpus}개, {awarded_gpu_hours} GPU 시간\n{awards}\n\n"
         "{answer_by}까지 수락 또는 거절 의사를 알려 주시기 바랍니다. 기한이 지나면 배정은 효력을 잃습니다.\n\n{reason}",
         "[{number}] Award of GPUs",
         "we are pleased to tell you that your proposal “{title}” ({number}) under the call “{call}” has been selected."
@@ -64,8 +64,8 @@ STANDARD: dict[str, Texts] = {
     "partial": _letter(
         "[{number}] GPU 지원 일부 선정 통보",
         "귀 기관이 「{call}」에 제출하신 과제 「{title}」({number})이(가) 일부 선정되었음을 알려 드립니다.\n\n"
-        "신청 내용: GPU {asked_gpus}장, {asked_gpu_hours} GPU 시간\n"
-        "배정 내용: GPU {awarded_gpus}장, {awarded_gpu_hours} GPU 시간\n{awards}\n\n"
+        "신청 내용: GPU {asked_gpus}개, {asked_gpu_hours} GPU 시간\n"
+        "배정 내용: GPU {awarded_gpus}개, {awarded_gpu_hours} GPU 시간\n{awards}\n\n"
         "사유:\n{reason}\n\n"
         "{answer_by}까지 수락 또는 거절 의사를 알려 주시기 바랍니다. 기한이 지나면 배정은 효력을 잃습니다.",
         "[{number}] Award of part of what you asked for",
