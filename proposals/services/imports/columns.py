@@ -68,7 +68,7 @@ COLUMNS = (
         "Purpose",
         True,
         "사전학습; 평가",
-        "여러 개는 쌍반점(;)으로 구분합니다.",
+        "여러 개는 세미콜론(;)으로 구분합니다.",
         "Several are divided by semicolons.",
     ),
     _column(
