@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import ArrayField, DateRangeField, RangeOperators
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
@@ -11,6 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from common.ids import PublicIdField
 from partners.lifecycle import AGREEMENT
 from partners.models.organisations import Organisation, organisation_ids_of
+
+IN_THE_WAY = ("active", "suspended", "lapsed")
+"""States of an agreement that takes its days: a draft allows nothing yet, and one that was terminated nothing more."""
 
 
 class AgreementQuerySet(models.QuerySet["Agreement"]):
@@ -107,6 +111,23 @@ class Agreement(models.Model):
             models.CheckConstraint(
                 condition=models.Q(ceiling_gpu_seconds_a_year=None) | models.Q(ceiling_gpu_seconds_a_year__gt=0),
                 name="agreement_hours_a_year_positive",
+            ),
+            ExclusionConstraint(
+                name="one_agreement_a_day",
+                expressions=[
+                    ("organisation", RangeOperators.EQUAL),
+                    (
+                        models.Func(
+                            "valid_from",
+                            "valid_until",
+                            models.Value("[]"),
+                            function="daterange",
+                            output_field=DateRangeField(),
+                        ),
+                        RangeOperators.OVERLAPS,
+                    ),
+                ],
+                condition=models.Q(state__in=IN_THE_WAY),
             ),
         ]
 

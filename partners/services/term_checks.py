@@ -10,10 +10,8 @@ from common.quantities import seconds_to_hours
 from partners.choices import gpu_class_choices, pool_choices, pool_names
 from partners.commitments import Committed
 from partners.models import Agreement, Organisation
+from partners.models.agreements import IN_THE_WAY
 from partners.terms import MAX_GPU_SECONDS, MAX_GPUS, MAX_GRACE_DAYS, AgreementTerms
-
-IN_THE_WAY = ("active", "suspended", "lapsed")
-"""States of an agreement that takes its days: a draft allows nothing yet, and one that was terminated nothing more."""
 
 
 def check_terms(terms: AgreementTerms, *, but: Agreement | None) -> None:

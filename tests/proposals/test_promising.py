@@ -14,7 +14,7 @@ from common.errors import DomainError, Forbidden, RuleBroken
 from proposals.models import AwardLine, Proposal
 from proposals.services import decisions
 from tests.concurrency.test_operators_race import race
-from tests.factories import make_node
+from tests.factories import AgreementFactory, MembershipFactory, make_node
 from tests.factories.allocations import rival_award
 from tests.proposals.stage import HOUR, Stage, browser, make_stage
 
@@ -169,10 +169,9 @@ def test_control_without_the_lock_each_finds_room_for_itself(monkeypatch: Any) -
 
 def make_stage_proposal(stage: Stage, number: int) -> tuple[Proposal, Any]:
     """A proposal for five of eight GPUs, each under an agreement of its own so that no ceiling makes them wait."""
-    from tests.factories import AgreementFactory
-
     if number:
-        stage.cast.agreement = AgreementFactory(organisation=stage.cast.organisation)
+        stage.cast.agreement = AgreementFactory()
+        MembershipFactory(organisation=stage.cast.agreement.organisation, user=stage.cast.owner, role="owner")
     proposal = stage.submitted(stage.line(gpus=5))
     return proposal, stage.ask(proposal, guaranteed_gpus=0)
 
