@@ -16,6 +16,7 @@ ALLOCATION = Lifecycle(
         ("exhausted", "expire"): "expired",
         ("active", "close"): "closed",
         ("suspended", "close"): "closed",
+        ("exhausted", "close"): "closed",
         ("pending", "close"): "closed",
     },
 )

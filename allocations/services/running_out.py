@@ -11,6 +11,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext_noop
 
+from allocations.lifecycle import OPEN
 from allocations.models import Allocation, Lease
 from allocations.selectors.availability import LEAD
 from allocations.services import awards, ending
@@ -26,8 +27,6 @@ RULE_SUSPENDED = gettext_noop("The agreement is suspended, and running reservati
 NOT_BEGUN_OVER = gettext_noop("The agreement was over before this reservation began.")
 NOT_BEGUN_SUSPENDED = gettext_noop("The agreement was suspended when this reservation was to begin.")
 AWARD_CLOSED = gettext_noop("The agreement is over.")
-OPEN = ("pending", "active", "suspended")
-"""States of an allocation that can be closed; what is used up has nothing left to close."""
 
 
 def play_out(now: datetime) -> int:

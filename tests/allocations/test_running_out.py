@@ -89,6 +89,15 @@ def test_a_termination_cancels_what_has_not_begun_and_closes_the_awards(stage: S
     assert over.played_out
 
 
+def test_an_award_that_is_used_up_is_closed_with_its_agreement(stage: Stage) -> None:
+    Allocation.objects.filter(pk=stage.allocation.pk).update(state="exhausted")
+    over = agreements.terminate(actor=stage.cast.officer, agreement=stage.cast.agreement, reason="Over.")
+    reconcile.tick()
+    reconcile.tick()
+    over.refresh_from_db()
+    assert Allocation.objects.get(pk=stage.allocation.pk).state == "closed" and over.played_out
+
+
 def test_a_lapse_takes_back_what_outlives_the_last_day(stage: Stage) -> None:
     """The term was shortened after it was booked."""
     running = started(stage, hours=60)
