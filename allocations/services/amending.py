@@ -14,6 +14,7 @@ from allocations.models import Allocation, LedgerEntry
 from allocations.rules import may_award
 from allocations.selectors.balances import balance
 from allocations.services import awards, checks, envelopes, ledger, prolonging, warning
+from allocations.services.held_back import part_of
 from audit import services as audit
 from cluster.models import Pool
 from common.errors import RuleBroken, WrongState
@@ -21,8 +22,14 @@ from common.permissions import require
 
 
 @transaction.atomic
-def add_hours(*, actor: Any, allocation: Allocation, gpu_seconds: int, reason: str) -> Allocation:
-    """Award device-seconds more. Forbidden; WrongState once it is over; RuleBroken for none."""
+def add_hours(
+    *, actor: Any, allocation: Allocation, gpu_seconds: int, reason: str, held_back_percent: int = 0
+) -> Allocation:
+    """Award device-seconds more. While the allocation still holds back a part of its award, so many per cent of them
+    are held back with it (`held_back.grant_rest` grants both); afterwards all of them are granted at once.
+
+    Forbidden; WrongState once it is over; RuleBroken for none.
+    """
     require(actor, may_award)
     allocation = _open(allocation)
     if gpu_seconds <= 0:
@@ -31,13 +38,17 @@ def add_hours(*, actor: Any, allocation: Allocation, gpu_seconds: int, reason: s
         allocation.awarded_gpu_seconds,
         allocation.awarded_gpu_seconds + gpu_seconds,
     )
-    allocation.save(update_fields=["awarded_gpu_seconds"])
-    ledger.enter(allocation, LedgerEntry.Kind.AWARD, gpu_seconds, actor=actor, reason="awarded later")
+    held = part_of(gpu_seconds, held_back_percent) if allocation.held_back_gpu_seconds else 0
+    allocation.held_back_gpu_seconds += held
+    allocation.save(update_fields=["awarded_gpu_seconds", "held_back_gpu_seconds"])
+    ledger.enter(allocation, LedgerEntry.Kind.AWARD, gpu_seconds - held, actor=actor, reason="awarded later")
     if ALLOCATION.allows(allocation.state, "replenish"):
         allocation.state = ALLOCATION.next(allocation.state, "replenish")
         allocation.save(update_fields=["state"])
     warning.after_a_return(allocation)
-    changes = {"awarded_gpu_seconds": [before, allocation.awarded_gpu_seconds], "reason": reason}
+    changes: dict[str, Any] = {"awarded_gpu_seconds": [before, allocation.awarded_gpu_seconds], "reason": reason}
+    if held:
+        changes["held_back_gpu_seconds"] = [allocation.held_back_gpu_seconds - held, allocation.held_back_gpu_seconds]
     audit.record(actor=actor, verb="allocation.add_hours", target=allocation, changes=changes)
     return allocation
 

@@ -193,7 +193,10 @@ def _grant(actor: Any, change: ChangeRequest, reason: str) -> ChangeRequest:
 def _carried_out(actor: Any, allocation: Allocation, wish: Wish, why: str) -> Allocation:
     """The change itself; the allocation that came of it."""
     if wish.kind == Kind.HOURS and wish.gpu_seconds:
-        return amending.add_hours(actor=actor, allocation=allocation, gpu_seconds=wish.gpu_seconds, reason=why)
+        percent = _held_back_percent(allocation)
+        return amending.add_hours(
+            actor=actor, allocation=allocation, gpu_seconds=wish.gpu_seconds, reason=why, held_back_percent=percent
+        )
     if wish.kind == Kind.TERM and wish.valid_until:
         return amending.prolong(actor=actor, allocation=allocation, valid_until=wish.valid_until, reason=why)
     if wish.kind == Kind.POOL and wish.pool:
@@ -201,6 +204,12 @@ def _carried_out(actor: Any, allocation: Allocation, wish: Wish, why: str) -> Al
     assert wish.lead is not None, "checked before"
     hand_over(actor=actor, project=allocation.project, user=wish.lead, reason=why)
     return Allocation.objects.select_related("project", "pool").get(pk=allocation.pk)
+
+
+def _held_back_percent(allocation: Allocation) -> int:
+    """What the award's call holds back until a progress report, per cent."""
+    rows = Proposal.objects.filter(public_id=allocation.project.proposal_ref)
+    return rows.values_list("call__held_back_percent", flat=True).first() or 0
 
 
 def _check_hours(allocation: Allocation, gpu_seconds: int | None) -> None:

@@ -15,7 +15,7 @@ from notifications.models import Notification
 from projects import services
 from projects.models import Project
 from proposals.models import Call
-from proposals.services import decisions
+from proposals.services import changing, decisions
 from tests.proposals.stage import Stage, browser, make_stage
 
 HOUR = 3600
@@ -50,6 +50,24 @@ def test_a_part_is_held_back_and_the_ceiling_counts_the_whole(stage: Stage, proj
     assert "160.00 GPU-hours are held back" in owner.get(project.get_absolute_url()).content.decode()
     assert "until a progress report is accepted" in owner.get(allocation.get_absolute_url()).content.decode()
     assert part_of(101, 50) == 50
+
+
+def test_hours_that_are_added_are_held_back_until_a_report_is_accepted(stage: Stage, project: Project) -> None:
+    def add(hours: int) -> Allocation:
+        allocation = Allocation.objects.select_related("project__organisation").get(project=project)
+        wish = changing.Wish("hours", gpu_seconds=hours * HOUR)
+        change = changing.ask(actor=stage.cast.owner, allocation=allocation, wish=wish, reason="It goes well.")
+        changing.grant(actor=stage.cast.officer, change=change)
+        return Allocation.objects.get(project=project)
+
+    allocation = add(100)
+    assert (allocation.awarded_gpu_seconds, allocation.held_back_gpu_seconds) == (500 * HOUR, 200 * HOUR)
+    assert balance(allocation).left == 300 * HOUR
+    report = services.submit_report(actor=stage.cast.owner, project=project, content=content(stage))
+    services.accept_report(actor=stage.cast.officer, report=report)
+    allocation = add(50)  # the report is there: nothing waits for it any more
+    assert (allocation.held_back_gpu_seconds, balance(allocation).left) == (0, 550 * HOUR)
+    assert not list(ledger_faults())
 
 
 def test_an_accepted_report_grants_the_rest_once(stage: Stage, project: Project) -> None:
