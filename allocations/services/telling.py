@@ -40,6 +40,7 @@ def _tell(lease: Lease, event: str, recipients: Iterable[User], context: dict[st
         "project": lease.allocation.project.title,
         "pool": lease.allocation.pool.name,
         "devices": lease.device_count,
+        "profile": lease.profile,
         "starts_at": local(lease.starts_at),
         "ends_at": local(lease.drained_at or lease.ends_at),
         "reason": lease.state_reason,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from accounts.models import User
 from allocations.models import Lease
 from allocations.selectors.offers import Wish, find_slots
 from allocations.services import booking, changing, ending, extending, operating
@@ -13,6 +14,7 @@ from allocations.shapes import Shape
 from audit.models import AuditEvent
 from cluster.models import Device, NodeCommand
 from common.errors import RuleBroken
+from notifications.models import Notification
 from tests.allocations.conftest import Stage
 from tests.factories import cut
 from tests.factories.allocations import rival_award
@@ -49,6 +51,22 @@ def test_instances_are_booked_by_profile_and_whole_gpus_without(stage: Stage, pa
     assert all(each.parent is None and not each.set_aside for each in devices_of(whole)) and whole.share == 1
     row = small.placements.first()
     assert row is not None and row.board == row.device.parent and row.slices == row.device.slices
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", ("3 × MIG 1g.10gb from", "2 GPUs from")), ("ko", ("1g.10gb MIG 인스턴스 3개", "GPU 2개"))],
+)
+def test_mail_names_instances_by_their_profile(
+    stage: Stage, parts: list[Device], language: str, words: tuple[str, str]
+) -> None:
+    User.objects.filter(pk=stage.cast.owner.pk).update(language=language)
+    stage.cast.owner.refresh_from_db()
+    stage.book(3, profile=SMALL)
+    stage.book(2, start=40)
+    small, whole = Notification.objects.filter(event="lease_booked").order_by("pk")
+    assert words[0] in small.subject and words[1] in whole.subject
+    assert words[0].removesuffix(" from") in small.body and "MIG" not in whole.body
 
 
 def test_what_is_begun_is_filled_before_another_gpu_is_touched(stage: Stage, parts: list[Device]) -> None:
