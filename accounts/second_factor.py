@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from allauth.mfa import app_settings
 from allauth.mfa.models import Authenticator
 from django.core.cache import cache
 from django.utils.translation import gettext as _
@@ -20,7 +21,7 @@ def check(*, actor: User, code: str) -> str:
     them.
     """
     key = f"second-factor-wrong-{actor.pk}"
-    if (cache.get(key) or 0) >= MOST_WRONG:
+    if _tries(key) > MOST_WRONG:
         raise RuleBroken(
             _("Too many wrong codes."), code="too_many_codes", remedy=_("Try again in ten minutes."), field="code"
         )
@@ -34,16 +35,32 @@ def check(*, actor: User, code: str) -> str:
         )
     plain = code.replace(" ", "").strip()
     for one in found:
-        if plain and one.wrap().validate_code(plain):
+        if plain and one.wrap().validate_code(plain) and _is_first_use(one, plain):
             cache.delete(key)
             one.record_usage()
             return str(one.type)
-    cache.add(key, 0, WRONG_SECONDS)
-    with suppress(ValueError):  # the count may run out, or the cache go away, between the two
-        cache.incr(key)
     raise RuleBroken(
         _("This code is wrong, or it was used before."),
         code="wrong_code",
         remedy=_("Wait for the next one of your app, or take a recovery code."),
         field="code",
     )
+
+
+def _tries(key: str) -> int:
+    """How many with this one. Counted before the code is looked at: guesses sent at a time are counted, too."""
+    cache.add(key, 0, WRONG_SECONDS)
+    with suppress(ValueError):  # the count may run out between the two
+        return cache.incr(key)
+    return 1
+
+
+def _is_first_use(one: Authenticator, code: str) -> bool:
+    """Whether nobody signed with this code of the app yet. allauth remembers a used one for one period, but takes it
+    for as many more as its tolerance says; a recovery code is crossed out for good.
+    """
+    if one.type != Authenticator.Type.TOTP:
+        return True
+    digits = "".join(char for char in code if char.isalnum())  # allauth takes "123-456" for "123456"
+    periods = 2 * app_settings.TOTP_TOLERANCE + 1
+    return cache.add(f"second-factor-used-{one.user_id}-{digits}", 1, periods * app_settings.TOTP_PERIOD)

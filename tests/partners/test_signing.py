@@ -121,6 +121,15 @@ def test_the_second_factor_is_asked_for_once_more(cast: Cast, draft: Agreement) 
     refused("no_second_factor", signing.sign, actor=bare, paper=draft, sha256=draft.document_sha256, code="1")
 
 
+def test_a_code_signs_once_for_as_long_as_it_is_taken(cast: Cast, draft: Agreement) -> None:
+    code = code_of(cast.officer)
+    click(cast.officer, draft, code=code)
+    draft = agreements.attach_document(actor=cast.officer, agreement=draft, document=pdf(OTHER))
+    app = TOTP(Authenticator.objects.get(user=cast.officer, type="totp"))
+    assert cache.delete(app._get_used_cache_key(code))  # after half a minute allauth remembers it no more
+    refused("wrong_code", click, cast.officer, draft, code=f"{code[:3]}-{code[3:]}")
+
+
 def test_guessing_codes_ends_after_five(cast: Cast, draft: Agreement) -> None:
     for _turn in range(5):
         refused("wrong_code", click, cast.owner, draft, code="1")
