@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -117,13 +118,21 @@ def grant(*, actor: Any, change: ChangeRequest, reason: str = "") -> ChangeReque
 
 
 def needs_second(change: ChangeRequest, allocation: Allocation) -> bool:
-    """Whether it takes two officers: an award that is large under its call with the change. One query."""
+    """Whether it takes two officers: an award, all its lines together, that is large under its call with the change.
+
+    Two queries.
+    """
     if change.kind == Kind.LEAD:
         return False
     ref = allocation.project.proposal_ref
     proposal = Proposal.objects.filter(public_id=ref).select_related("call").first()
-    total = allocation.awarded_gpu_seconds + allocation.adjusted_gpu_seconds + (change.gpu_seconds or 0)
-    return proposal is not None and second.is_large(proposal.call, total)
+    if proposal is None:
+        return False
+    # a line that moved left to the old allocation what it had used, so nothing counts twice
+    given = Allocation.objects.filter(project=allocation.project_id).aggregate(
+        total=Sum(F("awarded_gpu_seconds") + F("adjusted_gpu_seconds"), default=0)
+    )
+    return second.is_large(proposal.call, given["total"] + (change.gpu_seconds or 0))
 
 
 def check(allocation: Allocation, wish: Wish) -> None:

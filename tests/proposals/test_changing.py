@@ -18,7 +18,7 @@ from proposals.models import Call, ChangeRequest
 from proposals.selectors import committed
 from proposals.services import changing, decisions
 from proposals.services.changing import Wish
-from tests.factories import PoolFactory, UserFactory, grant_role, make_node
+from tests.factories import AllocationFactory, PoolFactory, UserFactory, grant_role, make_node
 from tests.proposals.stage import HOUR, Stage, browser
 
 
@@ -154,6 +154,19 @@ def test_a_large_one_takes_two_officers(stage: Stage, allocation: Allocation) ->
     assert caught.value.code == "second_person"
     made = changing.grant(actor=grant_role(UserFactory(), "officer"), change=change)
     assert made.state == "granted" and Allocation.objects.get().awarded_gpu_seconds == 450 * HOUR
+
+
+def test_a_large_award_of_several_lines_is_not_changed_line_by_line_by_one_officer(
+    stage: Stage, allocation: Allocation
+) -> None:
+    AllocationFactory(
+        project=allocation.project, pool=allocation.pool, awarded_gpu_seconds=40 * HOUR, concurrent_gpus=1
+    )
+    Call.objects.update(two_person_gpu_seconds=450 * HOUR)
+    small = asked(stage, allocation, kind="hours", gpu_seconds=9 * HOUR)
+    assert changing.grant(actor=stage.cast.officer, change=small).state == "granted"
+    change = asked(stage, allocation, kind="hours", gpu_seconds=HOUR)
+    assert changing.grant(actor=stage.cast.officer, change=change).state == "approved"
 
 
 def test_who_asks_who_decides_and_what_is_said(stage: Stage, allocation: Allocation) -> None:
