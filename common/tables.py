@@ -68,13 +68,17 @@ def csv_rows(header: Iterable[Text], rows: Iterable[Iterable[Any]]) -> Iterator[
     import csv
 
     writer = csv.writer(_Line())
-    yield "\ufeff" + writer.writerow([str(label) for label in header])
+    yield "\ufeff" + writer.writerow([safe_cell(str(label)) for label in header])
     for row in rows:
         yield writer.writerow([safe_cell(value) for value in row])
 
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""How a formula begins; an East Asian Excel takes the wide signs for the narrow ones."""
+
+
 def safe_cell(value: Any) -> Any:
     """Neutralise text that a spreadsheet would run as a formula (OWASP: CSV injection)."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    if isinstance(value, str) and value[:1] in FORMULA:
         return "'" + value
     return value

@@ -26,7 +26,7 @@ def xlsx_bytes(title: str, header: Iterable[Text], rows: Iterable[Iterable[Any]]
     sheet.freeze_panes = "A2"
     heads = []
     for label in header:
-        cell = WriteOnlyCell(sheet, value=str(label))
+        cell = _cell(sheet, str(label))
         cell.font = Font(bold=True)
         heads.append(cell)
     sheet.append(heads)
