@@ -55,3 +55,9 @@ def test_names_are_blotted_out_whatever_their_case_and_the_longest_first() -> No
     assert masked("Upstage AI and UPSTAGE, 업스테이지는", ["Upstage", "Upstage AI", "업스테이지", "A"]) == (
         "■■■ and ■■■, ■■■는"
     )
+
+
+def test_a_name_is_blotted_out_without_its_legal_form_too() -> None:
+    names = ["주식회사 한빛", "Hanbit Labs Co., Ltd.", "㈜ 광주데이터", "AI Inc."]
+    text = "한빛(Hanbit Labs)과 광주데이터, 주식회사 한빛의 AI, at AI Inc."
+    assert masked(text, names) == "■■■(■■■)과 ■■■, ■■■의 AI, at ■■■"
