@@ -6,14 +6,14 @@ from proposals.models import Attachment
 from proposals.services.sniffing import MIME
 
 
-def download(row: Attachment) -> FileResponse:
-    """The bytes of a file under the name that the person gave it."""
+def download(row: Attachment, name: str = "") -> FileResponse:
+    """The bytes of a file under the name that the person gave it, or under `name`; 404 where they are gone."""
     try:
         handle = row.file.open("rb")
     except FileNotFoundError as missing:
         raise Http404 from missing
     kind = MIME[Attachment.Kind(row.kind)]
-    response = FileResponse(handle, as_attachment=True, filename=row.name, content_type=kind)
+    response = FileResponse(handle, as_attachment=True, filename=name or row.name, content_type=kind)
     response["X-Content-Type-Options"] = "nosniff"
     response["Cache-Control"] = "private, no-store"
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"

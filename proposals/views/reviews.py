@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -17,6 +17,7 @@ from common.gates import Gate
 from common.tables import Column
 from common.templatetags.bitgoeul import moment
 from common.web import ListPage, ObjectMixin, ObjectServicePage
+from proposals.downloads import download
 from proposals.forms.reviewing import DeclareForm, ProfileForm, ReviewForm, review_initial
 from proposals.models import Assignment, ReviewerProfile
 from proposals.review_filters import AssignmentFilter
@@ -184,7 +185,7 @@ class ReviewFile(_OwnReview, ObjectMixin, View):
         if found is None:
             raise Http404
         row, name = found
-        return FileResponse(row.file.open("rb"), as_attachment=True, filename=name)
+        return download(row, name)
 
 
 class ReviewerProfilePage(Gate, FormPage):

@@ -94,6 +94,7 @@ def test_in_a_blind_call_no_name_reaches_the_reviewer(jury: Jury, settings: Any,
         assert not re.search("Upstage|업스테이지|Minji|owner@upstage", text, re.IGNORECASE), text
     handed = client.get(page("review-file", assignment, file=file.public_id))
     assert handed["Content-Disposition"] == 'attachment; filename="1.pdf"'
+    assert handed["Content-Security-Policy"].startswith("sandbox") and "no-store" in handed["Cache-Control"]
 
 
 def test_what_others_wrote_is_read_after_ones_own_and_their_names_only_in_an_open_call(jury: Jury) -> None:
