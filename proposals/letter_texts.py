@@ -21,7 +21,7 @@ PLACES = {
     "awarded_gpu_hours": _("GPU-hours awarded"),
     "awards": _("what is awarded, line by line"),
     "answer_by": _("until when the award can be accepted"),
-    "appeal_by": _("until when an appeal can be made"),
+    "appeal": _("a sentence: how to appeal and until when, or that this is final"),
     "office": _("the name of this site"),
 }
 _PLACE = re.compile(r"\{([A-Za-z_][^{}\n]{0,60}|)\}")
@@ -79,11 +79,11 @@ STANDARD: dict[str, Texts] = {
         "[{number}] GPU 지원 심사 결과 통보",
         "귀 기관이 「{call}」에 제출하신 과제 「{title}」({number})은(는) 선정되지 않았음을 알려 드립니다.\n\n"
         "사유:\n{reason}\n\n"
-        "이 결정에 이의가 있으시면 {appeal_by}까지 한 차례 이의를 신청하실 수 있으며, 다른 담당자가 검토합니다.",
+        "{appeal}",
         "[{number}] Result of your proposal",
         "we regret to tell you that your proposal “{title}” ({number}) under the call “{call}” was not selected.\n\n"
         "Reason:\n{reason}\n\n"
-        "You may appeal against this decision once, by {appeal_by}; another officer will look at it.",
+        "{appeal}",
     ),
     "hold": _letter(
         "[{number}] GPU 지원 심사 보류 통보",

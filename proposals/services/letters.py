@@ -16,7 +16,7 @@ from common.quantities import seconds_to_hours
 from common.texts import composed, one_line
 from partners.policy import agency_day
 from proposals.letter_texts import PLACES, STANDARD, filled, unknown_places
-from proposals.models import Decision, DecisionLetter, LetterKind, LetterTemplate
+from proposals.models import Appeal, Decision, DecisionLetter, LetterKind, LetterTemplate
 from proposals.overtaken import Difference, SavedMeanwhile
 from proposals.rules import may_decide
 from proposals.services.deciding import person
@@ -98,9 +98,19 @@ def values_of(decision: Decision, language: str, awards: list[Any]) -> dict[str,
             "awarded_gpu_hours": _hours(sum(one.gpu_seconds for one in awards)),
             "awards": "\n".join(_line(one) for one in awards),
             "answer_by": _moment(_answer_by(decision)),
-            "appeal_by": _day(timezone.now() + timedelta(days=settings.APPEAL_DAYS)),
+            "appeal": _appeal(used=Appeal.objects.filter(proposal=proposal).exists()),
             "office": settings.SITE_NAME,
         }
+
+
+def _appeal(*, used: bool) -> str:
+    """How one may appeal; a proposal may be appealed for once."""
+    if used:
+        return _("The one appeal that is possible has been made, so this decision is final.")
+    until = _day(timezone.now() + timedelta(days=settings.APPEAL_DAYS))
+    return _("You may appeal against this decision once, by %(until)s; another officer will look at it.") % {
+        "until": until
+    }
 
 
 def _answer_by(decision: Decision) -> datetime | None:
@@ -162,7 +172,7 @@ def _examples(language: str) -> dict[str, str]:
                 "last": _day(now + timedelta(days=30)),
             },
             "answer_by": _moment(now + timedelta(days=14)),
-            "appeal_by": _day(now + timedelta(days=settings.APPEAL_DAYS)),
+            "appeal": _appeal(used=False),
             "office": settings.SITE_NAME,
         }
 

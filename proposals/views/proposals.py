@@ -15,7 +15,7 @@ from partners.rules import MANAGING, role_in
 from projects.models import Project
 from proposals.filters import ProposalFilter
 from proposals.lifecycle import PROPOSAL
-from proposals.models import Appeal, Decision, Proposal
+from proposals.models import Decision, Proposal
 from proposals.rules import may_answer
 from proposals.selectors import OPEN_PREPARED, listed
 from proposals.selectors.contents import answers_of, current_attachments
@@ -81,7 +81,9 @@ class ProposalPage(ObjectPage):
     template_name = "proposals/proposal.html"
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("organisation", "agreement", "call", "created_by")
+        # What there is once or not at all comes along with the row.
+        beside = ("fast_lane", "appeal__made_by", "appeal__answered_by")
+        return super().get_queryset().select_related("organisation", "agreement", "call", "created_by", *beside)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         user, proposal = self.request.user, self.object
@@ -111,7 +113,7 @@ class ProposalPage(ObjectPage):
             partner_events=events if role in MANAGING else (),
             officer_events=events if runs else (),
             may_copy=role in MANAGING,
-            appeal=self._appeal(history),
+            appeal=getattr(proposal, "appeal", None),
             may_appeal=role in MANAGING and appealing.appealable(proposal) is not None,
             appeal_until=appealing.last_moment(history[0]) if history and history[0].kind == "decline" else None,
             prepared=proposal.prepared.filter(state__in=OPEN_PREPARED).first() if user.is_agency else None,
@@ -125,12 +127,6 @@ class ProposalPage(ObjectPage):
         if self.object.state != "accepted":
             return None
         return Project.objects.filter(proposal_ref=self.object.public_id).first()
-
-    def _appeal(self, history: list[Decision]) -> Appeal | None:
-        """The appeal against a refusal; nothing is asked where there was none."""
-        if not any(row.kind == Decision.Kind.DECLINE for row in history):
-            return None
-        return Appeal.objects.filter(proposal=self.object).select_related("made_by", "answered_by").first()
 
 
 class _PartnerVerb(VerbView):

@@ -11,7 +11,7 @@ from allocations.models import Envelope
 from common.errors import Forbidden, InvalidTransition, RuleBroken
 from notifications.models import Notification
 from partners.policy import agency_day
-from proposals.models import Call, Decision, Proposal
+from proposals.models import Call, Decision, DecisionLetter, Proposal
 from proposals.selectors import committed
 from proposals.services import appealing, decisions, expiring
 from tests.factories import UserFactory, grant_role
@@ -84,6 +84,8 @@ def test_an_appeal_is_answered_by_somebody_else_and_made_once(stage: Stage, anot
     made = appealing.uphold(actor=another, proposal=proposal, reason="The plan is clear enough.")
     assert made.upheld and Proposal.objects.get().state == "in_review"
     decisions.decline(actor=stage.cast.officer, proposal=proposal, reason="No GPUs.")
+    last, first = DecisionLetter.objects.filter(kind="decline").order_by("-pk")
+    assert "once, by" in first.body_en and "final" in last.body_en and "once, by" not in last.body_en
     with pytest.raises(RuleBroken) as caught:
         appealing.appeal(actor=stage.cast.owner, proposal=proposal, reason="Again.")
     assert caught.value.code == "appealed_already"
