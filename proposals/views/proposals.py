@@ -15,7 +15,7 @@ from partners.rules import MANAGING, role_in
 from projects.models import Project
 from proposals.filters import ProposalFilter
 from proposals.lifecycle import PROPOSAL
-from proposals.models import Decision, Proposal
+from proposals.models import Decision, PreparedDecision, Proposal
 from proposals.rules import may_answer
 from proposals.selectors import OPEN_PREPARED, listed
 from proposals.selectors.contents import answers_of, current_attachments
@@ -116,11 +116,17 @@ class ProposalPage(ObjectPage):
             appeal=getattr(proposal, "appeal", None),
             may_appeal=role in MANAGING and appealing.appealable(proposal) is not None,
             appeal_until=appealing.last_moment(history[0]) if history and history[0].kind == "decline" else None,
-            prepared=proposal.prepared.filter(state__in=OPEN_PREPARED).first() if user.is_agency else None,
+            prepared=self._prepared(),
             may_edit=role in MANAGING and proposal.state in drafting.EDITABLE,
             review=shown_review(user, proposal),
             **kwargs,
         )
+
+    def _prepared(self) -> PreparedDecision | None:
+        """What is prepared and not yet said, for the agency; nothing is asked once it is decided."""
+        if not self.request.user.is_agency or not PROPOSAL.allows(self.object.state, "award"):
+            return None
+        return self.object.prepared.filter(state__in=OPEN_PREPARED).first()
 
     def _project(self) -> Project | None:
         """What it became; nothing is asked before it was accepted."""

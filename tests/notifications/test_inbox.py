@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from notifications.models import Notification
 from notifications.services import notify
@@ -100,11 +102,14 @@ def test_what_people_typed_stands_in_mail_as_they_typed_it(cast: Cast) -> None:
 
 @pytest.mark.parametrize("template", sorted(Path("templates/notifications").glob("*.txt")), ids=lambda path: path.stem)
 def test_no_text_escapes_or_loses_its_subject(cast: Cast, template: Path) -> None:
-    names = set(re.findall(r"[{][{] *(\w+)", template.read_text()))
+    text = template.read_text()
+    context: dict[str, Any] = dict.fromkeys(re.findall(r"[{][{] *(\w+)", text), "Kim's <first>")
+    context |= dict.fromkeys(re.findall(r"count \w+=(\w+)", text), 3)
+    context |= dict.fromkeys(re.findall(r"=(\w+)[|]moment", text), timezone.now())
     cast.owner.language = "ko"
     cast.owner.save(update_fields=["language"])
     with transaction.atomic():
-        notify(recipients=[cast.owner], event=template.stem, context=dict.fromkeys(names, "Kim's <first>"), url="/")
+        notify(recipients=[cast.owner], event=template.stem, context=context, url="/")
     note = Notification.objects.get()
     assert note.subject and note.body
     assert "&" not in note.subject + note.body

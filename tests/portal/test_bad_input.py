@@ -45,8 +45,9 @@ WRONG = (
     "'; DROP TABLE accounts_user; --",
     "🦀",
 )
-VALUES = {"en": ("", *WRONG[::2]), "ko": ("", *WRONG[1::2])}
-"""Half of them in each language: the rules are the same, the words are not."""
+FIRST = {"en": 0, "ko": 2}
+"""Each field is sent a quarter of them in each language, the next field the next quarter: the rules are the same in both,
+the words are not, and fields of a kind share their checks."""
 HANGUL = re.compile("[가-힣]")
 KEPT = {"text", "number", "date", "datetime-local", "textarea", "email", "url", "search"}
 CHANGED_BY_HTML = re.compile("[\x00\r]")
@@ -143,10 +144,10 @@ def _wrong(found: Found, language: str) -> Iterator[tuple[Input, dict[str, Any],
     button = {entry.name: entry.value for entry in found.form.buttons[-1:]}
     yield Input("", "none"), {**button, **found.form.filled()}, ""  # nothing touched
     once = {entry.name: entry for entry in reversed(found.form.inputs)}  # the boxes of one choice are one field
-    for entry in reversed(once.values()):
+    for at, entry in enumerate(reversed(once.values()), start=FIRST[language]):
         if entry.name in ("csrfmiddlewaretoken", "next", "submission"):
             continue
-        for value in VALUES[language]:
+        for value in ("", *WRONG[at % 4 :: 4]):
             sent: dict[str, Any] = {**button, **found.form.filled(), entry.name: [value]}
             sent.pop("submission", None)
             if entry.kind == "file":
