@@ -2,10 +2,13 @@
 
 A synthetic programme of that scale, and on top of it one call with 514 proposals under review, each with four steps and
 three reviews of five criteria. Printed for each page: milliseconds p50 and p95, and SQL statements. Without `--scale`
-both S and L are measured, and the statements must be the same at both, at most 15.
+both S and L are measured, and the statements must be the same at both, at most 15. Then 500 proposals are brought in
+from a spreadsheet: once looked at, once saved.
 """
 
 import argparse
+import csv
+import io
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +26,7 @@ ROUND = 514
 REVIEWS = 3
 REVIEWERS = 60
 VISITS = 25
+IMPORTED = 500
 HOUR = 3600
 
 
@@ -149,6 +153,7 @@ def _pages(programme: Any, call: Any, proposal: Any, officer: Any) -> Iterator[P
     yield Page("reviews side by side", officer, to("proposal-reviews", proposal))
     yield Page("proposal", officer, proposal.get_absolute_url())
     yield Page("organisation", officer, programme.organisations[0].get_absolute_url())
+    yield Page("figures of the call", officer, to("call-figures", call))
     yield Page("ranking, API", officer, f"/api/v1/call-reviews/{call.public_id}/ranking/")
 
 
@@ -184,6 +189,54 @@ def _visit(page: Page, visits: int) -> tuple[float, float, float, int]:
     return percentile(times, 0.5), percentile(times, 0.95), percentile(works, 0.5), counted
 
 
+def _spreadsheet(programme: Any, call: Any) -> bytes:
+    from django.utils import timezone
+
+    from proposals.services.imports.columns import COLUMNS
+
+    pairs = list(zip(programme.organisations, programme.agreements, strict=False))
+    first = max(timezone.localdate(), *(agreement.valid_from for _organisation, agreement in pairs[:IMPORTED]))
+    text = io.StringIO()
+    out = csv.writer(text)
+    out.writerow(column.ko for column in COLUMNS)
+    for place in range(IMPORTED):
+        organisation, agreement = pairs[place % len(pairs)]
+        values = {
+            "reference": f"I-{place}",
+            "registration_number": organisation.registration_number,
+            "agreement_number": agreement.number,
+            "title": f"Imported proposal {place}",
+            "purposes": "evaluation",
+            "plan": "Measure it.",
+            "gpu_class": programme.pool.gpu_class.code,
+            "gpus": 1,
+            "hours": 1,
+            "window_from": first,
+            "window_until": first + timedelta(days=5),
+        }
+        out.writerow(values.get(column.key, "") for column in COLUMNS)
+    return text.getvalue().encode()
+
+
+def _bring_in(programme: Any, call: Any, officer: Any, scale: str) -> None:
+    """Say what an import of 500 proposals takes, dry and saved."""
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    from proposals.services.imports import import_proposals
+
+    content = _spreadsheet(programme, call)
+    for dry in (True, False):
+        started = time.perf_counter()
+        with CaptureQueriesContext(connection) as captured:
+            told = import_proposals(actor=officer, call=call, file=io.BytesIO(content), size=len(content), dry_run=dry)
+        took = time.perf_counter() - started
+        if told.problems:
+            sys.exit(f"import: {told.problems[0]}")
+        facts = {"scale": scale, "rows": IMPORTED, "statements": len(captured), "saved": told.saved}
+        report("programme.import", round(took, 2), "s", **facts)
+
+
 def measure(scale: str, visits: int, count: int) -> dict[str, tuple[float, float, float, int]]:
     """What `_visit` says, by page, at one scale; undone at the end."""
     from django.db import connection, transaction
@@ -201,6 +254,7 @@ def measure(scale: str, visits: int, count: int) -> dict[str, tuple[float, float
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
         found = {page.name: _visit(page, visits) for page in _pages(programme, call, proposals[0], officer)}
+        _bring_in(programme, call, officer, scale)
         transaction.set_rollback(True)
     return found
 

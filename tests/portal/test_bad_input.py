@@ -46,8 +46,8 @@ WRONG = (
     "🦀",
 )
 FIRST = {"en": 0, "ko": 2}
-"""Each field is sent a quarter of them in each language, the next field the next quarter: the rules are the same in both,
-the words are not, and fields of a kind share their checks."""
+"""Each field is sent a quarter of them in each language, the next field the next quarter: the rules are the same in
+both, the words are not, and fields of a kind share their checks."""
 HANGUL = re.compile("[가-힣]")
 KEPT = {"text", "number", "date", "datetime-local", "textarea", "email", "url", "search"}
 CHANGED_BY_HTML = re.compile("[\x00\r]")

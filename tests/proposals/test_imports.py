@@ -168,7 +168,7 @@ def test_an_agreement_of_another_organisation_is_named(stage: Stage) -> None:
     assert report.problems[0].column == "협약번호"
 
 
-def test_five_hundred_rows_take_a_moment_and_as_many_statements_as_one(stage: Stage) -> None:
+def test_five_hundred_rows_take_as_many_statements_as_five(stage: Stage) -> None:
     def statements(count: int, start: int) -> int:
         content = xlsx_of(*(row(stage, f"R-{start + n}", gpus=1, hours=1) for n in range(count)))
         with CaptureQueriesContext(connection) as captured:
@@ -176,10 +176,8 @@ def test_five_hundred_rows_take_a_moment_and_as_many_statements_as_one(stage: St
         return len(captured)
 
     few = statements(5, 0)
-    begun = timezone.now()
     many = statements(500, 1_000)
     assert many <= few + 2 and many <= 40
-    assert timezone.now() - begun < timedelta(seconds=20)
     assert Proposal.objects.count() == 505 == len(set(Proposal.objects.values_list("number", flat=True)))
     assert ProposalVersion.objects.count() == 505
 
