@@ -1,8 +1,10 @@
 """What a call offers, what was asked of it, and what it has given."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import F, QuerySet, Sum
+from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from cluster.models import Pool
 from proposals.models import AwardLine, Call, Proposal, RequestLine
@@ -56,6 +58,23 @@ def budgets_of(call: Call) -> list[PoolBudget]:
         )
         for offer in call.offers.select_related("pool__gpu_class")
     ]
+
+
+@dataclass(frozen=True)
+class BudgetLeft:
+    """What an award may still take of a pool's budget, in device-seconds."""
+
+    pool: Pool
+    budget: int
+    left: int
+
+
+def left_of(call: Call) -> list[BudgetLeft]:
+    """Each pool of a call that has a bound of its own: one query."""
+    given = _given(call).filter(pool=OuterRef("pool")).order_by().values("pool").annotate(total=Sum("gpu_seconds"))
+    offers = call.offers.exclude(budget_gpu_seconds=None).select_related("pool")
+    rows: Any = offers.annotate(awarded=Coalesce(Subquery(given.values("total")), 0))
+    return [BudgetLeft(row.pool, row.budget_gpu_seconds, max(0, row.budget_gpu_seconds - row.awarded)) for row in rows]
 
 
 def awarded_of(call: Call, pool: Pool, *, but: Proposal | None = None) -> int:

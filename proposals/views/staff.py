@@ -21,7 +21,7 @@ from proposals.forms import AwardLineForm, AwardReasonForm
 from proposals.models import Proposal
 from proposals.rules import may_decide
 from proposals.selectors import came_free, committed, listed, pool_capacities
-from proposals.selectors.budgets import budgets_of
+from proposals.selectors.budgets import left_of
 from proposals.selectors.reviewing import standing_of
 from proposals.services import decisions
 from proposals.views.proposals import ASK_COLUMNS, NUMBER_COLUMN
@@ -151,7 +151,7 @@ class Decide(StaffDecision):
         ]
         return super().get_context_data(
             rows=rows,
-            budgets=[budget for budget in budgets_of(self.object.call) if budget.pool in pools],
+            budgets=[budget for budget in left_of(self.object.call) if budget.pool in pools],
             standing=standing_of(self.object),
             agreement=agreement,
             ceilings=ceilings(agreement, used),

@@ -1,6 +1,9 @@
 """What the tests of proposals share."""
 
+from collections.abc import Iterator
+
 import pytest
+from django.utils import translation
 
 from tests.proposals.jury import Jury, make_jury
 from tests.proposals.stage import Stage, make_stage
@@ -16,3 +19,10 @@ def stage(db: None) -> Stage:
 def jury(stage: Stage) -> Jury:
     """See tests/proposals/jury.py."""
     return make_jury(stage)
+
+
+@pytest.fixture
+def english() -> Iterator[None]:
+    """What services say, in English."""
+    with translation.override("en"):
+        yield

@@ -68,6 +68,7 @@ def test_lines_of_a_draft_that_waited_begin_tomorrow_at_the_earliest(stage: Stag
     )
 
 
+@pytest.mark.usefixtures("english")
 def test_answers_come_along_where_the_call_asks_the_same_and_the_rest_is_named(stage: Stage) -> None:
     call = following(stage)
     ask = {"label_en": "Which", "choices_ko": ["가", "나"], "choices_en": ["A", "B"], "kind": "choice"}
@@ -79,9 +80,10 @@ def test_answers_come_along_where_the_call_asks_the_same_and_the_rest_is_named(s
     proposal = stage.draft(answers=[GivenAnswer(one.public_id, 1) for one in old])
     copied = copy(stage, proposal, call)
     assert [(row.question, row.choice) for row in copied.proposal.answers.all()] == [(new, 0)]
-    assert copied.left_out == ("the answer to “없음”",)
+    assert copied.left_out == ("the answer to “Gone”",)
 
 
+@pytest.mark.usefixtures("english")
 def test_a_class_that_the_call_does_not_offer_stays_behind(stage: Stage) -> None:
     proposal, call = stage.draft(), following(stage)
     call.pools.set([PoolFactory(name="other", gpu_class=GpuClassFactory(code="a100-sxm-80"))])

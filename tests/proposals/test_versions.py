@@ -72,6 +72,7 @@ def test_the_difference_is_word_by_word_in_texts_and_field_by_field_elsewhere(st
         assert any(str(change.label) == "수행 계획" for change in compare(older.content, newer.content))
 
 
+@pytest.mark.usefixtures("english")
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [

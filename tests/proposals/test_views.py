@@ -197,6 +197,13 @@ def test_the_award_page_costs_the_same_with_more_lines_and_more_pools(stage: Sta
     assert officer.get(url("award", proposal)).content.decode().count("more-4") >= 4
 
 
+def test_the_award_page_says_what_the_calls_budget_still_gives(stage: Stage) -> None:
+    stage.call.offers.update(budget_gpu_seconds=1_000 * 3600)
+    stage.awarded()
+    page = browser(stage.cast.officer).get(url("award", stage.submitted())).content.decode()
+    assert "600.00 of 1,000.00 GPU-hours are left" in page
+
+
 def test_a_pool_of_another_class_cannot_be_chosen_on_the_award_page(stage: Stage) -> None:
     proposal, foreign = stage.submitted(), PoolFactory(name="foreign")
     sent = browser(stage.cast.officer).post(
