@@ -198,6 +198,7 @@ def test_rows_are_added_and_removed_without_losing_anything(stage: Stage, part: 
     )
     more = client.post(step(draft, part), form | {"action": "add_row"}).content.decode()
     assert 'value="123"' in more and f'name="{part}-2-' in more
+    assert 'hx-trigger="load, input' in more  # it keeps what it shows, though nobody types any more
     less = client.post(step(draft, part), form | {"action": "remove_row:0"}).content.decode()
     assert 'value="77"' in less and 'value="123"' not in less
 

@@ -51,7 +51,8 @@ class Step(ObjectGate, ObjectMixin, TemplateView):
         action = request.POST.get("action", "save")
         if action == "add_row" or action.startswith("remove_row:"):
             self.form = self.reshape(action)
-            return self.render_to_response(self.get_context_data())
+            # The page that comes back is typed and not stored: it saves itself at once, as after a key that is pressed.
+            return self.render_to_response(self.get_context_data(reshaped=True))
         self.form = self.build(request.POST)
         if not self.form.is_valid():
             return self._refused(action, 422)
