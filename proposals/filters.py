@@ -11,7 +11,7 @@ from django.utils.translation import pgettext_lazy
 
 from common.filters import LinkFilter, YesNoFilter, state_choices
 from proposals.lifecycle import CHANGE, PREPARED, PROPOSAL
-from proposals.models import Call, ChangeRequest, PreparedDecision, Proposal
+from proposals.models import Call, ChangeRequest, PreparedDecision, Proposal, ProposalStep
 from proposals.selectors import open_calls
 
 WAITING = ("submitted", "in_review")
@@ -91,6 +91,7 @@ class QueueFilter(ProposalFilter):
         method="by_state",
         empty_label=None,
     )
+    overdue = YesNoFilter(label=_("Overdue"), method="late")
 
     def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
         data = data.copy() if data is not None else QueryDict(mutable=True)
@@ -103,6 +104,11 @@ class QueueFilter(ProposalFilter):
         if value == "all":
             return queryset
         return queryset.filter(state__in=WAITING) if value == "waiting" else queryset.filter(state=value)
+
+    def late(self, queryset: QuerySet[Any], _name: str, value: bool) -> QuerySet[Any]:
+        """Those with a step that is open past its deadline, or the others."""
+        late = Q(pk__in=ProposalStep.objects.at_work().filter(due_at__lt=timezone.now()).values("proposal"))
+        return queryset.filter(late) if value else queryset.exclude(late)
 
 
 class PreparedFilter(django_filters.FilterSet):

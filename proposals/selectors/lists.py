@@ -1,10 +1,10 @@
 """Calls and proposals as lists show them."""
 
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.utils import timezone
 
 from cluster.models import GpuClass
-from proposals.models import Call, Proposal
+from proposals.models import Call, Proposal, ProposalStep
 
 
 def gpu_classes_of(call: Call) -> QuerySet[GpuClass]:
@@ -23,6 +23,12 @@ def listed(queryset: QuerySet[Proposal]) -> QuerySet[Proposal]:
     return queryset.select_related("organisation", "agreement", "call").annotate(
         asked_gpus=Sum("lines__gpus"), asked_gpu_hours=Sum(F("lines__gpus") * F("lines__hours"))
     )
+
+
+def with_overdue(queryset: QuerySet[Proposal]) -> QuerySet[Proposal]:
+    """With `overdue_since`: when the deadline of its open step passed; None where none has. No statement of its own."""
+    late = ProposalStep.objects.at_work().filter(proposal=OuterRef("pk"), due_at__lt=timezone.now())
+    return queryset.annotate(overdue_since=Subquery(late.order_by("due_at").values("due_at")[:1]))
 
 
 def public_calls() -> QuerySet[Call]:

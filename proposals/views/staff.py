@@ -20,7 +20,7 @@ from proposals.filters import QueueFilter
 from proposals.forms import AwardLineForm, AwardReasonForm
 from proposals.models import Proposal
 from proposals.rules import may_decide
-from proposals.selectors import came_free, committed, listed, pool_capacities
+from proposals.selectors import came_free, committed, listed, pool_capacities, with_overdue
 from proposals.selectors.budgets import left_of
 from proposals.selectors.reviewing import standing_of
 from proposals.services import decisions
@@ -47,13 +47,20 @@ class Queue(Gate, ListPage):
             lambda p: (timezone.now() - p.submitted_at).days if p.state in ("submitted", "in_review") else "",
             numeric=True,
         ),
+        Column(
+            "overdue",
+            _("Overdue, days"),
+            lambda p: (timezone.now() - p.overdue_since).days if p.overdue_since else "",
+            sort="overdue_since",
+            numeric=True,
+        ),
     )
 
     def may_create(self) -> bool:
         return bool(may_decide.test(self.request.user, None))
 
     def get_queryset(self) -> Any:
-        return listed(super().get_queryset().exclude(submitted_at=None))
+        return with_overdue(listed(super().get_queryset().exclude(submitted_at=None)))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(came_free=came_free(timezone.now()), **kwargs)

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from partners.models import Agreement
-from proposals.models import AwardLine, Proposal
+from proposals.models import AwardLine, Proposal, ProposalStep
 from tests.factories import PoolFactory
+from tests.proposals.jury import make_jury
 from tests.proposals.stage import Stage, browser
 from tests.queries import MOST_A_PAGE, queries_of
 
@@ -153,6 +155,20 @@ def test_the_queue_shows_what_waits_and_exports_it(stage: Stage) -> None:
     assert str(done.number) in lines
     assert browser(stage.cast.owner).get(queue).status_code == 404
     assert officer.get(queue, {"state": "nonsense", "page": "x", "sort": "__"}).status_code == 200
+
+
+def test_the_queue_says_what_is_overdue_and_since_when(stage: Stage) -> None:
+    jury = make_jury(stage)
+    late, other = jury.started(), jury.started()
+    overdue = ProposalStep.objects.filter(proposal=late, kind="formal")
+    overdue.update(due_at=timezone.now() - timedelta(days=3, hours=1))
+    queue, officer = reverse("proposals:queue"), browser(stage.cast.officer)
+    found = {word: officer.get(queue, {"overdue": word}).content.decode() for word in ("", "true", "false")}
+    assert [str(late.number) in page for page in found.values()] == [True, True, False]
+    assert [str(other.number) in page for page in found.values()] == [True, False, True]
+    lines = b"".join(officer.get(queue, {"format": "csv", "sort": "overdue"}).streaming_content).decode().splitlines()
+    assert [line.rpartition(",")[2] for line in lines if str(late.number) in line] == ["3"]
+    assert [line.rpartition(",")[2] for line in lines if str(other.number) in line] == [""]
 
 
 def _copies(proposal: Proposal, count: int) -> None:
