@@ -34,7 +34,12 @@ def _call(programme: Any, now: Any) -> Any:
     from proposals.models import Call, CallPool, CallStep, Criterion
 
     call = Call.objects.create(
-        title_ko="시험 회차", title_en="Bench round", text_ko="-", text_en="-", published_at=now - timedelta(days=30)
+        title_ko="시험 회차",
+        title_en="Bench round",
+        text_ko="-",
+        text_en="-",
+        published_at=now - timedelta(days=30),
+        told_at=now,
     )
     CallPool.objects.create(call=call, pool=programme.pool, budget_gpu_seconds=1_000_000 * HOUR)
     for place, kind in enumerate(CallStep.Kind.values):

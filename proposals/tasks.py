@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from proposals.services import expiring, granting, reminding
+from proposals.services import announcing, expiring, granting, reminding
 
 
 @shared_task(name="proposals.keep_answers")
@@ -16,6 +16,12 @@ def keep_answers() -> None:
 def remind_reviews() -> int:
     """Remind of deadlines of steps and reviews that come near or are over; of how many."""
     return reminding.remind(now=timezone.now())
+
+
+@shared_task(name="proposals.announce_calls")
+def announce_calls() -> int:
+    """Tell those who may propose of calls whose moment of publication has come; how many people were told."""
+    return announcing.announce(now=timezone.now())
 
 
 @shared_task(name="proposals.fast_lane")

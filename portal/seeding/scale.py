@@ -162,6 +162,7 @@ class Programme:
                 "text_ko": "시험",
                 "text_en": "Bench",
                 "published_at": self.now - timedelta(days=200),
+                "told_at": self.now - timedelta(days=200),
             },
         )
         call.pools.add(self.pool)

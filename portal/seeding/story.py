@@ -110,6 +110,7 @@ def rolling_call(pool: Pool) -> Call:
             "agreement. There is no deadline: proposals are looked at as they come, usually within five working days."
         ),
         published_at=timezone.now() - timedelta(days=30),
+        told_at=timezone.now() - timedelta(days=30),
     )
     call.pools.add(pool)
     return call

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import lazy
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
@@ -57,6 +58,7 @@ class Call(models.Model):
     )
     pools = models.ManyToManyField(Pool, related_name="calls", through="proposals.CallPool")
     published_at = models.DateTimeField(null=True, blank=True)
+    told_at = models.DateTimeField(null=True, blank=True, help_text="when those who may propose were told of it")
     closes_at = models.DateTimeField(null=True, blank=True, help_text="empty: rolling")
     cancelled_at = models.DateTimeField(null=True, blank=True, help_text="a draft that nobody wants any more")
     # Who may propose. An empty list: no condition.
@@ -97,6 +99,11 @@ class Call(models.Model):
     def title(self) -> str:
         """In the reader's language."""
         return self.title_en if (get_language() or "ko").startswith("en") else self.title_ko
+
+    @property
+    def lazy_title(self) -> Any:
+        """The title, in the language of the page or mail that will one day show it."""
+        return lazy(lambda: self.title, str)()
 
     @property
     def text(self) -> str:

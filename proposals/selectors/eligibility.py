@@ -162,6 +162,19 @@ def standings(call: Call, user: Any) -> list[Standing]:
     ]
 
 
+def may_propose(call: Call) -> list[int]:
+    """Keys of the organisations that may propose to a call today: an agreement in force that covers a GPU class of the
+    call, and every condition that asks what the organisation is. Three queries.
+    """
+    today = agency_today()
+    classes = list(call.pools.order_by().values_list("gpu_class__code", flat=True).distinct())
+    agreements = Agreement.objects.filter(
+        state="active", valid_from__lte=today, valid_until__gte=today, gpu_classes__overlap=classes
+    )
+    rows = Organisation.objects.filter(pk__in=agreements.values("organisation")).order_by("pk")
+    return [row.pk for row in rows if all(condition.met for condition in standing(call, row))]
+
+
 def _role(row: Membership) -> Condition:
     met = row.role in MANAGING
     return Condition(
