@@ -23,6 +23,7 @@ BADGES = {
     "ready": "green",
     "ok": "green",
     "done": "green",
+    "passed": "green",
     "in_use": "blue",
     "submitted": "blue",
     "open": "green",

@@ -220,6 +220,8 @@ class AssignForm(forms.Form):
         super().__init__(*args, **kwargs)
         field: Any = self.fields["reviewer"]
         field.queryset = people
+        if not people.exists():
+            field.help_text = _("The pool of reviewers is empty: invite somebody under “Reviewers” first.")
 
 
 class WaiveForm(AssignForm):

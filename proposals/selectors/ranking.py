@@ -34,6 +34,7 @@ class RankRow:
     scores: Spread | None
     needed: int
     is_within: bool
+    counts: bool
     by_criterion: dict[int, Decimal] = field(default_factory=dict)
 
     @property
@@ -54,8 +55,10 @@ class Ranking:
     rows: list[RankRow]
     criteria: list[Criterion]
     within: int
+    """How many of those that count the budget lasts for."""
     budget_seconds: int | None
     total: int
+    """How many count: scored, and asking for money still."""
 
 
 def ranking(call: Call, queryset: QuerySet[Proposal] | None = None) -> Ranking:
@@ -74,7 +77,7 @@ def ranking(call: Call, queryset: QuerySet[Proposal] | None = None) -> Ranking:
     spent = _taken(call, known, asked)
     budgets = _budgets(call)
     within = counting[: within_budget((spent[pk] for pk in counting), budgets)]
-    inside = set(within)
+    inside, counted = set(within), set(counting)
     wanted = order if queryset is None else _only(order, queryset)
     steps, by_criterion = _steps(call), _by_criterion(call)
     rows = [
@@ -84,6 +87,7 @@ def ranking(call: Call, queryset: QuerySet[Proposal] | None = None) -> Ranking:
             scores=scores[pk],
             needed=call.reviews_needed,
             is_within=pk in inside,
+            counts=pk in counted,
             asked=asked.get(pk, {}),
             step=steps.get(pk, ""),
             by_criterion=by_criterion.get(pk, {}),
@@ -92,7 +96,7 @@ def ranking(call: Call, queryset: QuerySet[Proposal] | None = None) -> Ranking:
     ]
     open_ended = not budgets or any(most is None for most in budgets.values())
     budget = None if open_ended else sum(most or 0 for most in budgets.values())
-    return Ranking(rows, list(call.criteria.all()), len(within), budget, len(order))
+    return Ranking(rows, list(call.criteria.all()), len(within), budget, len(counting))
 
 
 def _mean(found: Spread | None) -> Decimal | None:

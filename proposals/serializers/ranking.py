@@ -39,7 +39,7 @@ class RankRowSerializer(serializers.Serializer):
 
 
 class RankingSerializer(serializers.Serializer):
-    """`budget_seconds` null: some pools have no limit."""
+    """`total`: those with a score that are not refused; `budget_seconds` null: some pools have no limit."""
 
     within = serializers.IntegerField()
     total = serializers.IntegerField()

@@ -156,7 +156,7 @@ class RankingPage(Gate, ObjectPage):
         by_rank = self.request.GET.get("sort", "") in ("", "rank")
         if not by_rank or self.found.within == self.found.total:
             return ""
-        place = next((index for index, row in enumerate(self.rows) if not row.is_within and row.rank), None)
+        place = next((index for index, row in enumerate(self.rows) if row.counts and not row.is_within), None)
         if place is None:
             return ""
         first = self.rows[place]

@@ -12,7 +12,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from proposals.models import Assignment, Attachment, CallPool, Proposal, ProposalMember, ReviewerInvitation
-from proposals.services import reviewers
+from proposals.services import decisions, reviewers
 from tests.proposals.jury import Jury
 from tests.proposals.stage import HOUR, browser
 from tests.proposals.test_conflicts import same
@@ -151,6 +151,11 @@ def test_the_ranking_draws_the_line_where_the_money_ends_and_leaves_as_text(jury
     body = client.get(address).content.decode()
     places = [body.index(word) for word in ("HYPERLINK", "Second", "Here the budget ends", "Third")]
     assert places == sorted(places)
+    decisions.decline(
+        actor=jury.stage.cast.officer, proposal=Proposal.objects.get(title="Third"), reason="Too little money."
+    )
+    refused = client.get(address).content.decode()
+    assert "first 2 of 2" in refused and "Here the budget ends" not in refused  # it takes no money any more
     narrow = client.get(address, {"q": "Third", "col": ["mean", "criterion_1"], "sort": "-mean"}).content.decode()
     assert (
         "Second" not in narrow and "<th" in narrow and "Fit" in narrow and 'class="text-end text-nowrap">3<' in narrow
