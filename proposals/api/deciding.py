@@ -145,7 +145,7 @@ class PreparedDecisionViewSet(ReadViewSet):
         if ask["dry_run"]:
             told = [_outcome(each.prepared, each.error) for each in releasing.trial(actor=request.user, prepared=rows)]
         else:
-            releasing.release(actor=request.user, prepared=rows)
+            releasing.release(actor=request.user, prepared=rows, seen=ask.get("versions"))
             told = [_outcome(row, None, released=True) for row in rows]
         return Response(serializers.OutcomeSerializer(told, many=True).data)
 

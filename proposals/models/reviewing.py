@@ -73,7 +73,9 @@ def found_in_data(user: Any) -> dict[str, Q]:
     """By kind: on which proposals the data says that this person may not judge. One query, four for a member."""
     former = FormerEmployer.objects.filter(profile__user_id=user.pk, until__gte=employed_since())
     team = ProposalMember.objects.filter(Q(user_id=user.pk) | Q(email__iexact=user.email)).values("proposal_id")
-    own = Proposal.objects.filter(Q(created_by_id=user.pk) | Q(pk__in=team)).exclude(state="withdrawn")
+    # A name in a draft is nobody's word yet: else whoever knows a reviewer's address could shut them out of a call.
+    handed_in = Q(pk__in=team, submitted_at__isnull=False)
+    own = Proposal.objects.filter(Q(created_by_id=user.pk) | handed_in).exclude(state="withdrawn")
     homes = set(organisation_ids_of(user).values_list("organisation_id", flat=True))
     near = {key for found in related_to_each(homes).values() for key in found} - homes
     return {

@@ -80,7 +80,8 @@ def blocked_pairs(people: Iterable[User], proposals: Iterable[Proposal]) -> dict
 
 def _rows(people: list[int], names: list[str], emails: list[str]) -> Iterable[tuple[str, int | None, str, int]]:
     """Everything in one statement: (what it is about, person, text, key)."""
-    team = ProposalMember.objects.annotate(address=Lower("email")).exclude(proposal__state="withdrawn")
+    team = ProposalMember.objects.annotate(address=Lower("email")).filter(proposal__submitted_at__isnull=False)
+    team = team.exclude(proposal__state="withdrawn")
     nobody = Cast(Value(None), BigIntegerField())
     parts = [
         _part("home", Membership.objects.filter(user__in=people), F("user_id"), Value(""), F("organisation_id")),

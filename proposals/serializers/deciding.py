@@ -78,8 +78,9 @@ class VersionSerializer(serializers.Serializer[Any]):
 
 
 class ReleaseSerializer(serializers.Serializer[Any]):
-    """`dry_run`: only say what would come of it."""
+    """`dry_run`: only say what would come of it; `versions`: by id the one that was looked at, 409 where it changed."""
 
+    versions = serializers.DictField(child=serializers.IntegerField(min_value=0, max_value=2**31 - 1), required=False)
     prepared = serializers.ListField(child=serializers.CharField(max_length=40), min_length=1, max_length=1_000)
     dry_run = serializers.BooleanField(default=False)
 

@@ -6,7 +6,7 @@ fail is seen before: `trial` is the very same run, undone at its end, so that it
 take.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from allocations.services.retrying import in_one_transaction
 from audit.services import record
-from common.errors import DomainError, RuleBroken
+from common.errors import DomainError, RuleBroken, WrongState
 from common.permissions import require
 from partners.models import Agreement
 from proposals.lifecycle import PREPARED
@@ -38,14 +38,17 @@ class Outcome:
     error: DomainError | None
 
 
-def release(*, actor: Any, prepared: Iterable[PreparedDecision]) -> list[Decision]:
+def release(
+    *, actor: Any, prepared: Iterable[PreparedDecision], seen: Mapping[str, int] | None = None
+) -> list[Decision]:
     """Say all of these, or none. Whoever releases may be the one who prepared: the second person approved.
 
-    Forbidden; RuleBroken and others as the decisions themselves, with the proposal's number in front.
+    `seen`: by public id the version that was looked at; WrongState where one has been changed since. Forbidden;
+    RuleBroken and others as the decisions themselves, with the proposal's number in front.
     """
     require(actor, may_decide)
     rows = _bounded(prepared)
-    return in_one_transaction(lambda: _release_all(actor, rows))
+    return in_one_transaction(lambda: _release_all(actor, rows, seen or {}))
 
 
 def trial(*, actor: Any, prepared: Iterable[PreparedDecision]) -> list[Outcome]:
@@ -71,12 +74,12 @@ def _bounded(prepared: Iterable[PreparedDecision]) -> list[PreparedDecision]:
     return rows
 
 
-def _release_all(actor: Any, rows: list[PreparedDecision]) -> list[Decision]:
+def _release_all(actor: Any, rows: list[PreparedDecision], seen: Mapping[str, int]) -> list[Decision]:
     _lock_in_order(rows)
     made = []
     for row in rows:
         try:
-            made.append(_release(actor, row))
+            made.append(_release(actor, row, seen.get(row.public_id)))
         except DomainError as error:
             error.message = _("Proposal %(number)s: %(message)s") % {
                 "number": row.proposal.number,
@@ -104,9 +107,15 @@ def _refusal(actor: Any, row: PreparedDecision) -> DomainError | None:
     return None
 
 
-def _release(actor: Any, row: PreparedDecision) -> Decision:
+def _release(actor: Any, row: PreparedDecision, seen: int | None = None) -> Decision:
     proposal = lock(row.proposal)
     row = lock_prepared(row)
+    if seen is not None and row.version != seen:
+        raise WrongState(
+            _("What is prepared has been changed since you looked at it."),
+            remedy=_("Look at it again before it is released."),
+            code="overtaken",
+        )
     before = row.state
     row.state = PREPARED.next(row.state, "release")
     approved_by = row.approved_by

@@ -132,12 +132,20 @@ class Release(Gate, LoginRequiredMixin, View):
             found = PreparedFilter({name: said.get(name, "") for name in PreparedFilter.base_filters}, queryset=mine)
             rows = found.qs if found.is_valid() else mine.none()
         else:
-            rows = mine.filter(public_id__in=[key for key in said.getlist("prepared") if "\x00" not in key])
+            rows = mine.filter(public_id__in=list(self.seen()))
         return list(rows.filter(state__in=OPEN_PREPARED).order_by("proposal__number"))
 
+    def seen(self) -> dict[str, int | None]:
+        """By public id the version that the page before showed, which sends `id:version`; a tick is an id alone."""
+        parts = [key.partition(":") for key in self.request.POST.getlist("prepared") if "\x00" not in key]
+        return {
+            key: int(version) if version.isdecimal() and len(version) < 10 else None for key, _colon, version in parts
+        }
+
     def released(self, rows: list[PreparedDecision]) -> HttpResponse:
+        seen = {key: version for key, version in self.seen().items() if version is not None}
         with transaction.atomic():
-            made = releasing.release(actor=self.request.user, prepared=rows)
+            made = releasing.release(actor=self.request.user, prepared=rows, seen=seen)
         text = ngettext(
             "%(count)s decision is released. The letter is sent.",
             "%(count)s decisions are released. The letters are sent.",

@@ -49,7 +49,16 @@ def author(stage: Stage, person: User) -> None:
 
 
 def team(stage: Stage, person: User) -> None:
-    ProposalMember.objects.create(proposal=stage.draft(), place=0, name="X", email=person.email.upper(), part="lead")
+    member = {"place": 0, "name": "X", "email": person.email.upper(), "part": "lead"}
+    ProposalMember.objects.create(proposal=stage.submitted(), **member)
+
+
+def test_a_name_in_a_draft_shuts_nobody_out(jury: Jury) -> None:
+    person, proposal = jury.reviewers[0], jury.at_experts()
+    jury.opened(proposal, person)
+    draft = jury.stage.draft()
+    ProposalMember.objects.create(proposal=draft, place=0, name="X", email=person.email, part="lead")
+    assert Assignment.objects.visible_to(person).exists() and not facts_of([person])[person.pk].kinds(proposal)
 
 
 @pytest.mark.parametrize(

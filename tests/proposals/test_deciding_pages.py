@@ -67,6 +67,13 @@ def test_the_list_adds_up_and_releases_what_passes(stage: Stage, django_assert_m
     keys = [row.public_id for row in rows]
     whole = page.post(send, {"prepared": keys, "action": "release"})
     assert whole.status_code == 200 and not Proposal.objects.filter(state="awarded").exists()
+    first, second = PreparedDecision.objects.order_by("pk")[:2]
+    assert f'value="{first.public_id}:{first.version}"' in looked.content.decode()
+    PreparedDecision.objects.filter(pk=first.pk).update(version=first.version + 1)  # by another officer, meanwhile
+    shown = [f"{row.public_id}:{row.version}" for row in (first, second)]
+    again = page.post(send, {"prepared": shown, "action": "release"})
+    assert again.status_code == 200 and "has been changed since you looked" in again.content.decode()
+    assert not Proposal.objects.filter(state="awarded").exists()
     assert page.post(send, {"prepared": keys[:2], "action": "release"}).status_code == 302
     assert Proposal.objects.filter(state="awarded").count() == 2
     assert b"\xef\xbb\xbf" in b"".join(page.get(address, {"format": "csv", "state": "all"}).streaming_content)  # type: ignore[attr-defined]
