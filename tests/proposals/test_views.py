@@ -138,6 +138,12 @@ def test_verbs_of_outsiders_are_404_and_of_viewers_refused(stage: Stage) -> None
     assert proposal.state == "awarded"
 
 
+def test_withdrawing_says_first_that_it_is_for_good(stage: Stage) -> None:
+    proposal, said = stage.submitted(), "A withdrawn proposal cannot be taken up again."
+    assert said in browser(stage.cast.owner).get(url("proposal", proposal)).content.decode()
+    assert said not in browser(stage.cast.viewer).get(url("proposal", proposal)).content.decode()
+
+
 def test_drafts_are_the_organisations_own(stage: Stage) -> None:
     draft = stage.draft()
     assert browser(stage.cast.officer).get(url("proposal", draft)).status_code == 404
