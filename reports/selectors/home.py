@@ -10,12 +10,12 @@ from django.utils import timezone
 
 from allocations.lifecycle import HELD
 from allocations.models import Allocation, Lease
-from allocations.selectors.balances import committed
 from cluster.models import Device
 from notifications.models import Notification
 from partners.models import Agreement, Membership, organisation_ids_of
 from partners.rules import USING
 from proposals.models import Decision, Proposal
+from proposals.selectors.fitting import committed_by
 from reports.selectors.fleet import ILL_BY_ITSELF, DeviceCounts, device_counts
 
 AGREEMENTS_SHOWN = 3
@@ -140,10 +140,11 @@ def staff_home(user: Any) -> StaffHome:
 
 
 def _rooms(agreements: list[Agreement]) -> list[AgreementRoom]:
-    """Ceilings less what allocations already took (partners.policy counts the same way)."""
+    """Ceilings less what allocations and awards that wait for an answer take, as partners.policy counts."""
     rooms = []
+    taken = committed_by(agreements)
     for agreement in agreements:
-        used = committed(agreement)
+        used = taken[agreement.pk]
         rooms.append(
             AgreementRoom(
                 agreement=agreement,

@@ -11,6 +11,7 @@ from proposals.letter_texts import filled
 from proposals.models import Call, DecisionLetter, LetterTemplate, PreparedDecision, Proposal
 from proposals.overtaken import SavedMeanwhile
 from proposals.services import decisions, letters, preparing
+from reports.selectors.home import partner_home
 from tests.factories import UserFactory, enable_mfa, grant_role
 from tests.proposals.stage import HOUR, Stage, browser
 
@@ -201,3 +202,16 @@ def test_the_api_does_the_same(stage: Stage) -> None:
     assert shown["answer_by"] and shown["letter"] == DecisionLetter.objects.get(kind="award").public_id
     texts = api.get("/api/v1/letter-texts/award/").json()
     assert api.put("/api/v1/letter-texts/award/", texts, content_type="application/json").json()["version"] == 1
+
+
+def test_home_counts_an_award_that_waits_for_an_answer(stage: Stage) -> None:
+    (room,) = _home_rooms(stage)
+    stage.awarded()
+    (then,) = _home_rooms(stage)
+    assert room.left_gpu_seconds - then.left_gpu_seconds == 400 * HOUR
+
+
+def _home_rooms(stage: Stage) -> Any:
+    home = partner_home(stage.cast.owner)
+    assert home is not None
+    return home.rooms
