@@ -15,6 +15,11 @@ def officers() -> QuerySet[User]:
     return User.objects.filter(is_active=True, role_grants__role=AgencyRole.OFFICER).distinct()
 
 
+def operators() -> QuerySet[User]:
+    """Everybody who runs the nodes."""
+    return User.objects.filter(is_active=True, role_grants__role=AgencyRole.OPERATOR).distinct()
+
+
 def managers_of(organisation: Organisation) -> QuerySet[User]:
     """Owners and managers: whom an organisation's notifications go to."""
     return User.objects.filter(memberships__organisation=organisation, memberships__role__in=MANAGING)

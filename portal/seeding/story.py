@@ -23,7 +23,8 @@ from portal.seeding import strand
 from portal.seeding.pdf import text_pdf
 from portal.seeding.people import PEOPLE, Account, make_person, read_accounts, write_accounts
 from portal.seeding.scale import registration_number
-from proposals.models import Call
+from proposals.models import Call, Proposal
+from proposals.services.reviewers import Expertise, ProfileContent, profile_for, save_profile
 
 HOUR = 3600
 GPU_CLASSES = (
@@ -71,6 +72,9 @@ def tell(folder: Path) -> list[Account]:
         ):
             _agreement(organisations[key], number, SIGNATORIES[key], gpu_hours=gpu_hours, gpus=gpus)
         rolling_call(pool)
+        profile = profile_for(actor=SEED, user=users["reviewer@agency.example"])
+        judges = Expertise(purposes=tuple(Proposal.Purpose.values), topics=("언어 모델", "음성", "컴퓨터 비전"))
+        save_profile(actor=SEED, profile=profile, content=ProfileContent(judges), revision=profile.revision)
         _demo_key(users["manager@upstage.example"], folder)
     write_accounts(folder, accounts)
     return accounts

@@ -9,9 +9,9 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.urls import reverse
 
-from accounts.models import AgencyRole, User
+from accounts.models import User
 from notifications.services import notify
-from partners.selectors import officers
+from partners.selectors import officers, operators
 from proposals.models import Assignment, CallStep, ProposalStep
 from proposals.models.steps import IN_REVIEW
 
@@ -89,7 +89,7 @@ def _people(row: Any) -> Iterable[User]:
     if row.owner is not None:
         return [row.owner]
     if row.kind == CallStep.Kind.TECHNICAL:
-        return User.objects.filter(is_active=True, role_grants__role=AgencyRole.OPERATOR).distinct()
+        return operators()
     return officers()
 
 

@@ -12,7 +12,7 @@ from cluster.models import GpuClass, Pool
 from common.errors import RuleBroken, WrongState
 from common.permissions import require
 from notifications.services import notify
-from partners.selectors import officers
+from partners.selectors import officers, operators
 from proposals.lifecycle import STEP
 from proposals.models import CallStep, Proposal, ProposalStep
 from proposals.models.steps import IN_REVIEW
@@ -205,8 +205,13 @@ def _open(actor: Any, step: ProposalStep) -> None:
     step.opened_at = timezone.now()
     step.save(update_fields=["state", "opened_at"])
     record(actor=actor, verb="step.open", target=step.proposal, changes={"step": step.kind})
-    if step.owner and step.owner != actor:
-        _tell([step.owner], step, "step_opened")
+    # Without an owner: officers see it in their queue, operators have to be told.
+    if step.owner:
+        takers = [step.owner]
+    else:
+        takers = list(operators()) if step.kind == Kind.TECHNICAL else []
+    if others := [person for person in takers if person != actor]:
+        _tell(others, step, "step_opened")
 
 
 def _tell(people: Any, step: ProposalStep, event: str, **more: Any) -> None:

@@ -82,7 +82,7 @@ class ProposalPage(ObjectPage):
 
     def get_queryset(self) -> Any:
         # What there is once or not at all comes along with the row.
-        beside = ("fast_lane", "appeal__made_by", "appeal__answered_by")
+        beside = ("fast_lane", "appeal__made_by", "appeal__answered_by", "appeal__against")
         return super().get_queryset().select_related("organisation", "agreement", "call", "created_by", *beside)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -114,6 +114,7 @@ class ProposalPage(ObjectPage):
             officer_events=events if runs else (),
             may_copy=role in MANAGING,
             appeal=getattr(proposal, "appeal", None),
+            answers_appeal=self._answers_appeal(),
             may_appeal=role in MANAGING and appealing.appealable(proposal) is not None,
             appeal_until=appealing.last_moment(history[0]) if history and history[0].kind == "decline" else None,
             prepared=self._prepared(),
@@ -127,6 +128,14 @@ class ProposalPage(ObjectPage):
         if not self.request.user.is_agency or not PROPOSAL.allows(self.object.state, "award"):
             return None
         return self.object.prepared.filter(state__in=OPEN_PREPARED).first()
+
+    def _answers_appeal(self) -> bool:
+        """Whether the reader may answer the appeal: whoever decided what it is against may not."""
+        made = getattr(self.object, "appeal", None)
+        return made is not None and self.request.user.pk not in (
+            made.against.decided_by_id,
+            made.against.approved_by_id,
+        )
 
     def _project(self) -> Project | None:
         """What it became; nothing is asked before it was accepted."""

@@ -164,6 +164,8 @@ def test_both_sides_see_an_appeal_and_its_answer(stage: Stage) -> None:
     assert "You may appeal once" in owner.get(address).content.decode()
     owner.post(reverse("proposals:proposal-appeal", args=[proposal.public_id]), {"reason": "It is precise."})
     decided = reverse("proposals:uphold", args=[proposal.public_id])
+    assert "another officer answers it" in browser(stage.cast.officer).get(address).content.decode()
+    assert decided in browser(another).get(address).content.decode()
     assert browser(stage.cast.officer).post(decided, {"reason": "Right."}).status_code == 422
     assert browser(another).post(decided, {"reason": "It is indeed."}).status_code == 302
     for person in (stage.cast.owner, stage.cast.officer):

@@ -27,6 +27,9 @@ def test_each_step_opens_when_the_one_before_it_has_passed(jury: Jury) -> None:
         stepping.judge(actor=cast.operator, step=jury.step(proposal, "technical"), verdict="pass", pool=jury.stage.pool)
     stepping.judge(actor=cast.officer, step=jury.step(proposal, "formal"), verdict="pass")
     assert states(proposal)["technical"] == "open"
+    assert Notification.objects.get(event="step_opened").recipient == cast.operator, (
+        "nobody owns it: operators are told"
+    )
     with pytest.raises(RuleBroken) as caught:
         check_ready(proposal)
     assert caught.value.facts["waiting"] == ["technical", "expert", "panel"]
