@@ -36,8 +36,8 @@ def sign(*, actor: User, paper: Paper, sha256: str, code: str) -> Paper:
     side = side_of(actor, paper)
     if side is None:
         raise Forbidden(_("An agreement is signed by an owner of the organisation and by an officer of the agency."))
-    method = second_factor.check(actor=actor, code=code)
     paper = lock_draft(paper)
+    method = second_factor.check(actor=actor, code=code)  # a code is good once: not for a paper that is signed already
     if not paper.document:
         raise _no_document()
     if not sha256 == paper.document_sha256 == digest_of(paper):

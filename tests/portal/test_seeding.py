@@ -6,6 +6,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -67,3 +69,10 @@ def test_whoever_cancels_tomorrows_reservation_sees_the_offer_come(story: Pool) 
     serving.serve(timezone.now())
     entry.refresh_from_db()
     assert entry.state == "offered" and entry.lease is not None and entry.lease.device_count == 20
+
+
+def test_a_folder_of_another_version_is_named_with_the_way_out(db: None, tmp_path: Path) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE partners_organisation DROP COLUMN region")
+    with pytest.raises(CommandError, match="make demo-reset"):
+        call_command("seed_demo", dir=tmp_path)

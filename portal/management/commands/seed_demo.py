@@ -9,7 +9,8 @@ from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
+from django.db import ProgrammingError, transaction
+from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.utils import timezone
 
 from cluster.models import Pool
@@ -33,9 +34,15 @@ class Command(BaseCommand):
         if options["strand"]:
             self._tell_strand()
             return
-        if options["migrate"]:
-            call_command("migrate", interactive=False, stdout=self.stdout)
-        accounts = tell(folder)
+        try:
+            if options["migrate"]:
+                call_command("migrate", interactive=False, stdout=self.stdout)
+            accounts = tell(folder)
+        except (InconsistentMigrationHistory, ProgrammingError) as error:
+            # Nothing is deployed yet, so migrations are remade in place: an older folder cannot follow.
+            raise CommandError(
+                f"the database of {folder} was made by another version of this code; `make demo-reset` forgets it"
+            ) from error
         names = [f"gpu-{number:02d}" for number in range(1, int(os.environ.get("NODES", "3")) + 1)]
         for name in missing_nodes(names):
             token = folder / "nodes" / name / "token"
