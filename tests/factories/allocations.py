@@ -71,7 +71,8 @@ class PlacementFactory(factory.django.DjangoModelFactory):
 def rival_award(cast: Any, pool: Any) -> Allocation:
     """An award of the outsider's organisation on a pool; the outsider leads its project."""
     organisation = cast.outsider.memberships.get().organisation
-    project = ProjectFactory(agreement=AgreementFactory(organisation=organisation))
+    agreement = organisation.agreements.first() or AgreementFactory(organisation=organisation)  # one a day
+    project = ProjectFactory(agreement=agreement)
     ProjectMemberFactory(project=project, user=cast.outsider, is_lead=True)
     award: Allocation = AllocationFactory(project=project, pool=pool)
     return award
