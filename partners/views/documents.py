@@ -5,6 +5,7 @@ from typing import Any
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.views import View
 
+from common.downloads import download
 from common.web import ObjectMixin
 from partners.models import Agreement, Amendment
 
@@ -13,14 +14,7 @@ class _Document(ObjectMixin, View):
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | FileResponse:
         if not self.object.document:
             raise Http404
-        try:
-            handle = self.object.document.open("rb")
-        except FileNotFoundError as missing:
-            raise Http404 from missing
-        response = FileResponse(
-            handle, as_attachment=True, filename=self.object.document_name, content_type="application/pdf"
-        )
-        response["X-Content-Type-Options"] = "nosniff"
+        response = download(self.object.document, self.object.document_name, "application/pdf")
         response["Cache-Control"] = "private, no-store"
         return response
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.generic import TemplateView, View
 from django_ratelimit.core import is_ratelimited
 
+from common.downloads import download
 from proposals.models import Call, CallDocument
 from proposals.selectors import open_calls, public_calls
 from proposals.views.call_editor import public_facts
@@ -59,12 +60,4 @@ class OpenCallDocument(_Public, View):
             call__public_id=self.kwargs["public_id"],
             public_id=self.kwargs["document_id"],
         )
-        try:
-            handle = document.file.open("rb")
-        except FileNotFoundError as missing:
-            raise Http404 from missing
-        response = FileResponse(
-            handle, as_attachment=True, filename=document.name, content_type="application/octet-stream"
-        )
-        response["X-Content-Type-Options"] = "nosniff"
-        return response
+        return download(document.file, document.name, "application/octet-stream")
