@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-APPS := accounts allocations audit cluster common notifications partners portal projects proposals reports telemetry
+APPS := accounts allocations audit cluster common notifications partners portal projects proposals reports telemetry usage
 CHECKING := DJANGO_SETTINGS_MODULE=tests.checking
 UV := $(shell command -v uv 2>/dev/null || echo $(PY) -m uv)
 ARGS ?=

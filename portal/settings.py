@@ -66,6 +66,7 @@ INSTALLED_APPS = [
     "telemetry",
     "projects",
     "allocations",
+    "usage",
     "proposals",
     "reports",
     "portal",

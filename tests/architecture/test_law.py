@@ -19,6 +19,7 @@ APPS = (
     "projects",
     "proposals",
     "telemetry",
+    "usage",
 )
 LAW = (ROOT / "docs/architecture.md").read_text()
 

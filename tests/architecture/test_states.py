@@ -62,7 +62,7 @@ def test_state_is_assigned_only_in_services_and_only_from_the_table() -> None:
 def test_update_never_writes_a_state() -> None:
     stray = []
     for path in sources(
-        "partners", "projects", "cluster", "telemetry", "allocations", "proposals", "reports", "portal"
+        "partners", "projects", "cluster", "telemetry", "allocations", "usage", "proposals", "reports", "portal"
     ):
         for node in ast.walk(ast.parse(path.read_text())):
             if (

@@ -15,6 +15,7 @@ APPS = (
     "cluster",
     "telemetry",
     "allocations",
+    "usage",
     "proposals",
     "reports",
     "portal",

@@ -1,0 +1,1 @@
+"""Statements of use, rules about idle GPUs and the cases that follow from them."""
