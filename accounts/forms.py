@@ -4,10 +4,14 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from allauth.account.forms import SignupForm as AllauthSignupForm
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.base.forms import AuthenticateForm as AllauthAuthenticateForm
+from allauth.mfa.base.forms import ReauthenticateForm as AllauthReauthenticateForm
 from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
+from accounts import second_factor
 from accounts.adapter import INVITED_EMAIL
 from accounts.models import AgencyRole, User, check_time_zone
 
@@ -26,6 +30,24 @@ class SignupForm(AllauthSignupForm):
                 _("Please sign up with the invited address %(email)s.") % {"email": invited}, code="not_invited"
             )
         return email
+
+
+class _SpendsCode:
+    """A code that was taken here signs nothing and opens nothing any more."""
+
+    def clean_code(self) -> str:
+        code = super().clean_code()  # type: ignore[misc]
+        if not second_factor.spend(self.authenticator, code):  # type: ignore[attr-defined]
+            raise get_adapter().validation_error("incorrect_code")
+        return str(code)
+
+
+class AuthenticateForm(_SpendsCode, AllauthAuthenticateForm):
+    """The second factor at sign-in."""
+
+
+class ReauthenticateForm(_SpendsCode, AllauthReauthenticateForm):
+    """The second factor before something delicate is done with one's own account."""
 
 
 class SshKeyForm(forms.Form):

@@ -1,10 +1,13 @@
-"""The second factor, asked for once more where somebody signs: a code from the app, or a recovery code."""
+"""The second factor: a code from the app, or a recovery code. Each counts once, for signing in or for a signature."""
 
 from contextlib import suppress
 
-from allauth.mfa import app_settings
+from allauth.core.internal.cryptokit import normalize_user_code
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from allauth.mfa.utils import decrypt
 from django.core.cache import cache
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -12,6 +15,7 @@ from common.errors import RuleBroken
 
 MOST_WRONG = 5
 WRONG_SECONDS = 600
+SPENT = "spent_counter"  # in the authenticator's data: the period of the last code that counted
 
 
 def check(*, actor: User, code: str) -> str:
@@ -35,7 +39,7 @@ def check(*, actor: User, code: str) -> str:
         )
     plain = code.replace(" ", "").strip()
     for one in found:
-        if plain and one.wrap().validate_code(plain) and _is_first_use(one, plain):
+        if plain and one.wrap().validate_code(plain) and spend(one, plain):
             cache.delete(key)
             one.record_usage()
             return str(one.type)
@@ -55,12 +59,21 @@ def _tries(key: str) -> int:
     return 1
 
 
-def _is_first_use(one: Authenticator, code: str) -> bool:
-    """Whether nobody signed with this code of the app yet. allauth remembers a used one for one period, but takes it
-    for as many more as its tolerance says; a recovery code is crossed out for good.
+@transaction.atomic
+def spend(one: Authenticator, code: str) -> bool:
+    """Whether this right code of an app counts: later than the last that counted, for signing in or for a signature.
+
+    allauth remembers a used code in the cache for one period, and takes it for as many more as its tolerance says;
+    what was spent stands in the authenticator's row. A recovery code is crossed out by allauth itself.
     """
     if one.type != Authenticator.Type.TOTP:
         return True
-    digits = "".join(char for char in code if char.isalnum())  # allauth takes "123-456" for "123456"
-    periods = 2 * app_settings.TOTP_TOLERANCE + 1
-    return cache.add(f"second-factor-used-{one.user_id}-{digits}", 1, periods * app_settings.TOTP_PERIOD)
+    row = Authenticator.objects.select_for_update(no_key=True).get(pk=one.pk)
+    secret, wanted = decrypt(row.data["secret"]), normalize_user_code(code)
+    last = row.data.get(SPENT, -1)
+    for counter in yield_hotp_counters_from_time():
+        if counter > last and format_hotp_value(hotp_value(secret, counter)) == wanted:
+            row.data[SPENT] = counter
+            row.save(update_fields=["data"])
+            return True
+    return False

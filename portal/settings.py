@@ -164,6 +164,7 @@ ACCOUNT_FORMS = {"signup": "accounts.forms.SignupForm"}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = SITE_NAME
 MFA_TOTP_TOLERANCE = 1
+MFA_FORMS = {"authenticate": "accounts.forms.AuthenticateForm", "reauthenticate": "accounts.forms.ReauthenticateForm"}
 USERSESSIONS_TRACK_ACTIVITY = False  # three statements a request for a "last seen"; the list shows the sign-in
 SESSION_COOKIE_AGE = 12 * 3600
 
