@@ -38,6 +38,14 @@ class Decision(models.Model):
     approved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
     )
+    released_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        help_text="who said what had been prepared; empty: it was decided and said in one",
+    )
     decided_at = models.DateTimeField(auto_now_add=True)
     answer_by = models.DateTimeField(_("answer until"), null=True, blank=True, help_text="of an award")
     reminded_days = models.PositiveSmallIntegerField(
@@ -58,6 +66,12 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.proposal_id}"
+
+    @property
+    def took_part(self) -> frozenset[int]:
+        """Keys of everybody who decided it: who prepared or said it, approved it, released it. No query."""
+        keys = (self.decided_by_id, self.approved_by_id, self.released_by_id)
+        return frozenset(key for key in keys if key is not None)
 
 
 class AwardLine(models.Model):

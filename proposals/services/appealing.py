@@ -1,4 +1,4 @@
-"""An appeal against a refusal: once, within the days of the settings, answered by somebody who did not decide it."""
+"""An appeal against a refusal: once, within the days of the settings, answered by somebody who had no part in it."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -71,23 +71,25 @@ def appeal(*, actor: Any, proposal: Proposal, reason: str) -> Appeal:
 
 @transaction.atomic
 def dismiss(*, actor: Any, proposal: Proposal, reason: str) -> Appeal:
-    """The refusal stands. Forbidden; InvalidTransition; RuleBroken without a reason or for whoever refused it."""
+    """The refusal stands. Forbidden; InvalidTransition; RuleBroken without a reason or for those who had a part
+    in the refusal.
+    """
     return _answer(actor, proposal, reason, upheld=False)
 
 
 @transaction.atomic
 def uphold(*, actor: Any, proposal: Proposal, reason: str) -> Appeal:
-    """It is in review again. Forbidden; InvalidTransition; RuleBroken without a reason or for whoever refused it."""
+    """It is in review again. Forbidden; InvalidTransition; RuleBroken without a reason or for those who
+    had a part in the refusal.
+    """
     return _answer(actor, proposal, reason, upheld=True)
 
 
 def _answer(actor: Any, proposal: Proposal, reason: str, *, upheld: bool) -> Appeal:
     require(actor, may_decide)
-    found = Appeal.objects.filter(proposal=proposal).select_related("against__decided_by", "against__approved_by")
-    against = [person for row in found for person in (row.against.decided_by, row.against.approved_by)]
     decision = outcomes.answer_appeal(actor=actor, proposal=proposal, upheld=upheld, reason=reason)
-    second.check_other(actor, against)
-    made = found.get()
+    made = Appeal.objects.select_related("against").get(proposal=proposal)
+    second.check_answers(actor, made)
     made.upheld, made.answer, made.answered_by, made.answered_at = upheld, decision.reason, actor, timezone.now()
     made.save(update_fields=["upheld", "answer", "answered_by", "answered_at"])
     return made

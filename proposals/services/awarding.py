@@ -17,7 +17,7 @@ from proposals.selectors import committed, judge, window_of
 from proposals.selectors.fast_lane import skips_review
 from proposals.services import letters, promising, second
 from proposals.services.budgets import check_budgets
-from proposals.services.deciding import bounded, move, needed, tell_partner, written
+from proposals.services.deciding import bounded, move, needed, person, tell_partner, written
 from proposals.services.drafting import on_line
 from proposals.services.readiness import check_ready
 
@@ -69,6 +69,7 @@ def give(
         Decision.Kind.AWARD,
         reason,
         approved_by=approved_by,
+        released_by=person(actor) if decided_by else None,
         override_reason=override_reason,
         answer_by=answer_by(proposal, lines, timezone.now()),
     )

@@ -6,12 +6,17 @@
 from typing import Any
 
 from proposals.models import Decision, LetterKind, Proposal
-from proposals.services import letters
-from proposals.services.deciding import move, needed, tell_partner, written
+from proposals.services import letters, second
+from proposals.services.deciding import move, needed, person, tell_partner, written
 
 
 def turn_down(*, actor: Any, proposal: Proposal, reason: str, **by: Any) -> Decision:
-    """Refuse a proposal. InvalidTransition; RuleBroken without a reason. The caller's transaction."""
+    """Refuse a proposal. The caller's transaction.
+
+    InvalidTransition; RuleBroken without a reason, or (`took_part`) where an appeal against a refusal of it was upheld
+    and one of those who refused it then has a part in this one, too.
+    """
+    second.check_refusers(proposal, [actor, by.get("decided_by"), by.get("approved_by")])
     return _said(actor, proposal, "decline", Decision.Kind.DECLINE, LetterKind.DECLINE, reason, **by)
 
 
@@ -48,7 +53,8 @@ def _said(
     reason = needed(reason)
     changes = {"reason": reason} | ({"approved_by": approved_by.email} if approved_by else {})
     proposal = move(actor, proposal, event, changes)
-    decision = written(decided_by or actor, proposal, kind, reason, approved_by=approved_by)
+    released_by = person(actor) if decided_by else None
+    decision = written(decided_by or actor, proposal, kind, reason, approved_by=approved_by, released_by=released_by)
     letter = letters.send(decision=decision, kind=letter_kind)
     tell_partner(proposal, NOTICES[event], url=letter.get_absolute_url(), reason=reason)
     return decision

@@ -46,6 +46,8 @@ def prepare(
     require(actor, may_decide)
     proposal, lines = lock(proposal), list(lines)
     PROPOSAL.next(proposal.state, kind)
+    if kind == Kind.DECLINE:
+        second.check_refusers(proposal, [actor])
     reason, override_reason = _checked(proposal, kind, lines, reason, override_reason)
     row = proposal.prepared.filter(state__in=OPEN).select_related("prepared_by").first()
     if (row.version if row else 0) != version:
@@ -94,6 +96,8 @@ def approve(*, actor: Any, prepared: PreparedDecision, version: int) -> Prepared
     before = row.state
     row.state = PREPARED.next(row.state, "approve")
     second.check_other(actor, [row.prepared_by])
+    if row.kind == Kind.DECLINE:
+        second.check_refusers(row.proposal, [actor])
     if row.version != version:
         raise WrongState(
             _("%(who)s changed this after you opened it.") % {"who": row.prepared_by},

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from common.errors import RuleBroken
 from common.quantities import seconds_to_hours
-from proposals.models import Call
+from proposals.models import Appeal, Call, Proposal
 
 
 def needs_second(call: Call, gpu_seconds: int, override_reason: str = "") -> bool:
@@ -52,3 +52,28 @@ def check_other(actor: Any, earlier: Iterable[Any]) -> None:
             code="second_person",
             remedy=_("Ask another officer."),
         )
+
+
+def check_answers(actor: Any, made: Appeal) -> None:
+    """RuleBroken (`took_part`) where the actor had a part in the refusal that the appeal is against."""
+    if getattr(actor, "pk", None) in made.against.took_part:
+        raise RuleBroken(
+            _("You had a part in the decision that this appeal is against."),
+            code="took_part",
+            remedy=_("An officer who neither prepared nor approved nor released it answers the appeal."),
+            facts={"rule": "appeal_answered_by_others"},
+        )
+
+
+def check_refusers(proposal: Proposal, people: Iterable[Any]) -> None:
+    """After an upheld appeal nobody refuses again who refused before: RuleBroken (`took_part`) names who. One query."""
+    made = Appeal.objects.filter(proposal=proposal, upheld=True).select_related("against").first()
+    before = made.against.took_part if made else frozenset()
+    for one in people:
+        if getattr(one, "pk", None) in before:
+            raise RuleBroken(
+                _("%(who)s had a part in the first refusal, and the appeal against it was upheld.") % {"who": one},
+                code="took_part",
+                remedy=_("Another officer decides whether it is refused again; awarding it is anybody's."),
+                facts={"rule": "upheld_appeal_refused_by_others"},
+            )

@@ -90,7 +90,9 @@ class ProposalPage(ObjectPage):
         role = role_in(user, proposal.organisation)
         runs = may_run_programme.test(user, None)
         history = list(
-            proposal.decisions.select_related("decided_by", "approved_by", "letter").prefetch_related("lines__pool")
+            proposal.decisions.select_related("decided_by", "approved_by", "released_by", "letter").prefetch_related(
+                "lines__pool"
+            )
         )
         award = next((row for row in history if row.kind == Decision.Kind.AWARD), None)
         given = {line.request_id: line for line in award.lines.all()} if award else {}
@@ -130,12 +132,9 @@ class ProposalPage(ObjectPage):
         return self.object.prepared.filter(state__in=OPEN_PREPARED).first()
 
     def _answers_appeal(self) -> bool:
-        """Whether the reader may answer the appeal: whoever decided what it is against may not."""
+        """Whether the reader may answer the appeal: whoever had a part in what it is against may not."""
         made = getattr(self.object, "appeal", None)
-        return made is not None and self.request.user.pk not in (
-            made.against.decided_by_id,
-            made.against.approved_by_id,
-        )
+        return made is not None and self.request.user.pk not in made.against.took_part
 
     def _project(self) -> Project | None:
         """What it became; nothing is asked before it was accepted."""

@@ -13,8 +13,8 @@ from notifications.models import Notification
 from partners.policy import agency_day
 from proposals.models import Call, Decision, DecisionLetter, Proposal
 from proposals.selectors import committed
-from proposals.services import appealing, decisions, expiring
-from tests.factories import UserFactory, grant_role
+from proposals.services import appealing, decisions, expiring, preparing, releasing
+from tests.factories import UserFactory, enable_mfa, grant_role
 from tests.proposals.stage import Stage, browser
 
 
@@ -80,15 +80,48 @@ def test_an_appeal_is_answered_by_somebody_else_and_made_once(stage: Stage, anot
     assert Proposal.objects.get().state == "appealed" and made.against.reason == "Vague."
     with pytest.raises(RuleBroken) as caught:
         appealing.uphold(actor=stage.cast.officer, proposal=proposal, reason="Right.")
-    assert caught.value.code == "second_person" and Proposal.objects.get().state == "appealed"
+    assert caught.value.code == "took_part" and Proposal.objects.get().state == "appealed"
     made = appealing.uphold(actor=another, proposal=proposal, reason="The plan is clear enough.")
     assert made.upheld and Proposal.objects.get().state == "in_review"
-    decisions.decline(actor=stage.cast.officer, proposal=proposal, reason="No GPUs.")
+    for verb in (decisions.decline, preparing.prepare):
+        more = {"kind": "decline"} if verb is preparing.prepare else {}
+        with pytest.raises(RuleBroken) as caught:
+            verb(actor=stage.cast.officer, proposal=proposal, reason="No.", **more)
+        assert caught.value.code == "took_part" and stage.cast.officer.name in caught.value.message
+    decisions.decline(actor=another, proposal=proposal, reason="No GPUs.")
     last, first = DecisionLetter.objects.filter(kind="decline").order_by("-pk")
     assert "once, by" in first.body_en and "final" in last.body_en and "once, by" not in last.body_en
     with pytest.raises(RuleBroken) as caught:
         appealing.appeal(actor=stage.cast.owner, proposal=proposal, reason="Again.")
     assert caught.value.code == "appealed_already"
+
+
+def test_nobody_who_prepared_approved_or_released_the_refusal_answers_the_appeal(stage: Stage, another: Any) -> None:
+    third, fourth = (grant_role(UserFactory(name=name), "officer") for name in ("Third", "Fourth"))
+    for person in (another, third, fourth):
+        enable_mfa(person)
+    proposal = stage.submitted()
+    row = preparing.prepare(actor=stage.cast.officer, proposal=proposal, kind="decline", reason="Vague.")
+    row = preparing.approve(actor=another, prepared=row, version=row.version)
+    made = releasing.release(actor=third, prepared=[row])[0]
+    assert (made.decided_by, made.approved_by, made.released_by) == (stage.cast.officer, another, third)
+    appealing.appeal(actor=stage.cast.owner, proposal=proposal, reason="It is not.")
+    for person in (stage.cast.officer, another, third):
+        page = browser(person).get(proposal.get_absolute_url()).content.decode()
+        assert "Uphold the appeal" not in page and "released by Third" in page
+        with pytest.raises(RuleBroken) as caught:
+            appealing.dismiss(actor=person, proposal=proposal, reason="It is.")
+        assert caught.value.code == "took_part"
+    assert "Uphold the appeal" in browser(fourth).get(proposal.get_absolute_url()).content.decode()
+    appealing.uphold(actor=fourth, proposal=proposal, reason="It is not.")
+    row = preparing.prepare(actor=fourth, proposal=proposal, kind="decline", reason="Too late.")
+    for act in (
+        lambda: preparing.approve(actor=third, prepared=row, version=row.version),
+        lambda: releasing.release(actor=another, prepared=[row]),
+    ):
+        with pytest.raises(RuleBroken) as caught:
+            act()
+        assert caught.value.code == "took_part"
 
 
 def test_a_dismissed_appeal_leaves_it_declined(stage: Stage, another: Any) -> None:
