@@ -47,6 +47,11 @@ def role_of(agency_roles: frozenset[str]) -> str:
     return "partner"
 
 
+def sees_reviewers(agency_roles: frozenset[str]) -> bool:
+    """Whether somebody of the agency learns who reviews; operators do not."""
+    return Part.REVIEWERS in TABLE[role_of(agency_roles)]["panel"]
+
+
 def step_of(proposal_state: str, open_kind: str = "") -> str:
     """The column: the step that is open, or where the proposal stands without one."""
     if proposal_state in ("in_review", "held", "appealed"):

@@ -19,6 +19,7 @@ from proposals.selectors.board import reviewer_counts, step_counts
 from proposals.selectors.ranking import ranking
 from proposals.serializers import ranking as shapes
 from proposals.services import assigning
+from proposals.visibility import sees_reviewers
 
 
 class CallReviewViewSet(VisibleViewSet):
@@ -45,9 +46,9 @@ class CallReviewViewSet(VisibleViewSet):
     @extend_schema(responses=shapes.ProgressSerializer)
     @action(detail=True, methods=["get"])
     def progress(self, request: Request, public_id: str) -> Response:
-        """How far the steps and the reviewers have come."""
-        call = self.get_object()
-        found = {"steps": step_counts(call), "reviewers": reviewer_counts(call)}
+        """How far the steps and the reviewers have come; `reviewers` is empty for operators, who do not learn who."""
+        call, sees = self.get_object(), sees_reviewers(request.user.agency_roles)  # type: ignore[union-attr]
+        found = {"steps": step_counts(call), "reviewers": reviewer_counts(call) if sees else []}
         return Response(shapes.ProgressSerializer(found).data)
 
     @extend_schema(request=None, responses=shapes.PlanSerializer)

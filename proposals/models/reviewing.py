@@ -19,7 +19,7 @@ from proposals.models.proposals import Proposal
 from proposals.models.reviewers import FormerEmployer
 from proposals.models.steps import IN_REVIEW
 from proposals.models.team import ProposalMember
-from proposals.visibility import TABLE, Part, role_of
+from proposals.visibility import role_of, sees_reviewers
 
 ACTIVE = ("proposed", "sent", "open", "done")
 TOLD = ("sent", "open", "done")
@@ -106,15 +106,18 @@ def conflicted_proposals(user: Any) -> models.QuerySet[Proposal]:
 class AssignmentQuerySet(models.QuerySet["Assignment"]):
     def visible_to(self, user: Any) -> "AssignmentQuerySet":
         """Officers and auditors see all; a reviewer what was sent to them, unless a conflict stands in the way."""
-        role = role_of(user.agency_roles)
-        sees = role != "reviewer" and Part.REVIEWERS in TABLE[role]["expert"]
-        return self if sees else self.of(user)
+        roles = user.agency_roles
+        return self if role_of(roles) != "reviewer" and sees_reviewers(roles) else self.of(user)
 
     def of(self, user: Any) -> "AssignmentQuerySet":
-        """One's own, of the version under review. A conflict that is not waived takes the row away, declared or not."""
+        """One's own, of the version under review. A conflict that is not waived takes the row away, declared or not.
+
+        Who works for the agency reads proposals whole, with their names: for them blind calls have none.
+        """
         if "reviewer" not in user.agency_roles:
             return self.none()
-        return self.filter(
+        rows = self.exclude(proposal__call__blind=True) if user.is_agency else self
+        return rows.filter(
             reviewer_id=user.pk, state__in=TOLD, proposal__state__in=READABLE, version=F("proposal__version")
         ).exclude(proposal__in=conflicted_proposals(user))
 

@@ -4,19 +4,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, Min, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from accounts.models import AgencyRole, User
+from accounts.models import AgencyRole, RoleGrant, User
 from proposals.models import Assignment, ReviewerProfile
 from proposals.models.steps import IN_REVIEW
 
 
-def pool_of_reviewers() -> QuerySet[ReviewerProfile]:
-    """Everybody who holds the role and has a profile, with their person."""
-    return ReviewerProfile.objects.filter(
-        user__is_active=True, user__role_grants__role=AgencyRole.REVIEWER
-    ).select_related("user")
+def pool_of_reviewers(*, blind: bool = False) -> QuerySet[ReviewerProfile]:
+    """Everybody who holds the role and has a profile, with their person; for a blind call without the agency's own."""
+    rows = ReviewerProfile.objects.filter(user__is_active=True, user__role_grants__role=AgencyRole.REVIEWER)
+    return (rows.exclude(user__in=staff()) if blind else rows).select_related("user")
+
+
+def staff() -> QuerySet[User]:
+    """Who works for the agency, beside reviewing: they read whatever was handed in, with its names."""
+    return User.objects.filter(Exists(RoleGrant.objects.filter(user=OuterRef("pk")).exclude(role=AgencyRole.REVIEWER)))
 
 
 def loads(people: Iterable[int]) -> dict[int, int]:
@@ -41,11 +45,10 @@ def with_loads(profiles: QuerySet[ReviewerProfile]) -> QuerySet[ReviewerProfile]
     return profiles.select_related("user").annotate(load=Coalesce(Subquery(open_ones), 0))
 
 
-def people_of_pool() -> QuerySet[User]:
-    """The people of the pool, to choose from."""
-    return User.objects.filter(
-        is_active=True, role_grants__role=AgencyRole.REVIEWER, reviewer_profile__isnull=False
-    ).order_by("name", "pk")
+def people_of_pool(*, blind: bool = False) -> QuerySet[User]:
+    """The people of the pool, to choose from; for a blind call without the agency's own."""
+    rows = User.objects.filter(is_active=True, role_grants__role=AgencyRole.REVIEWER, reviewer_profile__isnull=False)
+    return (rows.exclude(pk__in=staff()) if blind else rows).order_by("name", "pk")
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from proposals.selectors.reviewers import loads, pool_of_reviewers
 def assign(*, actor: Any, proposal: Proposal, reviewer: User) -> Assignment:
     """Give a proposal to one reviewer, by hand. They learn of it when it is sent.
 
-    Forbidden; WrongState outside a review; RuleBroken for a conflict that is not waived, a full desk, or a second time.
+    Forbidden; WrongState outside a review; RuleBroken for a conflict that is not waived, a full desk, a second
+    time, or in a blind call for somebody who works for the agency.
     """
     require(actor, may_assign)
     Call.objects.select_for_update(no_key=True).get(pk=proposal.call_id)  # before it: one plan of a call at a time
@@ -39,6 +40,8 @@ def assign(*, actor: Any, proposal: Proposal, reviewer: User) -> Assignment:
     profile = pool_of_reviewers().select_for_update(of=("self",), no_key=True).filter(user=reviewer).first()
     if profile is None or not profile.is_available:
         raise RuleBroken(_("This person cannot be asked to review."), code="not_a_reviewer", field="reviewer")
+    if proposal.call.blind and reviewer.is_agency:
+        raise staff_in_blind(reviewer)
     kinds = facts_of([reviewer])[reviewer.pk].kinds(proposal)
     if kinds:
         raise in_conflict(kinds)
@@ -66,7 +69,7 @@ def propose_for_call(*, actor: Any, call: Call) -> Plan:
     require(actor, may_assign)
     Call.objects.select_for_update(no_key=True).get(pk=call.pk)
     proposals = {row.pk: row for row in under_review(call)}
-    profiles = [profile for profile in pool_of_reviewers() if profile.is_available]
+    profiles = [profile for profile in pool_of_reviewers(blind=call.blind) if profile.is_available]
     taken = _taken(proposals)
     people = [profile.user for profile in profiles]
     plan = propose(
@@ -149,6 +152,18 @@ def remove(*, actor: Any, assignment: Assignment, reason: str = "") -> Assignmen
 def under_review(call: Call) -> Any:
     """The proposals of a call that can be given to reviewers, with their organisations."""
     return call.proposals.filter(state__in=IN_REVIEW).select_related("organisation").order_by("pk")
+
+
+def staff_in_blind(reviewer: User) -> RuleBroken:
+    """The refusal of somebody who would see on the agency's pages whose proposal it is."""
+    return RuleBroken(
+        _("This call is reviewed blind, and %(person)s works for the agency: they see whose proposals these are.")
+        % {"person": reviewer},
+        remedy=_("Choose a reviewer without another role in the agency."),
+        code="staff_in_blind_call",
+        field="reviewer",
+        facts={"rule": "blind_review"},
+    )
 
 
 def in_conflict(kinds: list[str]) -> RuleBroken:

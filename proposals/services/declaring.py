@@ -16,6 +16,7 @@ from proposals.lifecycle import ASSIGNMENT
 from proposals.models import Assignment, Conflict, Proposal
 from proposals.rules import may_assign, may_review
 from proposals.selectors.conflicts import facts_of
+from proposals.services.assigning import staff_in_blind
 
 MAX_WORDS = 2_000
 
@@ -117,6 +118,8 @@ def _lock(assignment: Assignment) -> Assignment:
 
 
 def _check_data(assignment: Assignment) -> None:
+    if assignment.proposal.call.blind and assignment.reviewer.is_agency:
+        raise staff_in_blind(assignment.reviewer)
     if facts_of([assignment.reviewer])[assignment.reviewer_id].kinds(assignment.proposal):
         raise RuleBroken(
             _("The agency's register shows a conflict of interest."),

@@ -20,7 +20,7 @@ from proposals.selectors.board import board_counts, board_rows, desks, reviewer_
 from proposals.selectors.reviewers import people_of_pool
 from proposals.selectors.reviewing import standing_of
 from proposals.services import assigning, declaring, reviewing
-from proposals.visibility import Part, role_of, seen
+from proposals.visibility import Part, role_of, seen, sees_reviewers
 
 PER_PAGE = 25
 
@@ -98,15 +98,17 @@ class Send(_CallVerb):
 
 
 class Progress(_OfCall, ObjectPage):
-    """How far a call has come: steps and reviewers, who is behind first."""
+    """How far a call has come: steps, and for those who may know them the reviewers, who is behind first."""
 
     template_name = "proposals/progress.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        user: Any = self.request.user
         return super().get_context_data(
             steps=step_counts(self.object),
-            reviewers=reviewer_counts(self.object),
-            runs=allowed(self.request.user, may_assign),
+            sees_reviewers=(sees := sees_reviewers(user.agency_roles)),
+            reviewers=reviewer_counts(self.object) if sees else [],
+            runs=allowed(user, may_assign),
             **kwargs,
         )
 
@@ -155,7 +157,7 @@ class Assign(_OfProposal, ObjectFormPage):
     success_message = _("The reviewer is assigned; send the assignments from the board.")
 
     def get_form_kwargs(self) -> dict[str, Any]:
-        return {**super().get_form_kwargs(), "people": people_of_pool()}
+        return {**super().get_form_kwargs(), "people": people_of_pool(blind=self.object.call.blind)}
 
     def perform(self, form: Any) -> str:
         assigning.assign(actor=self.request.user, proposal=self.object, reviewer=form.cleaned_data["reviewer"])

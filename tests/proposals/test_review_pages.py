@@ -11,8 +11,10 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from accounts.models import User
 from proposals.models import Assignment, Attachment, CallPool, Proposal, ProposalMember, ReviewerInvitation
-from proposals.services import decisions, reviewers
+from proposals.services import assigning, decisions, reviewers
+from tests.factories import grant_role
 from tests.proposals.jury import Jury
 from tests.proposals.stage import HOUR, browser
 from tests.proposals.test_conflicts import same
@@ -95,6 +97,46 @@ def test_in_a_blind_call_no_name_reaches_the_reviewer(jury: Jury, settings: Any,
     handed = client.get(page("review-file", assignment, file=file.public_id))
     assert handed["Content-Disposition"] == 'attachment; filename="1.pdf"'
     assert handed["Content-Security-Policy"].startswith("sandbox") and "no-store" in handed["Cache-Control"]
+
+
+def test_a_blind_call_is_reviewed_by_nobody_who_works_for_the_agency(jury: Jury) -> None:
+    call, cast, person = jury.stage.call, jury.stage.cast, jury.reviewers[0]
+    proposal = jury.at_experts()
+    jury.opened(proposal, person)
+    grant_role(person, "operator")
+    person = User.objects.get(pk=person.pk)
+    desk = browser(person)
+    assert proposal.number in desk.get(reverse("proposals:reviews")).content.decode()  # not blind: both may be done
+    call.blind = True
+    call.save()
+    assignment = Assignment.objects.get()
+    assert proposal.number not in desk.get(reverse("proposals:reviews")).content.decode()
+    assert desk.get(page("review", assignment)).status_code == 404
+    assert api(person).get(f"/api/v1/reviews/{assignment.public_id}/proposal/").status_code == 404
+    assigning.remove(actor=cast.officer, assignment=assignment, reason="Works for the agency.")
+    asked = {"reviewer": person.public_id}
+    assert browser(cast.officer).post(page("proposal-assign", proposal), asked).status_code == 422
+    refused = api(cast.officer).post("/api/v1/reviews/", {**asked, "proposal": proposal.public_id})
+    assert (refused.status_code, refused.json()["code"]) == (422, "staff_in_blind_call")
+    plan = assigning.propose_for_call(actor=cast.officer, call=call)
+    assert {match.candidate for match in plan.matches} == {other.pk for other in jury.reviewers[1:]}
+
+
+def test_who_reviews_is_told_to_those_alone_who_see_reviewers(jury: Jury) -> None:
+    jury.submitted(jury.opened(jury.at_experts(), jury.reviewers[0]))
+    cast, call = jury.stage.cast, jury.stage.call
+    address = f"/api/v1/call-reviews/{call.public_id}/progress/"
+    for person, sees in (
+        (cast.officer, True),
+        (cast.administrator, True),
+        (cast.auditor, True),
+        (cast.operator, False),
+        (cast.owner, None),
+        (jury.reviewers[1], None),
+    ):
+        shown, told = browser(person).get(page("call-progress", call)), api(person).get(address)
+        assert (shown.status_code == 200, told.status_code == 200) == (sees is not None,) * 2, person
+        assert ("Juror 0" in shown.content.decode(), "Juror 0" in told.content.decode()) == (bool(sees),) * 2, person
 
 
 def test_what_others_wrote_is_read_after_ones_own_and_their_names_only_in_an_open_call(jury: Jury) -> None:
