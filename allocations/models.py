@@ -483,6 +483,7 @@ class CalendarFeed(models.Model):
 
 
 from allocations.rule_models import Blackout, BookingRules  # noqa: E402  (they refer to Allocation)
+from allocations.usage_models import UsageCorrection, UsageDay, UsageHour, UsageMark  # noqa: E402  (they name Lease)
 
 __all__ = [
     "Allocation",
@@ -492,4 +493,8 @@ __all__ = [
     "Lease",
     "LedgerEntry",
     "Placement",
+    "UsageCorrection",
+    "UsageDay",
+    "UsageHour",
+    "UsageMark",
 ]

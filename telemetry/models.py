@@ -3,7 +3,7 @@
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
-from cluster.models import Device, Node, Pool
+from cluster.models import Device, GpuClass, Node, Pool
 
 
 class SampleBatch(models.Model):
@@ -78,3 +78,15 @@ class PoolHour(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pool_id} {self.hour:%Y-%m-%d %H}"
+
+
+class IdlePower(models.Model):
+    """What a kind of GPU draws while nobody has it: the 95th percentile of its minutes, learned by a job."""
+
+    gpu_class = models.OneToOneField(GpuClass, on_delete=models.CASCADE, related_name="idle_power")
+    watts = models.FloatField()
+    samples = models.PositiveIntegerField(help_text="device-minutes that it was learned from")
+    learned_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.gpu_class_id} {self.watts:.0f} W"
