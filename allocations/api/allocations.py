@@ -86,7 +86,7 @@ class AllocationViewSet(ReadViewSet):
     @action(detail=True, filterset_class=None)
     def ledger(self, request: Request, public_id: str) -> Response:
         """Every amount that moved, oldest first."""
-        entries = LedgerEntry.objects.filter(allocation=self.get_object()).select_related("lease").order_by("id")
+        entries = LedgerEntry.objects.filter(allocation=self.get_object()).for_reading().order_by("id")
         page = self.paginate_queryset(entries)
         return self.get_paginated_response(LedgerEntrySerializer(page, many=True).data)
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from allocations.lifecycle import HELD, LEASE_OVER
+from allocations.lifecycle import COMING, HELD, LEASE_OVER
 from allocations.models import Lease, Placement
 from cluster.models import Device
 from cluster.selectors import GONE
@@ -48,11 +48,13 @@ class LeaseDevice:
     last_at: datetime | None
     mean: Point | None = None
     leaving: bool = False
+    coming: bool = False
+    """The lease has not begun to be prepared: until then the device is, or may be, somebody else's."""
 
     @property
     def ill(self) -> bool:
         """Whether it may be replaced: the lease has it, and it is not fit for work."""
-        return not self.released and not self.leaving and is_ill(self.device)
+        return not self.released and not self.leaving and not self.coming and is_ill(self.device)
 
     @property
     def figures(self) -> Sample | Point:
@@ -61,13 +63,13 @@ class LeaseDevice:
 
     @property
     def state(self) -> str | None:
-        """The device's state while the lease has it; whose it is and how it is afterwards is not told."""
-        return None if self.released else self.device.state
+        """The device's state while the lease has it; whose it is and how it is before and afterwards is not told."""
+        return None if self.released or self.coming else self.device.state
 
     @property
     def health(self) -> str | None:
         """As `state`."""
-        return None if self.released else self.device.health
+        return None if self.released or self.coming else self.device.health
 
 
 def is_ill(device: Device) -> bool:
@@ -157,7 +159,15 @@ def lease_devices(lease: Lease, now: datetime, placed: list[Placement] | None = 
         last_at = sample.at if sample else None
         mean = means.get(placement.pk)
         rows.append(
-            LeaseDevice(placement.device, placement.released, fresh, last_at, mean, placement.left_by_id is not None)
+            LeaseDevice(
+                placement.device,
+                placement.released,
+                fresh,
+                last_at,
+                mean,
+                leaving=placement.left_by_id is not None,
+                coming=lease.state in COMING,
+            )
         )
     return rows
 

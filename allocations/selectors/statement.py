@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Count, F, Q, QuerySet, RowRange, Sum, Value, Window
 from django.db.models.functions import Coalesce
 
-from allocations.models import Allocation, LedgerEntry
+from allocations.models import Allocation, LedgerEntry, LedgerEntryQuerySet
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def statement(allocation: Allocation, since: datetime | None = None, until: date
     )
 
 
-def _running(rows: QuerySet[LedgerEntry], opening: int) -> QuerySet[LedgerEntry]:
+def _running(rows: LedgerEntryQuerySet, opening: int) -> QuerySet[LedgerEntry]:
     so_far = Window(Sum("device_seconds"), order_by=[F("at").asc(), F("pk").asc()], frame=RowRange(end=0))
     rows = rows.annotate(balance=so_far + Value(opening))
-    return rows.select_related("lease", "adjustment__proposed_by").order_by("at", "pk")
+    return rows.for_reading().order_by("at", "pk")

@@ -13,10 +13,11 @@ class LedgerEntrySerializer(serializers.ModelSerializer):
     """One signed amount."""
 
     lease = serializers.CharField(source="lease.public_id", read_only=True, allow_null=True, default=None)
+    by = serializers.CharField(read_only=True, help_text="who moved it, in words for people")
 
     class Meta:
         model = LedgerEntry
-        fields: tuple[str, ...] = ("at", "kind", "device_seconds", "weight", "lease", "reason", "actor_label")
+        fields: tuple[str, ...] = ("at", "kind", "device_seconds", "weight", "lease", "reason", "actor_label", "by")
         read_only_fields = fields
 
 

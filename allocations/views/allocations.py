@@ -106,9 +106,7 @@ class AllocationPage(ObjectPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         allocation = self.object
-        lines = list(
-            allocation.ledger.select_related("lease", "adjustment__proposed_by").order_by("-id")[: LINES_SHOWN + 1]
-        )
+        lines = list(allocation.ledger.for_reading().order_by("-id")[: LINES_SHOWN + 1])
         found, book, now = balance(allocation), rulebook_of(allocation), timezone.now()
         return super().get_context_data(
             balance=found,

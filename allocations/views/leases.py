@@ -113,7 +113,7 @@ class LeasePage(_LeaseMixin, ObjectPage):
             may_enter=entering,
             keeps_files=lease.state in sheet.KEEPS_FILES,
             team=sheet.team_of(lease),
-            ledger=lease.ledger.order_by("id"),
+            ledger=lease.ledger.for_reading().order_by("id"),
             may_change=may_finish and lease.state == "scheduled",
             may_release=may_finish and LEASE.allows(lease.state, "release"),
             may_cancel=may_finish and LEASE.allows(lease.state, "cancel"),

@@ -96,6 +96,19 @@ def test_a_stale_sample_is_a_gap_in_both_skins(cast: Cast, allocation: Allocatio
     ] == [(None, True)]
 
 
+def test_before_a_lease_is_prepared_its_devices_are_others(cast: Cast, allocation: Allocation) -> None:
+    lease = running(allocation, cast.owner)
+    device = lease.placements.first().device
+    Device.objects.filter(pk=device.pk).update(state="in_use", health="drain")
+    for state, told in (("scheduled", None), ("preparing", "in_use")):
+        Lease.objects.filter(pk=lease.pk).update(state=state)
+        lease.refresh_from_db()
+        row = next(row for row in lease_devices(lease, timezone.now()) if row.device == device)
+        assert (row.state, row.health, row.ill) == (told, told and "drain", told is not None)
+        answer = api_of(cast.owner).get(f"/api/v1/leases/{lease.public_id}/devices/").data
+        assert [found["state"] for found in answer if found["id"] == device.public_id] == [told]
+
+
 def test_a_device_that_was_replaced_before_the_handover_belongs_to_somebody_else(stage: Stage) -> None:
     lease = stage.book(2)
     first = lease.placements.order_by("device_id").first().device

@@ -45,6 +45,20 @@ def past(stage: Stage) -> Stage:
     return stage
 
 
+def test_lines_name_people_and_keep_the_label_of_whoever_is_gone(stage: Stage) -> None:
+    stage.book(1)
+    entered(stage.allocation, timezone.now(), 0)
+    page = page_of(stage).content.decode()
+    lease = stage.allocation.leases.get()
+    assert f"<td>{stage.cast.owner.name}</td>" in page and "<td>x</td>" in page
+    rows = client(stage.cast.owner).get(f"/api/v1/allocations/{stage.allocation.public_id}/ledger/").data["results"]
+    assert (stage.cast.owner.name, stage.cast.owner.email) in [(row["by"], row["actor_label"]) for row in rows]
+    for url in (stage.allocation.get_absolute_url(), lease.get_absolute_url()):
+        web = Client()
+        web.force_login(stage.cast.owner)
+        assert f"<td>{stage.cast.owner.name}</td>" in web.get(url).content.decode()
+
+
 def page_of(stage: Stage, query: str = "", user: Any = None) -> Any:
     web = Client()
     web.force_login(user or stage.cast.owner)
@@ -147,7 +161,7 @@ def test_a_split_reservation_and_an_adjustment_are_read_in_words(stage: Stage) -
     adjusting.confirm(actor=second(stage), adjustment=proposed(stage, -3, reason="a slip of ours"))
     text = page_of(stage).content.decode()
     assert lease.public_id in text and "1.500" in text and "cancelled before the start" in text
-    assert "a slip of ours" in text and stage.cast.officer.email in text and "confirmed by" in text
+    assert "a slip of ours" in text and stage.cast.officer.name in text and "confirmed by" in text
 
 
 def test_the_file_has_the_same_columns_and_an_opening_and_a_closing_row(past: Stage) -> None:
