@@ -91,6 +91,15 @@ def side_of(actor: Any, paper: Paper) -> Side | None:
     return "agency" if allowed(actor, may_run_programme) else None
 
 
+def closed_to(actor: Any, paper: Paper) -> str:
+    """Why somebody cannot sign this any more, in words; "" while they can. What `sign` decides, for those who look."""
+    if paper.state != "draft":
+        return _("Only a draft can be changed or signed: this one is in force or was.")
+    side = side_of(actor, paper)
+    signed = side is not None and live_signatures(paper).filter(side=side).exists()
+    return _("This side has signed already.") if signed else ""
+
+
 def lock_draft(paper: Paper) -> Paper:
     """The row, locked, its agreement before its amendment. WrongState once it is no draft any more."""
     agreement_id = paper.pk if isinstance(paper, Agreement) else paper.agreement_id

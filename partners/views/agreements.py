@@ -83,6 +83,7 @@ class AgreementPage(ObjectPage):
         runs = may_run_programme.test(user, None)
         events = AGREEMENT.events_from(agreement.state) if runs else ()
         amendments = list(agreement.amendments.all())
+        sides, own_side = side_rows(agreement), side_of(user, agreement) if agreement.state == "draft" else None
         return super().get_context_data(
             ceilings=ceilings(agreement, used),
             years=ceilings_by_year(agreement, used),
@@ -93,8 +94,9 @@ class AgreementPage(ObjectPage):
             may_edit="activate" in events,
             runs=runs,
             may_fulfil=runs or may_manage.test(user, agreement.organisation),
-            sides=side_rows(agreement),
-            own_side=side_of(user, agreement) if agreement.state == "draft" else None,
+            sides=sides,
+            own_side=own_side,
+            may_sign=any(row.side == own_side and row.signature is None for row in sides),
             amendments=amendments,
             may_amend=runs and agreement.state in AMENDED and all(one.state in DONE for one in amendments),
             may_renew=runs and agreement.state in RENEWABLE and not hasattr(agreement, "renewed_by"),

@@ -32,10 +32,13 @@ class AmendmentPage(ObjectPage):
         amendment: Amendment = self.object
         user = self.request.user
         runs = may_run_programme.test(user, None)
+        sides = side_rows(amendment)
+        own_side = signing.side_of(user, amendment) if amendment.state == "draft" else None
         return super().get_context_data(
             changes=shown_changes(amendment.changes),
-            sides=side_rows(amendment),
-            own_side=signing.side_of(user, amendment) if amendment.state == "draft" else None,
+            sides=sides,
+            own_side=own_side,
+            may_sign=any(row.side == own_side and row.signature is None for row in sides),
             events=AMENDMENT.events_from(amendment.state) if runs else (),
             runs=runs,
             **kwargs,

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -20,6 +22,16 @@ class _Paper(ObjectGate, ObjectFormPage):
     object_name = "paper"
     related = "organisation"
 
+    def closed(self) -> str:
+        """Why there is nothing to sign here any more; "": there is."""
+        return "" if self.object.state == "draft" else signing.closed_to(self.request.user, self.object)
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if why := self.closed():
+            messages.info(request, why)
+            return HttpResponseRedirect(self.object.get_absolute_url())
+        return super().get(request, *args, **kwargs)
+
     def get_queryset(self) -> Any:
         return super().get_queryset().select_related(self.related)
 
@@ -34,6 +46,9 @@ class _Sign(_Paper):
 
     def gate_object(self, obj: Any) -> Any:
         return obj.organisation if isinstance(obj, Agreement) else obj.agreement.organisation
+
+    def closed(self) -> str:
+        return signing.closed_to(self.request.user, self.object)
 
     def get_initial(self) -> dict[str, Any]:
         return {"sha256": self.object.document_sha256}

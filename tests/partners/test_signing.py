@@ -197,7 +197,9 @@ def test_the_pages_show_what_is_signed_and_by_whom(cast: Cast, draft: Agreement)
     sent = owner.post(url, {"sha256": draft.document_sha256, "code": code_of(cast.owner), "read": "on"})
     assert sent.status_code == 302
     page = owner.get(draft.get_absolute_url()).content.decode()
-    assert cast.owner.name in page
+    assert cast.owner.name in page and url not in page
+    late = owner.get(url, follow=True)
+    assert late.redirect_chain == [(draft.get_absolute_url(), 302)] and b"This side has signed already." in late.content
     assert "in the portal, with the second factor" in page
     assert browser(cast.manager).get(url).status_code == 403
     assert browser(cast.outsider).get(url).status_code == 404
