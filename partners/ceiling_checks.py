@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from common.errors import RuleBroken
 from common.quantities import seconds_to_hours
-from partners.choices import pool_names
+from partners.choices import gpu_class_choices, pool_names
 
 
 def active(agreement: Any) -> None:
@@ -47,11 +47,13 @@ def gpu_class(agreement: Any, code: str) -> None:
     """The class is one of those covered."""
     if code in agreement.gpu_classes:
         return
+    names = dict(gpu_class_choices())
+    covered = ", ".join(names.get(one, one) for one in agreement.gpu_classes)
     raise RuleBroken(
         _("The agreement %(number)s does not cover the GPU class %(asked)s.")
-        % {"number": agreement.number, "asked": code},
+        % {"number": agreement.number, "asked": names.get(code, code)},
         code="class_not_covered",
-        remedy=_("It covers: %(classes)s.") % {"classes": ", ".join(agreement.gpu_classes) or "–"},
+        remedy=_("It covers: %(classes)s.") % {"classes": covered or "–"},
         field="gpu_class",
         facts={"rule": "gpu_classes", "ceiling": list(agreement.gpu_classes), "asked": code},
     )

@@ -2,7 +2,7 @@
 
 `may` answers with a reason and with what would be allowed; the `check_` functions refuse with RuleBroken, for verbs
 that hold the agreement's lock. Both go through the same checks. What is committed already comes from whoever asks
-(proposals, allocations), so that nothing here makes a query but where an error names pools.
+(proposals, allocations), so that nothing here makes a query but where an error names pools or GPU classes.
 """
 
 from collections.abc import Iterable, Mapping

@@ -336,6 +336,7 @@ GPU_CLASS_CHOICES = "cluster.selectors.gpu_class_choices"  # partners asks; clus
 POOL_CHOICES = "cluster.selectors.pool_choices"  # the same
 SIGN_IN_NOTES = "partners.selectors.sign_in_notes"  # accounts asks; what a person is told when they sign in
 COMMITTED_FIGURES = "proposals.selectors.committed"  # partners asks; what counts against an agreement
+PROPOSAL_NAME = "proposals.selectors.name_of"  # projects asks; number and title of the proposal that it came from
 HELD_BACK = "allocations.services.held_back.held_of"  # projects asks; what its awards hold back until a report
 PROGRESS_ACCEPTED = "allocations.services.held_back.grant_rest"  # projects tells; allocations grants what was held back
 DEVICES_IN_WORK = "allocations.promises.devices_in_work"  # cluster asks; a lease decides when its devices are clean

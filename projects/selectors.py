@@ -1,6 +1,8 @@
 """Questions about projects."""
 
+from django.conf import settings
 from django.db.models import Count, QuerySet
+from django.utils.module_loading import import_string
 
 from partners.models import Membership
 from projects.models import Project, ProjectMember
@@ -9,6 +11,11 @@ from projects.models import Project, ProjectMember
 def with_team_size(queryset: QuerySet[Project]) -> QuerySet[Project]:
     """Adds `team_size` for a list."""
     return queryset.annotate(team_size=Count("team"))
+
+
+def proposal_name(project: Project) -> str:
+    """What the proposal is called that the project came from: a question to a higher floor, one query."""
+    return str(import_string(settings.PROPOSAL_NAME)(project.proposal_ref))
 
 
 def team_of(project: Project) -> QuerySet[ProjectMember]:

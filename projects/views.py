@@ -17,7 +17,7 @@ from projects.filters import ProjectFilter
 from projects.forms import TeamForm
 from projects.models import Project
 from projects.rules import may_run_team
-from projects.selectors import team_of, with_team_size
+from projects.selectors import proposal_name, team_of, with_team_size
 
 
 class ProjectList(ListPage):
@@ -53,6 +53,7 @@ class ProjectPage(ObjectPage):
             progress_reports=list(self.object.progress_reports.all()[:20]),
             held_back=services.held_back(self.object),
             may_report=allowed(self.request.user, may_run_team, self.object),
+            proposal_name=proposal_name(self.object),
             proposal_url=f"/proposals/{self.object.proposal_ref}/",  # an address above this floor, so not by name
             may_run_team=allowed(self.request.user, may_run_team | may_run_programme, self.object),
             allocations_url=f"{reverse('allocations:allocations')}?project={self.object.public_id}",

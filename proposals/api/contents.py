@@ -22,7 +22,7 @@ from proposals import serializers
 from proposals.downloads import download
 from proposals.models import Attachment, Call, Proposal
 from proposals.selectors import compare
-from proposals.selectors.versions import asked_for
+from proposals.selectors.versions import asked_for, named
 from proposals.services.attachments import attach, remove
 from proposals.services.cloning import copy_proposal
 
@@ -71,7 +71,7 @@ class ContentActions:
         older, newer = asked_for(versions, query.get("from", ""), query.get("to", ""))
         if older is None or newer is None:
             raise RuleBroken(_("There are no two submissions to compare."), code="nothing_to_compare")
-        changes = compare(older.content, newer.content)
+        changes = compare(*named(older.content, newer.content))
         return Response(serializers.changes_json(older.version, newer.version, changes))
 
     @extend_schema(request=serializers.CopySerializer, responses={201: serializers.CopiedSerializer})

@@ -13,7 +13,7 @@ from proposals.selectors.fitting import (
     waiting_awards,
     window_of,
 )
-from proposals.selectors.lists import gpu_classes_of, listed, open_calls, public_calls, with_overdue
+from proposals.selectors.lists import gpu_classes_of, listed, name_of, open_calls, public_calls, with_overdue
 from proposals.selectors.prepared import OPEN_PREPARED, listed_prepared
 from proposals.selectors.rounds import PoolSum, came_free, pool_sums
 
@@ -38,6 +38,7 @@ __all__ = [
     "judge",
     "listed",
     "listed_prepared",
+    "name_of",
     "open_calls",
     "pool_capacities",
     "pool_sums",

@@ -31,6 +31,12 @@ def with_overdue(queryset: QuerySet[Proposal]) -> QuerySet[Proposal]:
     return queryset.annotate(overdue_since=Subquery(late.order_by("due_at").values("due_at")[:1]))
 
 
+def name_of(ref: str) -> str:
+    """Number and title of a proposal by its public id, as its own pages call it; the id where there is none."""
+    found = Proposal.objects.filter(public_id=ref).values_list("number", "title").first()
+    return " · ".join(part for part in found if part) if found else ref
+
+
 def public_calls() -> QuerySet[Call]:
     """What anybody may read, signed in or not: every call that was published, over or not."""
     return Call.objects.filter(published_at__lte=timezone.now())

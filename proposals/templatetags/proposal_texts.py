@@ -1,5 +1,6 @@
 """How pages about proposals say moments, answers and long texts that did not change."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -50,6 +51,12 @@ def answer_text(answer: Answer) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     return value.name if isinstance(value, Attachment) else given(answer_json(answer)) or str(plain(value))
+
+
+@register.filter
+def class_name(code: str, names: Mapping[str, str]) -> str:
+    """The name of a GPU class; its code where it is not among those known any more."""
+    return names.get(code, code)
 
 
 @register.filter

@@ -6,12 +6,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views import View
 
+from cluster.selectors import gpu_class_choices
 from common.web import ObjectMixin, ObjectPage
 from partners.rules import role_in
 from proposals.canonical import canonical
 from proposals.models import Proposal, ProposalVersion
 from proposals.selectors import compare
-from proposals.selectors.versions import asked_for
+from proposals.selectors.versions import asked_for, named
 
 
 class _Whole:
@@ -50,6 +51,7 @@ class Receipt(_Whole, ObjectPage):
             is_whole=version.is_whole,
             files=list(version.attachments.all()),
             lines=version.content.get("lines", []),
+            class_names=dict(gpu_class_choices()),
             **kwargs,
         )
 
@@ -82,6 +84,6 @@ class Changes(_Whole, ObjectPage):
             versions=versions,
             older=older,
             newer=newer,
-            changes=compare(older.content, newer.content) if older and newer else [],
+            changes=compare(*named(older.content, newer.content)) if older and newer else [],
             **kwargs,
         )

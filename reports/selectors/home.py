@@ -11,6 +11,7 @@ from django.utils import timezone
 from allocations.lifecycle import HELD
 from allocations.models import Allocation, Lease
 from cluster.models import Device
+from cluster.selectors import gpu_class_choices
 from notifications.models import Notification
 from partners.models import Agreement, Membership, organisation_ids_of
 from partners.rules import USING
@@ -32,6 +33,8 @@ class AgreementRoom:
     left_gpu_seconds: int
     concurrent_gpus: int
     left_concurrent_gpus: int
+    gpu_classes: list[str]
+    """Their names."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def staff_home(user: Any) -> StaffHome:
 def _rooms(agreements: list[Agreement]) -> list[AgreementRoom]:
     """Ceilings less what allocations and awards that wait for an answer take, as partners.policy counts."""
     rooms = []
-    taken = committed_by(agreements)
+    taken, names = committed_by(agreements), dict(gpu_class_choices())
     for agreement in agreements:
         used = taken[agreement.pk]
         rooms.append(
@@ -152,6 +155,7 @@ def _rooms(agreements: list[Agreement]) -> list[AgreementRoom]:
                 left_gpu_seconds=max(0, agreement.ceiling_gpu_seconds - used.gpu_seconds),
                 concurrent_gpus=used.concurrent_gpus,
                 left_concurrent_gpus=max(0, agreement.ceiling_concurrent_gpus - used.concurrent_gpus),
+                gpu_classes=[names.get(code, code) for code in agreement.gpu_classes],
             )
         )
     return rooms

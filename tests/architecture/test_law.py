@@ -25,7 +25,14 @@ LAW = (ROOT / "docs/architecture.md").read_text()
 
 
 def test_every_question_to_a_higher_floor_is_in_the_law_and_leads_somewhere() -> None:
-    for name in ("GPU_CLASS_CHOICES", "COMMITTED_FIGURES", "DEVICES_IN_WORK", "HELD_BACK", "PROGRESS_ACCEPTED"):
+    for name in (
+        "GPU_CLASS_CHOICES",
+        "COMMITTED_FIGURES",
+        "DEVICES_IN_WORK",
+        "HELD_BACK",
+        "PROGRESS_ACCEPTED",
+        "PROPOSAL_NAME",
+    ):
         assert f"`{name}" in LAW and callable(import_string(getattr(settings, name)))
     assert f'`COMMITTED_FIGURES="{settings.COMMITTED_FIGURES}"`' in LAW
 

@@ -52,7 +52,7 @@ def test_an_ask_up_to_the_very_ceiling_passes() -> None:
     [
         ({"gpus": 5}, "concurrent_gpus", 4),
         ({"gpu_seconds": 400 * 3600 + 1}, "gpu_hours", "400.00"),
-        ({"gpu_class_code": "t4"}, "gpu_classes", None),
+        pytest.param({"gpu_class_code": "t4"}, "gpu_classes", None, marks=pytest.mark.django_db),  # names the classes
         ({"window_until": date(2027, 1, 1)}, "term", None),
         ({"window_from": date(2025, 12, 31)}, "term", None),
         ({"committed": Committed(2_000 * 3600, 0)}, "gpu_hours", "0.00"),

@@ -32,6 +32,8 @@ def test_a_partner_sees_what_is_left_and_what_runs(cast: Cast) -> None:
     lease = LeaseFactory(allocation=AllocationFactory(project=cast.project), booked_by=cast.owner, state="active")
     page = home(cast.viewer)
     assert lease.public_id in page and "10,000.00 GPU-hours left" in page and "990,000.00" in page
+    gpus = lease.allocation.pool.gpu_class
+    assert gpus.name in page and gpus.code not in page  # the agreement's classes go by their names
     assert lease.public_id not in home(cast.outsider)
 
 

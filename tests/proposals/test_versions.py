@@ -42,6 +42,7 @@ def test_the_receipt_says_number_moment_and_the_hash_of_what_was_kept(stage: Sta
     at = version.submitted_at.astimezone(ZoneInfo("Asia/Seoul"))
     for word in (str(proposal.number), at.strftime("%Y-%m-%d %H:%M:%S KST"), version.sha256, "still has this hash"):
         assert word in page
+    assert stage.pool.gpu_class.name in page and stage.pool.gpu_class.code not in page
     content = client.get(url("receipt-content", proposal)).content
     assert hashlib.sha256(content).hexdigest() == version.sha256
     assert json.loads(content)["title"] == proposal.title

@@ -18,6 +18,7 @@ from proposals.asks import Part
 from proposals.models import Proposal
 from proposals.rules import may_propose
 from proposals.selectors import STEPS, Draft, compare, draft_of, seen
+from proposals.selectors.versions import named
 from proposals.services import drafting, sections
 
 
@@ -145,7 +146,7 @@ class Step(ObjectGate, ObjectMixin, TemplateView):
             "previous_url": steps[here - 1][1] if here else "",
             "opened": opened,
             "form_key": self.request.POST.get("form_key") or str(uuid.uuid4()),
-            "differences": compare(*self._sides()) if self.conflict else [],
+            "differences": compare(*named(*self._sides())) if self.conflict else [],
             "conflict": self.conflict,
             "now": timezone.now(),
             "saves_itself": bool(self.part),

@@ -6,12 +6,14 @@ from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 
+from cluster.selectors import gpu_class_choices
 from common.errors import DomainError
 from proposals.asks import Part, Reply
 from proposals.forms import ReplyForm
 from proposals.models import Decision
 from proposals.selectors import committed, compare, judge
 from proposals.selectors.eligibility import conditions
+from proposals.selectors.versions import named
 from proposals.services import drafting
 from proposals.services.eligibility import check_size
 from proposals.views.editor.base import Step
@@ -61,9 +63,10 @@ class EditSubmit(Step):
         return super().get_context_data(
             is_returned=self.is_returned,
             returned=asked,
-            changes=compare(last.content, draft.content) if last and not kwargs.get("swap") else [],
+            changes=compare(*named(last.content, draft.content)) if last and not kwargs.get("swap") else [],
             last_version=last,
             draft=draft,
+            class_names=dict(gpu_class_choices()),
             refusals=self._refusals(),
             **kwargs,
         )
