@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import time
+from dataclasses import asdict
 from typing import Any
 
 from agent import nvml
 from agent.device_records import DeviceSample, NvmlError
+from agent.host_figures import HostLooks
 from agent.journal import Journal
 from agent.options import AgentOptions
 from agent.parent import StopSignal
 from agent.portal_client import PortalClient, PortalError
+from agent.process_names import named
 from agent.spool import Spool
 from agent.verbs import LAYOUT_FACT
 from agent.xid_log import XidLog
@@ -36,7 +39,8 @@ PLAIN = (
 def row(sample: DeviceSample) -> dict[str, Any]:
     """A sample as it goes over the wire; `at` in epoch seconds."""
     said = {name: getattr(sample, name) for name in PLAIN}
-    return {**said, "at": sample.at.timestamp(), "process_count": len(sample.processes)}
+    processes = {"process_count": len(sample.processes), "processes": named(sample.processes)}
+    return {**said, **processes, "at": sample.at.timestamp()}
 
 
 class Sampler:
@@ -46,6 +50,7 @@ class Sampler:
         self._options, self._journal, self._portal = options, journal, portal
         self.spool = Spool(options.state / "spool", journal, options.spool_batches)
         self.xids = XidLog(journal, options.kernel_log)
+        self._host = HostLooks(options.state)
         self._uuids: tuple[str, ...] = ()
         self._parts: tuple[str, ...] = ()
         self._layout: str | None = None
@@ -55,17 +60,19 @@ class Sampler:
         self._last_success: dict[str, float] = {}
 
     def look(self) -> None:
-        """Sample every device into the spool."""
+        """Sample every device, and the machine, into the spool; the machine alone where the driver does not answer."""
         self._list_when_due()
+        host = asdict(self._host.look())
         calls = nvml.cost().calls
         try:
             found = nvml.sample_all((*self._uuids, *self._parts))
         except NvmlError as error:
             log.warning("no samples: %s", error)
+            self.spool.put([], host)
             self._start_again()
             return
+        self.spool.put([row(sample) for sample in found.samples], host)
         if found.samples:
-            self.spool.put([row(sample) for sample in found.samples])
             self._last_success |= {sample.uuid: sample.at.timestamp() for sample in found.samples}
         if any(fault.code in GONE_CODES for fault in found.faults):
             self._start_again()

@@ -27,8 +27,8 @@ class Spool:
         self._folder, self._journal, self._limit = folder, journal, limit
         self._catch_up()
 
-    def put(self, samples: list[dict[str, Any]]) -> int:
-        """Keep a batch; its sequence, which never repeats and never goes back on this node.
+    def put(self, samples: list[dict[str, Any]], host: dict[str, Any] | None = None) -> int:
+        """Keep a batch, with what the machine did; its sequence, which never repeats and never goes back on this node.
 
         The number counts once the batch is on the disk: a kill in between leaves no number without a batch, which the
         portal would have to take for a loss.
@@ -37,7 +37,8 @@ class Spool:
         path = self._folder / f"{sequence:012d}.json.gz"
         draft = path.with_suffix(".new")
         with draft.open("wb") as file:
-            file.write(pack({"boot_id": boot_id(), "sequence": sequence, "samples": samples}))
+            said = {"boot_id": boot_id(), "sequence": sequence, "samples": samples}
+            file.write(pack(said if host is None else {**said, "host": host}))
             file.flush()
             os.fsync(file.fileno())  # the journal's number survives a power cut: its batch shall, too
         draft.replace(path)
