@@ -23,6 +23,8 @@ from partners.services.members import check_role, require_may_give
 
 LIFETIME = timedelta(days=7)
 MAX_OPEN = 50
+MOST_AN_HOUR = 60  # of one organisation, revoked ones included: each was a mail to an address that somebody typed
+RESEND_AFTER = timedelta(minutes=10)
 
 
 @transaction.atomic
@@ -48,6 +50,13 @@ def invite(*, actor: Any, organisation: Organisation, email: str, role: str) -> 
             code="too_many_invitations",
             remedy=_("Revoke some of them first."),
         )
+    if organisation.invitations.filter(created_at__gt=timezone.now() - timedelta(hours=1)).count() >= MOST_AN_HOUR:
+        raise RuleBroken(
+            _("%(most)s invitations of this organisation were sent within an hour.") % {"most": MOST_AN_HOUR},
+            code="too_many_invitations",
+            remedy=_("Please go on in an hour."),
+            facts={"rule": "invitations_an_hour", "most": MOST_AN_HOUR},
+        )
     invitation = Invitation(organisation=organisation, email=email, role=role)
     invitation.invited_by = actor if isinstance(actor, User) else None
     _send(invitation, actor)
@@ -57,9 +66,21 @@ def invite(*, actor: Any, organisation: Organisation, email: str, role: str) -> 
 
 @transaction.atomic
 def resend(*, actor: Any, invitation: Invitation) -> Invitation:
-    """Mail a new link for another week; the old link dies. Forbidden, WrongState."""
+    """Mail a new link for another week; the old link dies.
+
+    Forbidden; WrongState; RuleBroken within RESEND_AFTER of the last mail to this address.
+    """
     invitation = _lock_open(actor, invitation)
     require_may_give(actor, invitation.organisation, invitation.role)
+    if invitation.expires_at - LIFETIME > timezone.now() - RESEND_AFTER:
+        raise RuleBroken(
+            _("A mail has just been sent to this address."),
+            code="resent_lately",
+            remedy=_(
+                "It can be sent again %(minutes)s minutes later; please look into the folder for unwanted mail, too."
+            )
+            % {"minutes": RESEND_AFTER.seconds // 60},
+        )
     _send(invitation, actor)
     record(actor=actor, verb="invitation.resend", target=invitation, changes={"email": invitation.email})
     return invitation

@@ -17,12 +17,14 @@ from common.permissions import require
 from common.texts import one_line
 from proposals.models import Call, CallDocument
 from proposals.rules import may_edit_call
+from proposals.services.sniffing import check_container
 
 MAX_DOCUMENTS = 20
 MAX_NAME = 200
+ZIP = b"PK\x03\x04"
 KINDS = {
     b"%PDF-": ("pdf",),  # ISO 32000-1, 7.5.2
-    b"PK\x03\x04": ("docx", "xlsx", "pptx", "hwpx", "odt", "ods", "zip"),  # the packages of office programs
+    ZIP: ("docx", "xlsx", "pptx", "hwpx", "odt", "ods", "zip"),  # the packages of office programs
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("hwp", "doc", "xls", "ppt"),  # compound files (MS-CFB)
 }
 
@@ -74,7 +76,7 @@ def _check_stage(call: Call, *stages: str) -> None:
 
 
 def _checked(upload: UploadedFile) -> tuple[str, str]:
-    """The name to show and the kind by its first bytes."""
+    """The name to show and the kind by its first bytes; a package is looked into within bounds, and never unpacked."""
     name = one_line(PurePath((upload.name or "").replace("\\", "/")).name)[-MAX_NAME:] or "document"
     if (upload.size or 0) > settings.MAX_UPLOAD_BYTES:
         raise RuleBroken(
@@ -93,4 +95,6 @@ def _checked(upload: UploadedFile) -> tuple[str, str]:
             remedy=_("PDF, HWP, HWPX, DOCX, XLSX, PPTX, ODT, ODS and ZIP files can be uploaded."),
             field="document",
         )
+    if head.startswith(ZIP):
+        check_container(upload, "document")  # type: ignore[arg-type]
     return name, suffix

@@ -26,6 +26,7 @@ from proposals.models import FormerEmployer, Proposal, ReviewerInvitation, Revie
 from proposals.rules import may_assign, may_keep_profile
 
 LIFETIME = timedelta(days=14)
+MOST_AN_HOUR = 100
 MAX_TOPICS = 30
 MAX_TOPIC = 40
 MAX_EMPLOYERS = 20
@@ -93,7 +94,10 @@ def save_profile(*, actor: Any, profile: ReviewerProfile, content: ProfileConten
 
 @transaction.atomic
 def invite(*, actor: Any, email: str, expertise: Expertise) -> ReviewerInvitation:
-    """Invite an address to the pool by mail, for two weeks. Officers. Forbidden, RuleBroken."""
+    """Invite an address to the pool by mail, for two weeks. Officers.
+
+    Forbidden; RuleBroken for a reviewer, an address with an open invitation, or more than MOST_AN_HOUR by one person.
+    """
     require(actor, may_assign)
     email = email.strip().lower()
     expertise = _checked(expertise)
@@ -106,6 +110,7 @@ def invite(*, actor: Any, email: str, expertise: Expertise) -> ReviewerInvitatio
             code="already_invited",
             field="email",
         )
+    _check_pace(actor)
     token = secrets.token_urlsafe(32)
     invitation = ReviewerInvitation.objects.create(
         email=email,
@@ -179,6 +184,19 @@ def profile_for(*, actor: Any, user: User) -> ReviewerProfile:
 def find(token: str) -> ReviewerInvitation | None:
     """The invitation of a mailed token, whatever became of it."""
     return ReviewerInvitation.objects.filter(token_hash=_hash(token)).first()
+
+
+def _check_pace(actor: Any) -> None:
+    """Mail goes to addresses that somebody types: an account that was taken over must not send it without end."""
+    since = timezone.now() - timedelta(hours=1)
+    by = ReviewerInvitation.objects.filter(created_at__gt=since, invited_by_id=getattr(actor, "pk", None))
+    if by.count() >= MOST_AN_HOUR:
+        raise RuleBroken(
+            _("You have sent %(most)s invitations within an hour.") % {"most": MOST_AN_HOUR},
+            remedy=_("Please go on in an hour."),
+            code="too_many_invitations",
+            facts={"rule": "invitations_an_hour", "most": MOST_AN_HOUR},
+        )
 
 
 def _open_invitations() -> Any:

@@ -88,10 +88,7 @@ def _kind(file: IO[bytes], head: bytes) -> Kind | None:
 
 def _container(file: IO[bytes]) -> Kind | None:
     """An office file: a ZIP that is safe to open and has the parts of its kind."""
-    try:
-        names = check_archive(file, BOUNDS)
-    except UnsafeArchive as error:
-        raise _refused(_WHY.get(error.reason, _WHY["broken"])(), f"archive_{error.reason}", _remedy()) from None
+    names = check_container(file)
     if any(PurePath(name).name.lower() in MACROS for name in names):
         raise _refused(
             _("This document contains macros."), "file_macros", _("Save it without macros, or as a PDF, and try again.")
@@ -102,6 +99,15 @@ def _container(file: IO[bytes]) -> Kind | None:
         with zipfile.ZipFile(file) as archive, archive.open("mimetype") as entry:
             return Kind.HWPX if entry.read(64).strip() == HWPX_TYPE else None
     return None
+
+
+def check_container(file: IO[bytes], field: str = "file") -> list[str]:
+    """Names of what is in a ZIP. RuleBroken where it is broken, locked, or would grow past our bounds."""
+    try:
+        return check_archive(file, BOUNDS)
+    except UnsafeArchive as error:
+        why = _WHY.get(error.reason, _WHY["broken"])()
+        raise RuleBroken(why, code=f"archive_{error.reason}", remedy=_remedy(), field=field) from None
 
 
 def _contains(file: IO[bytes], wanted: bytes) -> bool:

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -88,6 +89,10 @@ def test_revoked_resent_and_expired_links_are_dead(cast: Cast) -> None:
     user = UserFactory(email="new@x.test")
     invitation = invitations.invite(actor=cast.owner, organisation=cast.organisation, email=user.email, role="member")
     old = mailed_path()
+    with pytest.raises(RuleBroken) as caught:
+        invitations.resend(actor=cast.owner, invitation=invitation)
+    assert caught.value.code == "resent_lately" and Client().get(old).status_code == 200
+    Invitation.objects.update(expires_at=F("expires_at") - invitations.RESEND_AFTER)
     invitations.resend(actor=cast.owner, invitation=invitation)
     assert Client().get(old).status_code == 410
     with pytest.raises(WrongState):
@@ -143,3 +148,17 @@ def test_buttons_refuse_politely_and_foreign_members_are_404(cast: Cast) -> None
     foreign = reverse("partners:member-remove", args=[cast.organisation.public_id, cast.outsider.public_id])
     assert browser(cast.owner).post(foreign).status_code == 404
     assert browser(cast.teammate).post(remove).url == reverse("home")
+
+
+def test_an_organisation_mails_invitations_within_bounds(cast: Cast) -> None:
+    gone = {"organisation": cast.organisation, "expires_at": timezone.now(), "revoked_at": timezone.now()}
+    Invitation.objects.bulk_create(
+        Invitation(email=f"{n}@x.test", role="member", token_hash=str(n), public_id=f"inv-{n}", **gone)
+        for n in range(invitations.MOST_AN_HOUR)
+    )
+    ask = {"actor": cast.owner, "organisation": cast.organisation, "email": "new@x.test", "role": "member"}
+    with pytest.raises(RuleBroken) as caught:
+        invitations.invite(**ask)
+    assert caught.value.code == "too_many_invitations"
+    Invitation.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    assert invitations.invite(**ask).pk

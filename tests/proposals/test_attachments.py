@@ -131,6 +131,10 @@ def test_an_archive_is_bounded_in_parts_and_density() -> None:
     with pytest.raises(UnsafeArchive) as caught:
         check_archive(io.BytesIO(archive(a=b"1", b=b"2", c=b"3")), Bounds(entries=2))
     assert caught.value.reason == "too_many"
+    directory = b"".join(b"PK\x01\x02" + b"\x00" * 42 for _one in range(6_000))  # and an end that tells of none
+    with pytest.raises(UnsafeArchive) as caught:
+        check_archive(io.BytesIO(archive(a=b"1")[:-22] + directory + b"PK\x05\x06" + b"\x00" * 18), Bounds())
+    assert caught.value.reason == "too_many"
     with pytest.raises(UnsafeArchive) as caught:
         check_archive(io.BytesIO(archive(a=b"\x00" * 200_000)), Bounds(dense_from=1_000))
     assert caught.value.reason == "too_dense"

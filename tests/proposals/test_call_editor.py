@@ -1,5 +1,7 @@
 """A call from its first words to its publication, its copy and its end; two officers at once."""
 
+import io
+import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -215,6 +217,12 @@ def test_documents_are_looked_at_kept_and_shared_by_copies(
     for name, body in (("x.pdf", b"MZ..."), ("x.exe", b"%PDF-1.7"), ("x.docx", b"%PDF-1.7")):
         refused = officer.post(page, {"document": SimpleUploadedFile(name, body)})
         assert refused.status_code == 422 and "not a document" in refused.content.decode(), name
+    zeros = io.BytesIO()
+    with zipfile.ZipFile(zeros, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", b"\x00" * 160 * 1024 * 1024)
+    for body, why in ((zeros.getvalue(), "too large when it is opened"), (b"PK\x03\x04" + b"\xff" * 99, "damaged")):
+        refused = officer.post(page, {"document": SimpleUploadedFile("x.zip", body)})
+        assert refused.status_code == 422 and why in refused.content.decode()
     document = draft.documents.get()
     address = reverse("proposals:call-document", args=[draft.public_id, document.public_id])
     assert officer.get(address).status_code == 200 and browser(stage.cast.owner).get(address).status_code == 404

@@ -221,6 +221,24 @@ def test_a_zip_bomb_and_an_entity_bomb_are_refused(stage: Stage) -> None:
     assert caught.value.code == "file_broken"
 
 
+def test_one_text_that_a_workbook_repeats_without_end_is_refused(stage: Stage) -> None:
+    out, source = io.BytesIO(), zipfile.ZipFile(io.BytesIO(xlsx_of()))
+    rows = "".join(f'<row r="{n}"><c r="A{n}" t="s"><v>0</v></c></row>' for n in range(2, 1_002))
+    shared = (
+        f"<sst xmlns='http://schemas.openxmlformats.org/spreadsheetml/2006/main'><si><t>{'x' * 32_000}</t></si></sst>"
+    )
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    named = f'<Override PartName="/xl/sharedStrings.xml" ContentType="{kind}"/></Types>'
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("xl/sharedStrings.xml", shared)
+        for name in source.namelist():
+            part = source.read(name).decode().replace("</sheetData>", f"{rows}</sheetData>")
+            archive.writestr(name, part.replace("</Types>", named))
+    with pytest.raises(RuleBroken) as caught:
+        bring(stage, out.getvalue())
+    assert caught.value.code == "too_much_text"
+
+
 def test_only_officers_import(stage: Stage) -> None:
     for who in ("owner", "operator", "reviewer", "auditor"):
         with pytest.raises(Forbidden):

@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import openpyxl
+import pytest
 from django.core.files.base import ContentFile
 from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import User
+from common.errors import RuleBroken
 from proposals.models import Assignment, Attachment, CallPool, Proposal, ProposalMember, ReviewerInvitation
 from proposals.services import assigning, decisions, reviewers
 from tests.factories import grant_role
@@ -256,6 +258,20 @@ def test_a_reviewer_joins_by_mail_and_two_who_save_a_profile_lose_nothing(jury: 
     assert profile.former_employers.get().organisation == jury.stage.cast.organisation
     assert desk.post(page("reviewer", profile), {**data, "employers": "Upstage", "revision": 2}).status_code == 422
     assert "Outsider" in desk.get(reverse("proposals:reviewers")).content.decode()
+
+
+def test_an_officer_invites_reviewers_within_bounds(jury: Jury) -> None:
+    officer, expertise = jury.stage.cast.officer, reviewers.Expertise()
+    ReviewerInvitation.objects.bulk_create(
+        ReviewerInvitation(email=f"{n}@x.test", token_hash=str(n), public_id=f"rinv-{n}", invited_by=officer, **at)
+        for n in range(reviewers.MOST_AN_HOUR)
+        for at in [{"expires_at": timezone.now()}]
+    )
+    with pytest.raises(RuleBroken) as caught:
+        reviewers.invite(actor=officer, email="new@x.test", expertise=expertise)
+    assert caught.value.code == "too_many_invitations"
+    ReviewerInvitation.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    assert reviewers.invite(actor=officer, email="new@x.test", expertise=expertise).pk
 
 
 def test_each_page_of_a_call_costs_the_same_statements_however_many_proposals(

@@ -20,6 +20,8 @@ from proposals.services.imports.columns import COLUMNS, ImportColumn, column_of
 MAX_BYTES = 10 * 1024 * 1024
 MAX_ROWS = 5_000
 MAX_COLUMNS = 60
+MAX_CELL = 32_767  # what a cell of Excel can hold; longer than any field, so that the row is named as too long
+MAX_TEXT = 30_000_000  # characters in all: a workbook repeats one shared string as often as it likes
 BLANK_ROWS = 1_000
 """So many empty rows one after the other end a sheet: Excel keeps a million of them for a coloured column."""
 XLSX_BOUNDS = Bounds(entries=1_000, total=80 * 1024 * 1024, ratio=200, dense_from=20 * 1024 * 1024)
@@ -140,9 +142,14 @@ def _decoded(raw: bytes) -> str:
 
 def _bounded(rows: Iterable[Iterable[Any]]) -> Iterator[tuple[int, list[str]]]:
     """Numbered from 1, as text; ends where nothing but empty rows comes."""
-    blank = 0
+    blank = length = 0
     for number, row in enumerate(islice(rows, MAX_ROWS + 20 * BLANK_ROWS), start=1):
-        cells = [_text(value) for value in row]
+        cells = []
+        for value in row:
+            cells.append(_text(value))
+            length += len(cells[-1])
+            if length > MAX_TEXT:
+                raise _refused(_("This file holds too much text."), "too_much_text", _("Divide it."))
         blank = 0 if any(cells) else blank + 1
         if blank > BLANK_ROWS:
             return
@@ -158,7 +165,7 @@ def _text(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return composed(str(value)).strip()
+    return composed(str(value)[:MAX_CELL]).strip()
 
 
 def _not_text() -> RuleBroken:
