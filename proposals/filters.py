@@ -12,9 +12,10 @@ from django.utils.translation import pgettext_lazy
 from common.filters import LinkFilter, YesNoFilter, state_choices
 from proposals.lifecycle import CHANGE, PREPARED, PROPOSAL
 from proposals.models import Call, ChangeRequest, PreparedDecision, Proposal, ProposalStep
-from proposals.selectors import open_calls
+from proposals.selectors import OPEN_PREPARED, open_calls, without_second
 
 WAITING = ("submitted", "in_review")
+OPEN_CHANGES = ("asked", "approved")
 
 
 class CallFilter(django_filters.FilterSet):
@@ -66,6 +67,7 @@ class StaffCallFilter(CallFilter):
 class ProposalFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(label=_("Number, title or organisation"), method="search")
     state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(PROPOSAL.states))
+    overdue = YesNoFilter(label=_("Overdue"), method="late")
     call = LinkFilter(label=_("Call"), field_name="call__public_id")
 
     class Meta:
@@ -81,6 +83,11 @@ class ProposalFilter(django_filters.FilterSet):
             | Q(organisation__name_en__icontains=value)
         )
 
+    def late(self, queryset: QuerySet[Any], _name: str, value: bool) -> QuerySet[Any]:
+        """Those with a step that is open past its deadline, or the others."""
+        late = Q(pk__in=ProposalStep.objects.at_work().filter(due_at__lt=timezone.now()).values("proposal"))
+        return queryset.filter(late) if value else queryset.exclude(late)
+
 
 class QueueFilter(ProposalFilter):
     """The officers' queue: what waits for them, unless they ask for something else."""
@@ -91,7 +98,6 @@ class QueueFilter(ProposalFilter):
         method="by_state",
         empty_label=None,
     )
-    overdue = YesNoFilter(label=_("Overdue"), method="late")
 
     def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
         data = data.copy() if data is not None else QueryDict(mutable=True)
@@ -104,11 +110,6 @@ class QueueFilter(ProposalFilter):
         if value == "all":
             return queryset
         return queryset.filter(state__in=WAITING) if value == "waiting" else queryset.filter(state=value)
-
-    def late(self, queryset: QuerySet[Any], _name: str, value: bool) -> QuerySet[Any]:
-        """Those with a step that is open past its deadline, or the others."""
-        late = Q(pk__in=ProposalStep.objects.at_work().filter(due_at__lt=timezone.now()).values("proposal"))
-        return queryset.filter(late) if value else queryset.exclude(late)
 
 
 class PreparedFilter(django_filters.FilterSet):
@@ -125,6 +126,7 @@ class PreparedFilter(django_filters.FilterSet):
         method="by_state",
         empty_label=None,
     )
+    second = YesNoFilter(label=_("Waits for a second officer"), method="by_second")
 
     class Meta:
         model = PreparedDecision
@@ -149,16 +151,28 @@ class PreparedFilter(django_filters.FilterSet):
         """One state, those that wait, or all."""
         if value == "all":
             return queryset
-        return queryset.filter(state__in=("prepared", "approved")) if value == "open" else queryset.filter(state=value)
+        return queryset.filter(state__in=OPEN_PREPARED) if value == "open" else queryset.filter(state=value)
+
+    def by_second(self, queryset: QuerySet[Any], _name: str, value: bool) -> QuerySet[Any]:
+        """Those that nobody but a second officer can bring further, or the others."""
+        return without_second(queryset) if value else queryset.exclude(pk__in=without_second(queryset).values("pk"))
 
 
 class ChangeFilter(django_filters.FilterSet):
     """Changes to what was awarded."""
 
     kind = django_filters.ChoiceFilter(label=_("Change"), choices=ChangeRequest.Kind.choices)
-    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(CHANGE.states))
+    state = django_filters.ChoiceFilter(
+        label=_("State"),
+        choices=[("open", _("waiting for an answer")), *state_choices(CHANGE.states)],
+        method="by_state",
+    )
     allocation = LinkFilter(label=_("Allocation"), field_name="allocation__public_id")
 
     class Meta:
         model = ChangeRequest
         fields: tuple[str, ...] = ()
+
+    def by_state(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """One state, or those that are not answered yet."""
+        return queryset.filter(state__in=OPEN_CHANGES) if value == "open" else queryset.filter(state=value)

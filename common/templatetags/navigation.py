@@ -80,6 +80,30 @@ REVIEWER: tuple[tuple[Any, Names], ...] = (
 AUDIT: tuple[tuple[Any, Names], ...] = (("", (("audit:events", _("Audit")),)),)
 ADMINISTRATOR: tuple[tuple[Any, Names], ...] = (("", (("accounts:people", _("People")),)),)
 
+EXACT = ("/", "/staff/")
+"""Pages under whose address nearly everything lies; what belongs to them stands in ALSO."""
+ALSO: dict[str, tuple[str, ...]] = {
+    "allocations:allocations": ("/changes/", "/staff/allocations/", "/weights/"),
+    "allocations:staff-waitlist": ("/waitlist/",),
+    "allocations:weights": ("/staff/weights/",),
+    "partners:agreements": ("/amendments/", "/obligations/"),
+    "partners:organisations": (
+        *("/agreements/", "/amendments/", "/obligations/"),
+        *("/contacts/", "/departments/", "/relations/", "/shareholders/"),
+    ),
+    "projects:progress-list": ("/progress-reports/",),
+    "projects:projects": ("/progress-reports/",),
+    "proposals:calls": ("/open-calls/",),
+    "proposals:change-requests": ("/staff/changes/",),
+    "proposals:prepared-list": ("/letters/", "/staff/letters/"),
+    "proposals:proposals": ("/attachments/", "/letters/"),
+    "proposals:queue": ("/attachments/", "/proposals/", "/staff/assignments/"),
+    "proposals:staff-calls": ("/calls/", "/open-calls/"),
+    "reports:fleet": ("/staff/devices/", "/staff/live/"),
+    "reports:nodes": ("/staff/windows/",),
+}
+"""Beginnings of addresses that belong to an entry beside its own; of two of one length the later entry has it."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -105,7 +129,7 @@ class Group:
 
 @register.simple_tag(takes_context=True)
 def navigation(context: dict[str, Any]) -> list[Group]:
-    """The groups for this reader; the longest matching address is the active one."""
+    """The groups for this reader; the entry with the longest beginning of the present address is the active one."""
     request = context["request"]
     user = request.user
     groups = STAFF if user.is_agency else PARTNER
@@ -116,11 +140,20 @@ def navigation(context: dict[str, Any]) -> list[Group]:
         groups = (*groups, *AUDIT)
     if "administrator" in user.agency_roles:
         groups = (*groups, *ADMINISTRATOR)
-    found = [(label, [(url, word) for name, word in names if (url := _address(name))]) for label, names in groups]
-    urls = [url for _label, rows in found for url, _word in rows]
-    matching = [url for url in urls if request.path == url or (url != "/" and request.path.startswith(url))]
-    best = max(matching, key=len, default="")
-    return [Group(label, tuple(Entry(url, word, url == best) for url, word in rows)) for label, rows in found if rows]
+    found = [(label, [(name, url, word) for name, word in names if (url := _address(name))]) for label, names in groups]
+    reach = {name: _reach(request.path, name, url) for _label, rows in found for name, url, _word in rows}
+    best = max(reversed(reach), key=lambda name: reach[name], default="")
+    here = best if reach.get(best) else ""
+    return [
+        Group(label, tuple(Entry(url, word, name == here) for name, url, word in rows)) for label, rows in found if rows
+    ]
+
+
+def _reach(path: str, name: str, url: str) -> int:
+    """How many characters of an address an entry answers for; 0: it is not one of its pages."""
+    beginnings = [] if url in EXACT else [url]
+    reached = [len(each) for each in (*beginnings, *ALSO.get(name, ())) if path.startswith(each)]
+    return len(url) if path == url else max(reached, default=0)
 
 
 def _address(name: str) -> str:

@@ -14,7 +14,7 @@ from proposals.selectors.fitting import (
     window_of,
 )
 from proposals.selectors.lists import gpu_classes_of, listed, name_of, open_calls, public_calls, with_overdue
-from proposals.selectors.prepared import OPEN_PREPARED, listed_prepared
+from proposals.selectors.prepared import OPEN_PREPARED, listed_prepared, without_second
 from proposals.selectors.rounds import PoolSum, came_free, pool_sums
 
 __all__ = [
@@ -49,4 +49,5 @@ __all__ = [
     "waiting_awards",
     "window_of",
     "with_overdue",
+    "without_second",
 ]

@@ -25,3 +25,8 @@ def listed_prepared(queryset: QuerySet[PreparedDecision]) -> QuerySet[PreparedDe
         .annotate(gpu_seconds=Coalesce(Sum("lines__gpu_seconds"), 0))
         .annotate(needs_second=needs)
     )
+
+
+def without_second(queryset: QuerySet[PreparedDecision]) -> QuerySet[PreparedDecision]:
+    """Of these (as `listed_prepared` gives them) what takes a second person and has none yet."""
+    return queryset.filter(state="prepared", needs_second=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Sum
+from django.db.models import Exists, F, Max, OuterRef, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -18,6 +18,7 @@ from partners.rules import USING
 from proposals.models import Decision, Proposal
 from proposals.selectors.fitting import committed_by
 from reports.selectors.fleet import ILL_BY_ITSELF, DeviceCounts, device_counts
+from reports.selectors.home_work import Waiting, programme_work, standing_of_proposals
 
 AGREEMENTS_SHOWN = 3
 ROWS_SHOWN = 6
@@ -62,7 +63,7 @@ class StaffHome:
     devices: DeviceCounts
     ill: list[Device]
     awards: list[Decision]
-    awards_waiting: int
+    work: list[Waiting]
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,8 @@ def _using(user: Any) -> QuerySet[Membership]:
 
 
 def staff_home(user: Any) -> StaffHome:
-    """Queue, fleet and the latest awards."""
-    queue = Proposal.objects.aggregate(
-        waiting=Count("pk", filter=Q(state__in=("submitted", "in_review"))),
-        oldest=Min("submitted_at", filter=Q(state__in=("submitted", "in_review"))),
-        awarded=Count("pk", filter=Q(state="awarded")),
-    )
+    """Queue, what of the programme waits, fleet and the latest awards."""
+    queue = standing_of_proposals()
     ill = Device.objects.filter(ILL_BY_ITSELF).select_related("node", "gpu_class")
     awards = (
         Decision.objects.filter(kind=Decision.Kind.AWARD)
@@ -138,7 +135,7 @@ def staff_home(user: Any) -> StaffHome:
         devices=device_counts(timezone.now()),
         ill=list(ill.order_by("node__name", "index")[:ROWS_SHOWN]),
         awards=list(awards),
-        awards_waiting=queue["awarded"],
+        work=programme_work(user, queue),
     )
 
 

@@ -1,11 +1,18 @@
 """The first page, by role."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from proposals.models import Call, ChangeRequest, Proposal, ProposalStep
+from proposals.services import preparing
 from tests.factories import AllocationFactory, Cast, LeaseFactory, UserFactory, make_cast
+from tests.proposals.jury import make_jury
+from tests.proposals.stage import make_stage
+from tests.queries import MOST_A_PAGE, queries_of
 
 pytestmark = pytest.mark.django_db
 
@@ -71,3 +78,42 @@ def test_administrators_and_nobody_else_are_led_to_people(cast: Cast) -> None:
     assert 'href="/staff/people/"' in home(cast.administrator)
     for other in (cast.officer, cast.auditor, cast.owner):
         assert 'href="/staff/people/"' not in home(other)
+
+
+def test_staff_see_what_of_the_programme_waits_and_come_to_just_that() -> None:
+    stage = make_stage()
+    cast = stage.cast
+    make_jury(stage).started()
+    ProposalStep.objects.update(due_at=timezone.now() - timedelta(days=1))
+    Call.objects.update(two_person_gpu_seconds=1)
+    first = stage.submitted()
+    preparing.prepare(actor=cast.officer, proposal=first, kind="award", lines=[stage.ask(first)])
+    other = stage.submitted()
+    preparing.prepare(actor=cast.officer, proposal=other, kind="decline", reason="No.")
+    Proposal.objects.filter(pk=stage.submitted().pk).update(state="appealed")
+    allocation = AllocationFactory(project=cast.project)
+    ChangeRequest.objects.create(
+        allocation=allocation, kind="hours", gpu_seconds=1, reason="More.", asked_by=cast.owner
+    )
+    client = Client()
+    client.force_login(cast.officer)
+    found = {str(line.label): line for line in client.get("/").context["staff"].work}
+    wanted = {
+        "Proposals not taken into review yet": 2,
+        "Steps of review to be taken": 1,
+        "Steps of review past their deadline": 1,
+        "Prepared decisions to be released": 2,
+        "Prepared decisions that wait for a second officer": 1,
+        "Appeals to be answered": 1,
+        "Changes to awards to be decided": 1,
+    }
+    for label, line in found.items():
+        assert line.count == wanted.get(label, 0), label
+        assert client.get(line.url).context["paginator"].count == line.count, label
+    assert found["Steps of review past their deadline"].late
+    assert len(queries_of(lambda: client.get("/"))) <= MOST_A_PAGE
+
+
+def test_operators_see_the_technical_checks_alone(cast: Cast) -> None:
+    page = home(cast.operator)
+    assert "Technical checks to be taken" in page and "Appeals to be answered" not in page
