@@ -14,7 +14,6 @@ from partners.policy import agency_day
 from proposals.awards import AwardAsk
 from proposals.models import AwardLine, Decision, Proposal, RequestLine
 from proposals.selectors import committed, judge, window_of
-from proposals.selectors.fast_lane import skips_review
 from proposals.services import letters, promising, second
 from proposals.services.budgets import check_budgets
 from proposals.services.deciding import bounded, move, needed, person, tell_partner, written
@@ -38,8 +37,7 @@ def give(
     it (else the actor), `approved_by` the second person, where there was one. An `override_reason` lets the pools'
     bounds be passed by as much as the settings allow.
     """
-    if not skips_review(proposal):
-        check_ready(proposal)
+    check_ready(proposal)
     agreement = Agreement.objects.select_for_update(no_key=True).get(pk=proposal.agreement_id)
     asked = {line.pk: line for line in proposal.lines.all()}
     check_shape(asked, lines)

@@ -67,7 +67,7 @@ def resume(*, actor: Any, proposal: Proposal, reason: str = "") -> Proposal:
 
 @transaction.atomic
 def decline(*, actor: Any, proposal: Proposal, reason: str) -> Proposal:
-    """Refuse it. Forbidden, InvalidTransition, RuleBroken without a reason."""
+    """Refuse it. Forbidden; InvalidTransition; RuleBroken without a reason, or before it was heard (readiness.py)."""
     require(actor, may_decide)
     preparing.discard_open(actor=actor, proposal=proposal)
     return outcomes.turn_down(actor=actor, proposal=proposal, reason=reason).proposal

@@ -5,17 +5,22 @@
 
 from typing import Any
 
+from proposals.lifecycle import PROPOSAL
 from proposals.models import Decision, LetterKind, Proposal
 from proposals.services import letters, second
-from proposals.services.deciding import move, needed, person, tell_partner, written
+from proposals.services.deciding import lock, move, needed, person, tell_partner, written
+from proposals.services.readiness import check_heard
 
 
 def turn_down(*, actor: Any, proposal: Proposal, reason: str, **by: Any) -> Decision:
     """Refuse a proposal. The caller's transaction.
 
-    InvalidTransition; RuleBroken without a reason, or (`took_part`) where an appeal against a refusal of it was upheld
-    and one of those who refused it then has a part in this one, too.
+    InvalidTransition; RuleBroken without a reason, before a step failed or all have passed, or (`took_part`) where an
+    appeal against a refusal of it was upheld and one of those who refused it then has a part in this one, too.
     """
+    proposal = lock(proposal)
+    if PROPOSAL.allows(proposal.state, "decline"):  # else the table's own answer is the better one
+        check_heard(proposal)
     second.check_refusers(proposal, [actor, by.get("decided_by"), by.get("approved_by")])
     return _said(actor, proposal, "decline", Decision.Kind.DECLINE, LetterKind.DECLINE, reason, **by)
 

@@ -1,10 +1,10 @@
-"""Whether a proposal has come so far that it can be awarded. Asked by the award; imports no other verb."""
+"""Whether a proposal has come so far that it can be awarded, or declined. Imports no other verb."""
 
 from django.utils.translation import gettext as _
 
 from common.errors import RuleBroken
-from proposals.models import CallStep, Proposal
-from proposals.selectors.reviewing import steps_of
+from proposals.models import Proposal
+from proposals.selectors.readiness import Readiness, readiness_of
 
 
 def check_ready(proposal: Proposal) -> None:
@@ -12,20 +12,37 @@ def check_ready(proposal: Proposal) -> None:
 
     Facts: `waiting`, the kinds of all that have not passed.
     """
-    if not CallStep.objects.filter(call_id=proposal.call_id).exists():
-        return
-    steps = steps_of(proposal)
-    missing = [step for step in steps if step.state != "passed"]
-    if not steps:
+    found = _begun(proposal)
+    if found.missing:
+        raise RuleBroken(
+            _("The step “%(step)s” has not been passed.") % {"step": found.missing[0].get_kind_display()},
+            remedy=_("Decide after it, or open it again and pass it with a reason."),
+            code="step_not_passed",
+            facts={"waiting": [step.kind for step in found.missing]},
+        )
+
+
+def check_heard(proposal: Proposal) -> None:
+    """RuleBroken where it can not be declined yet: neither has a step failed, nor have all of them passed.
+
+    Every partner of a call is heard to the end, or to the step in which the proposal failed. Facts as above.
+    """
+    found = _begun(proposal)
+    if not found.may_decline:
+        raise RuleBroken(
+            _("The step “%(step)s” has not ended.") % {"step": found.missing[0].get_kind_display()},
+            remedy=_("Let the step fail with its reason, then decline; or decline after the last step."),
+            code="step_not_ended",
+            facts={"waiting": [step.kind for step in found.missing]},
+        )
+
+
+def _begun(proposal: Proposal) -> Readiness:
+    found = readiness_of(proposal)
+    if not found.begun:
         raise RuleBroken(
             _("The steps of this call have not begun."),
             remedy=_("Start the review first."),
             code="steps_not_begun",
         )
-    if missing:
-        raise RuleBroken(
-            _("The step “%(step)s” has not been passed.") % {"step": missing[0].get_kind_display()},
-            remedy=_("Decide after it, or open it again and pass it with a reason."),
-            code="step_not_passed",
-            facts={"waiting": [step.kind for step in missing]},
-        )
+    return found

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.rules import may_run_programme
 from common.form_pages import ObjectFormPage
 from common.gates import ObjectGate
+from common.permissions import allowed
 from common.tables import Column
 from common.templatetags.bitgoeul import moment, number
 from common.web import ListPage, ObjectPage, VerbView
@@ -15,10 +16,11 @@ from partners.rules import MANAGING, role_in
 from projects.models import Project
 from proposals.filters import ProposalFilter
 from proposals.lifecycle import PROPOSAL
-from proposals.models import Decision, PreparedDecision, Proposal
-from proposals.rules import may_answer
+from proposals.models import Decision, PreparedDecision, Proposal, ProposalStep
+from proposals.rules import may_answer, may_judge
 from proposals.selectors import OPEN_PREPARED, listed
 from proposals.selectors.contents import answers_of, current_attachments
+from proposals.selectors.readiness import readiness_of, with_steps_due
 from proposals.selectors.reviewing import shown_review
 from proposals.services import appealing, decisions, drafting
 
@@ -83,7 +85,8 @@ class ProposalPage(ObjectPage):
     def get_queryset(self) -> Any:
         # What there is once or not at all comes along with the row.
         beside = ("fast_lane", "appeal__made_by", "appeal__answered_by", "appeal__against")
-        return super().get_queryset().select_related("organisation", "agreement", "call", "created_by", *beside)
+        rows = super().get_queryset().select_related("organisation", "agreement", "call", "created_by", *beside)
+        return with_steps_due(rows)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         user, proposal = self.request.user, self.object
@@ -97,7 +100,7 @@ class ProposalPage(ObjectPage):
         award = next((row for row in history if row.kind == Decision.Kind.AWARD), None)
         given = {line.request_id: line for line in award.lines.all()} if award else {}
         lines = list(proposal.lines.select_related("gpu_class"))
-        events = PROPOSAL.events_from(proposal.state)
+        events, review = PROPOSAL.events_from(proposal.state), shown_review(user, proposal)
         return super().get_context_data(
             rows=[(line, given.get(line.pk)) for line in lines],
             asked_gpu_seconds=sum(line.gpu_seconds for line in lines),
@@ -121,9 +124,18 @@ class ProposalPage(ObjectPage):
             appeal_until=appealing.last_moment(history[0]) if history and history[0].kind == "decline" else None,
             prepared=self._prepared(),
             may_edit=role in MANAGING and proposal.state in drafting.EDITABLE,
-            review=shown_review(user, proposal),
+            review=review,
+            **self._readiness(review.steps if runs and "award" in events else None),
             **kwargs,
         )
+
+    def _readiness(self, steps: list[ProposalStep] | None) -> dict[str, Any]:
+        """What of the review is missing before a decision, for those who decide; None: nothing is decided here now."""
+        if steps is None:
+            return {"readiness": None}
+        found = readiness_of(self.object, steps)
+        takes = found.next_step is not None and allowed(self.request.user, may_judge, found.next_step)
+        return {"readiness": found, "takes_step": takes}
 
     def _prepared(self) -> PreparedDecision | None:
         """What is prepared and not yet said, for the agency; nothing is asked once it is decided."""

@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from common.errors import RuleBroken
 from proposals.models import Assignment, Attachment, CallPool, Proposal, ProposalMember, ReviewerInvitation
-from proposals.services import assigning, decisions, reviewers
+from proposals.services import assigning, decisions, reviewers, stepping
 from tests.factories import grant_role
 from tests.proposals.jury import Jury
 from tests.proposals.stage import HOUR, browser
@@ -195,9 +195,11 @@ def test_the_ranking_draws_the_line_where_the_money_ends_and_leaves_as_text(jury
     body = client.get(address).content.decode()
     places = [body.index(word) for word in ("HYPERLINK", "Second", "Here the budget ends", "Third")]
     assert places == sorted(places)
-    decisions.decline(
-        actor=jury.stage.cast.officer, proposal=Proposal.objects.get(title="Third"), reason="Too little money."
+    third = Proposal.objects.get(title="Third")
+    stepping.judge(
+        actor=jury.stage.cast.officer, step=jury.step(third, "expert"), verdict="fail", note="Below the line."
     )
+    decisions.decline(actor=jury.stage.cast.officer, proposal=third, reason="Too little money.")
     refused = client.get(address).content.decode()
     assert "first 2 of 2" in refused and "Here the budget ends" not in refused  # it takes no money any more
     narrow = client.get(address, {"q": "Third", "col": ["mean", "criterion_1"], "sort": "-mean"}).content.decode()

@@ -9,11 +9,11 @@ from common.errors import Forbidden, InvalidTransition, RuleBroken, WrongState
 from notifications.models import Notification
 from proposals.models import Assignment, CallStep, Proposal, ProposalStep
 from proposals.selectors.reviewing import standing_of
-from proposals.services import decisions, drafting, stepping
+from proposals.services import decisions, drafting, preparing, releasing, stepping
 from proposals.services.readiness import check_ready
 from proposals.services.reminding import remind
 from tests.proposals.jury import Jury
-from tests.proposals.stage import Stage
+from tests.proposals.stage import Stage, browser
 
 
 def states(proposal: Proposal) -> dict[str, str]:
@@ -46,6 +46,41 @@ def test_a_proposal_whose_review_has_not_begun_is_not_ready(jury: Jury) -> None:
     with pytest.raises(RuleBroken) as caught:
         check_ready(jury.stage.submitted())
     assert caught.value.code == "steps_not_begun"
+
+
+def test_nothing_is_declined_before_a_step_has_failed_or_all_have_ended(jury: Jury) -> None:
+    officer = jury.stage.cast.officer
+    waiting, proposal = jury.stage.submitted(), jury.started()
+    for row, code in ((waiting, "steps_not_begun"), (proposal, "step_not_ended")):
+        with pytest.raises(RuleBroken) as caught:
+            decisions.decline(actor=officer, proposal=row, reason="No.")
+        assert caught.value.code == code
+    prepared = preparing.prepare(actor=officer, proposal=proposal, kind="decline", reason="The seal is missing.")
+    with pytest.raises(RuleBroken):
+        releasing.release(actor=officer, prepared=[prepared])
+    stepping.judge(actor=officer, step=jury.step(proposal, "formal"), verdict="fail", note="No seal.")
+    releasing.release(actor=officer, prepared=[prepared])
+    assert Proposal.objects.get(pk=proposal.pk).state == "declined"
+    heard = jury.started()
+    ProposalStep.objects.filter(proposal=heard).update(state="passed")
+    assert decisions.decline(actor=officer, proposal=heard, reason="Too little money.").state == "declined"
+
+
+def test_the_page_leads_to_what_comes_first_and_offers_no_award_before(jury: Jury) -> None:
+    cast = jury.stage.cast
+    client = browser(cast.officer)
+    award, decline = "/award/", "/decline/"
+    page = client.get(jury.stage.submitted().get_absolute_url()).content.decode()
+    assert "Start the review first" in page and award not in page and decline not in page
+    proposal = jury.started()
+    page = client.get(proposal.get_absolute_url()).content.decode()
+    assert "Take the step: formal check" in page and "once these steps have passed" in page and award not in page
+    stepping.judge(actor=cast.officer, step=jury.step(proposal, "formal"), verdict="pass")
+    page = client.get(proposal.get_absolute_url()).content.decode()
+    assert "Operators take the technical check" in page and "Take the step" not in page
+    ProposalStep.objects.filter(proposal=proposal).update(state="passed")
+    page = client.get(proposal.get_absolute_url()).content.decode()
+    assert award in page and decline in page and 'id="missing"' not in page
 
 
 def test_the_technical_check_is_the_operators_and_names_a_pool(jury: Jury) -> None:
