@@ -96,10 +96,10 @@ def _steps(kind: str) -> list[Waiting]:
     late = _("Technical checks past their deadline") if kind else _("Steps of review past their deadline")
     return [
         _line(label, found["open"], "proposals:steps", state="now", **narrowed),
-        _line(late, found["late"], "proposals:steps", late=True, overdue="true", **narrowed),
+        _line(late, found["late"], "proposals:steps", overdue="true", **narrowed),
     ]
 
 
-def _line(label: Any, count: int, name: str, *, late: bool = False, **query: str) -> Waiting:
+def _line(label: Any, count: int, name: str, **query: str) -> Waiting:
     url = reverse(name) + (f"?{urlencode(query)}" if query else "")
-    return Waiting(label, count, url, late and count > 0)
+    return Waiting(label, count, url, late=count > 0 and "overdue" in query)
