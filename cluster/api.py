@@ -105,7 +105,7 @@ class NodeViewSet(ReadViewSet):
 class DeviceViewSet(ReadViewSet):
     """Devices: staff only, others see none. reports adds the verbs that could break a promise, and the address."""
 
-    queryset = Device.objects.select_related("node", "gpu_class", "parent")
+    queryset = Device.objects.select_related("node", "gpu_class", "parent", "latest_sample")
     serializer_class = DeviceSerializer
     filterset_class = DeviceFilter
 

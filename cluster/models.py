@@ -150,7 +150,6 @@ class Device(models.Model):
         default=Health.OK,
         help_text="the health that XIDs gave it, until forgiven",
     )
-    last_sample_at = models.DateTimeField(null=True, blank=True)
     facts = models.JSONField(default=dict, blank=True, help_text="the rest of the inventory, as the agent reported it")
     checked_at = models.DateTimeField(_("checked"), null=True, blank=True, help_text="when it last passed the ladder")
     awaiting_confirmation = models.BooleanField(

@@ -270,6 +270,7 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
     gpu_class = serializers.CharField(source="gpu_class.code")
     part_of = serializers.CharField(source="parent.public_id", default=None, help_text="id of the GPU; null for one")
     slices = serializers.SerializerMethodField(help_text="[first, the one after the last]; null for a GPU")
+    last_sample_at = serializers.DateTimeField(source="latest_sample.at", default=None, allow_null=True, read_only=True)
     layout = serializers.ListField(help_text="[profile, first slice] of each instance that is wanted of a GPU")
 
     class Meta:

@@ -306,7 +306,8 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile": {"task": "allocations.reconcile_tick", "schedule": TICK_SECONDS, "options": {"expires": 10}},
     "nodes": {"task": "cluster.watch_nodes", "schedule": 10.0, "options": {"expires": 10}},
     "rollup": {"task": "telemetry.roll_up", "schedule": 30.0, "options": {"expires": 30}},
-    "rollup-pools": {"task": "telemetry.roll_up_pools", "schedule": 300.0, "options": {"expires": 300}},
+    "rollup-hours": {"task": "telemetry.roll_up_hours", "schedule": 300.0, "options": {"expires": 300}},
+    "partitions": {"task": "telemetry.make_partitions", "schedule": 60.0, "options": {"expires": 60}},
     "mail": {"task": "notifications.send_pending", "schedule": 10.0, "options": {"expires": 10}},
     "seal": {"task": "audit.seal", "schedule": 10.0, "options": {"expires": 10}},
     "heartbeat": {"task": "portal.worker_heartbeat", "schedule": 5.0, "options": {"expires": 5}},
@@ -321,6 +322,12 @@ CELERY_BEAT_SCHEDULE = {
     "apply-amendments": {"task": "partners.apply_amendments", "schedule": 600.0, "options": {"expires": 300}},
     "tell-in-time": {"task": "partners.tell_in_time", "schedule": 3600.0, "options": {"expires": 600}},
 }
+
+# --- telemetry -------------------------------------------------------------------------------------------------------
+TELEMETRY_PARTITION_HOURS = env.number("TELEMETRY_PARTITION_HOURS", 24, 1, 24)
+TELEMETRY_KEEP_SAMPLES_DAYS = env.number("TELEMETRY_KEEP_SAMPLES_DAYS", 7, 1, 400)
+TELEMETRY_KEEP_MINUTES_DAYS = env.number("TELEMETRY_KEEP_MINUTES_DAYS", 90, 8, 4000)
+TELEMETRY_KEEP_HOURS_DAYS = env.number("TELEMETRY_KEEP_HOURS_DAYS", 1096, 91, 40_000)
 
 # --- reviews ---------------------------------------------------------------------------------------------------------
 CONFLICT_YEARS = 3  # a reviewer does not judge whom they worked for within so many years

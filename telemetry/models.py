@@ -1,68 +1,156 @@
-"""Samples as they came, and minutes made of them."""
+"""Samples as they came, and minutes, hours and days made of them.
 
-from django.contrib.postgres.indexes import BrinIndex
+Sample, DeviceMinute and DeviceHour are partitioned by time (telemetry.partitions, migration 0002): made ahead, dropped
+whole, with no foreign key in the database, because a check of each of so many rows would cost more than the row.
+"""
+
 from django.db import models
 
 from cluster.models import Device, GpuClass, Node, Pool
+from telemetry.fields import NumbersField, RealField
 
 
-class SampleBatch(models.Model):
-    """One delivery of a node; (node, boot id, sequence) makes a repeat harmless."""
+class SampleFeed(models.Model):
+    """Which deliveries of a node have been taken since one boot; (node, boot id, sequence) makes a repeat harmless."""
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="+")
     boot_id = models.CharField(max_length=64)
-    sequence = models.BigIntegerField()
-    received_at = models.DateTimeField(auto_now_add=True)
-    rows = models.PositiveIntegerField()
+    seen = NumbersField(help_text="the sequences taken; those in a row are one range, whatever their number")
+    last_at = models.DateTimeField(help_text="when the last one came")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["node", "boot_id", "sequence"], name="batch_counts_once")]
+        constraints = [models.UniqueConstraint(fields=["node", "boot_id"], name="one_feed_per_node_and_boot")]
 
     def __str__(self) -> str:
-        return f"{self.node_id} {self.sequence}"
+        return f"{self.node_id} {self.boot_id}"
 
 
-class Sample(models.Model):
-    """What NVML said of one device at one moment. None is a gap, never zero."""
+class Figures(models.Model):
+    """What NVML said at one moment. None is a gap, never zero. In the order that wastes no byte on alignment."""
 
-    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="samples", db_index=False)
     at = models.DateTimeField()
-    utilisation_percent = models.SmallIntegerField(null=True)
-    sm_active_percent = models.FloatField(null=True)
-    tensor_active_percent = models.FloatField(null=True)
+    energy_mj = models.BigIntegerField(null=True, help_text="the device's counter since its driver was loaded")
     memory_used_mib = models.IntegerField(null=True)
-    power_watts = models.FloatField(null=True)
-    energy_mj = models.BigIntegerField(null=True)
+    power_watts = RealField(null=True)
+    utilisation_percent = models.SmallIntegerField(null=True)
     temperature_c = models.SmallIntegerField(null=True)
     process_count = models.SmallIntegerField(null=True)
+    sm_active_permille = models.SmallIntegerField(null=True)
+    tensor_active_permille = models.SmallIntegerField(null=True)
 
     class Meta:
-        indexes = [BrinIndex(fields=["at"], name="sample_at_brin", autosummarize=True)]
-        constraints = [models.UniqueConstraint(fields=["device", "at"], name="one_sample_per_device_and_moment")]
+        abstract = True
+
+    @property
+    def sm_active_percent(self) -> float | None:
+        """The share of SMs that had work, in tenths of a per cent."""
+        return None if self.sm_active_permille is None else self.sm_active_permille / 10
+
+    @property
+    def tensor_active_percent(self) -> float | None:
+        """The share of time in which the tensor cores worked, in tenths of a per cent."""
+        return None if self.tensor_active_permille is None else self.tensor_active_permille / 10
+
+
+class Sample(Figures):
+    """One device at one moment, kept for a week. Partitioned by `at`; found by device or by time, unique by ingest."""
+
+    pk = models.CompositePrimaryKey("device_id", "at")
+    device = models.ForeignKey(
+        Device, on_delete=models.DO_NOTHING, related_name="samples", db_index=False, db_constraint=False
+    )
 
     def __str__(self) -> str:
         return f"{self.device_id} {self.at:%H:%M:%S}"
 
 
-class DeviceMinute(models.Model):
-    """One device, one minute: the rollup that charts and usage are read from."""
+class LatestSample(Figures):
+    """The newest sample of a device, with the processes that ran on it."""
 
-    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="minutes", db_index=False)
-    minute = models.DateTimeField()
-    samples = models.PositiveSmallIntegerField()
-    utilisation_percent = models.FloatField(null=True)
-    sm_active_percent = models.FloatField(null=True)
-    memory_used_mib = models.FloatField(null=True)
-    power_watts = models.FloatField(null=True)
-    temperature_c = models.FloatField(null=True)
-    process_count = models.FloatField(null=True)
+    device = models.OneToOneField(
+        Device, on_delete=models.CASCADE, primary_key=True, related_name="latest_sample", db_constraint=True
+    )
+    processes = models.JSONField(
+        default=list, help_text="[{pid, name, memory_mib, user}], the largest first, at most 32"
+    )
+    newest_at = models.DateTimeField(help_text="no sample is later; after `at` only where a clock was turned back")
+
+    def __str__(self) -> str:
+        return f"{self.device_id} {self.at:%H:%M:%S}"
+
+
+class Means(models.Model):
+    """Means of the samples of a step of time; None where nothing was measured."""
+
+    utilisation_percent = RealField(null=True)
+    sm_active_percent = RealField(null=True)
+    tensor_active_percent = RealField(null=True)
+    memory_used_mib = RealField(null=True)
+    power_watts = RealField(null=True)
+    temperature_c = RealField(null=True)
+    process_count = RealField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["device", "minute"], name="one_row_per_device_and_minute")]
-        indexes = [models.Index(fields=["minute"])]
+        abstract = True
+
+
+class DeviceMinute(Means):
+    """One device, one minute: what charts and usage are read from. Partitioned by `minute`, kept for 90 days."""
+
+    pk = models.CompositePrimaryKey("device_id", "minute")
+    minute = models.DateTimeField()
+    energy_mj = models.BigIntegerField(null=True, help_text="the device's counter at the end of the minute")
+    energy_j = models.IntegerField(
+        null=True,
+        help_text="joules since the last minute that has a counter: what a gap used counts in the one after it",
+    )
+    device = models.ForeignKey(
+        Device, on_delete=models.DO_NOTHING, related_name="minutes", db_index=False, db_constraint=False
+    )
+    samples = models.PositiveSmallIntegerField()
 
     def __str__(self) -> str:
         return f"{self.device_id} {self.minute:%H:%M}"
+
+
+class Totals(Means):
+    """An hour or a day: the means weighted by minutes, and sums."""
+
+    energy_j = models.BigIntegerField(null=True, help_text="joules, by the device's counter")
+    device = models.ForeignKey(
+        Device, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    samples = models.IntegerField()
+    utilisation_max = RealField(null=True, help_text="of the minutes' means")
+    temperature_max = RealField(null=True, help_text="of the minutes' means")
+    minutes = models.SmallIntegerField(help_text="of which the utilisation was measured; the rest is a gap")
+    busy_minutes = models.SmallIntegerField(help_text="of those, minutes above the idle line")
+
+    class Meta:
+        abstract = True
+
+
+class DeviceHour(Totals):
+    """One device, one hour (UTC). Partitioned by month, kept for three years."""
+
+    pk = models.CompositePrimaryKey("device_id", "hour")
+    hour = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.device_id} {self.hour:%Y-%m-%d %H}"
+
+
+class DeviceDay(Totals):
+    """One device, one day of the portal's time zone. Kept for good."""
+
+    pk = models.CompositePrimaryKey("device_id", "day")
+    day = models.DateField()
+
+    class Meta:
+        indexes = [models.Index(fields=["day"], name="deviceday_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.device_id} {self.day}"
 
 
 class PoolHour(models.Model):
@@ -78,6 +166,36 @@ class PoolHour(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pool_id} {self.hour:%Y-%m-%d %H}"
+
+
+class RollupMark(models.Model):
+    """How far a rollup has come: all that is older is made, but for what came late."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    done_until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.done_until:%Y-%m-%d %H:%M}"
+
+
+class LateHour(models.Model):
+    """An hour of a node into which samples came after its minutes were made. One row a delivery, never merged: what is
+    noted while the job works is not taken for done.
+    """
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="+")
+    hour = models.DateTimeField()
+    noted_at = models.DateTimeField()
+    rolled_at = models.DateTimeField(null=True, help_text="when minutes, hours and days were made anew")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["node"], condition=models.Q(rolled_at=None), name="late_hours_to_roll"),
+            models.Index(fields=["rolled_at"], name="late_hours_rolled"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.node_id} {self.hour:%Y-%m-%d %H}"
 
 
 class IdlePower(models.Model):

@@ -2,41 +2,48 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 FUTURE_TOLERANCE = timedelta(minutes=10)
 PAST_TOLERANCE = timedelta(hours=2)
+STEPS_A_SECOND = 2
+"""Of a device one sample in half a second at most: twenty times what an agent sends, however much one floods."""
+PROCESSES_KEPT = 32
+NAME_LENGTH = 80
 COLUMNS = (
-    "utilisation_percent",
-    "sm_active_percent",
-    "tensor_active_percent",
+    "energy_mj",
     "memory_used_mib",
     "power_watts",
-    "energy_mj",
+    "utilisation_percent",
     "temperature_c",
     "process_count",
+    "sm_active_permille",
+    "tensor_active_permille",
 )
+_SENT_AS = {"sm_active_permille": "sm_active_percent", "tensor_active_permille": "tensor_active_percent"}
 _WHOLE = {"utilisation_percent", "memory_used_mib", "energy_mj", "temperature_c", "process_count"}
 _BOUNDS: dict[str, tuple[float, float]] = {
     "utilisation_percent": (0, 100),
-    "sm_active_percent": (0, 100),
-    "tensor_active_percent": (0, 100),
+    "sm_active_permille": (0, 100),
+    "tensor_active_permille": (0, 100),
     "memory_used_mib": (0, 2**31 - 1),
     "power_watts": (0, 5_000),
     "energy_mj": (0, 2**63 - 1),
     "temperature_c": (-40, 150),
     "process_count": (0, 32_767),
 }
+_POWER, _UTILISATION = COLUMNS.index("power_watts"), COLUMNS.index("utilisation_percent")
 
 
 @dataclass(frozen=True)
 class Known:
-    """A device as ingest needs it."""
+    """A device as ingest needs it: `newest_at` is the latest moment of which there is a sample."""
 
     device_id: int
     memory_mib: int
+    newest_at: datetime | None = None
 
 
 @dataclass
@@ -53,10 +60,21 @@ class Counts:
 Row = tuple[Any, ...]  # device_id, at, then COLUMNS
 
 
-def parse(samples: list[Any], known: Mapping[str, Known], now: datetime) -> tuple[list[Row], Counts]:
-    """Rows ready for the table and the counts of what was refused. One row a device and moment; the first one wins."""
-    counts = Counts()
-    rows: dict[tuple[int, datetime], Row] = {}
+@dataclass
+class Parsed:
+    """Rows ready for the table, the counts of what was refused, and the processes that came with the newest row of
+    each device.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+    processes: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+def parse(samples: list[Any], known: Mapping[str, Known], now: datetime) -> Parsed:
+    """Judge each sample by itself. Of a device one row in half a second; the first one wins."""
+    parsed, counts = Parsed(), Counts()
+    rows: dict[tuple[int, int], tuple[Row, Any]] = {}
     for sample in samples:
         if not isinstance(sample, dict):
             counts.malformed += 1
@@ -70,8 +88,20 @@ def parse(samples: list[Any], known: Mapping[str, Known], now: datetime) -> tupl
         if at is None or not now - PAST_TOLERANCE <= at <= now + FUTURE_TOLERANCE:
             counts.bad_times += 1
             continue
-        rows.setdefault((device.device_id, at), _row(sample, device, at, counts))
-    return list(rows.values()), counts
+        rows.setdefault((device.device_id, step_of(at)), (_row(sample, device, at, counts), sample.get("processes")))
+    newest: dict[int, datetime] = {}
+    for row, said in rows.values():
+        parsed.rows.append(row)
+        if row[0] not in newest or row[1] > newest[row[0]]:
+            newest[row[0]] = row[1]
+            parsed.processes[row[0]] = processes(said)
+    parsed.counts = counts
+    return parsed
+
+
+def step_of(at: datetime) -> int:
+    """The number of the half second that a moment lies in."""
+    return int(at.timestamp() * STEPS_A_SECOND)
 
 
 def moment(value: Any) -> datetime | None:
@@ -84,13 +114,48 @@ def moment(value: Any) -> datetime | None:
         return None
 
 
+def processes(said: Any) -> list[dict[str, Any]]:
+    """The processes of a sample as they are kept: at most 32, those with the most memory first; what is no process is
+    left out.
+    """
+    if not isinstance(said, list):
+        return []
+    found = [_process(each) for each in said[: 8 * PROCESSES_KEPT] if isinstance(each, dict)]
+    kept = [each for each in found if each is not None]
+    return sorted(kept, key=lambda each: (-(each["memory_mib"] or 0), each["pid"]))[:PROCESSES_KEPT]
+
+
+def _process(said: Mapping[str, Any]) -> dict[str, Any] | None:
+    pid, memory = said.get("pid"), said.get("memory_mib")
+    if not _is_whole(pid) or not 0 < pid < 2**31:
+        return None
+    return {
+        "pid": pid,
+        "name": _text(said.get("name")),
+        "memory_mib": memory if _is_whole(memory) and 0 <= memory < 2**31 else None,
+        "user": _text(said.get("user")),
+    }
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> str:
+    """Printable, short; what the database could not keep (a zero byte, half a surrogate) is gone."""
+    return "".join(c for c in value[:NAME_LENGTH] if c.isprintable()) if isinstance(value, str) else ""
+
+
 def _row(sample: Mapping[str, Any], device: Known, at: datetime, counts: Counts) -> Row:
-    values = []
+    values: list[Any] = []
     for column in COLUMNS:
-        given = sample.get(column)
+        given = sample.get(_SENT_AS.get(column, column))
         value = _number(column, given, device)
         counts.bad_values += given is not None and value is None
         values.append(value)
+    if values[_POWER] == 0 and values[_UTILISATION]:  # nothing works without power: the sensor is wrong
+        values[_POWER] = None
+        counts.bad_values += 1
     return (device.device_id, at, *values)
 
 
@@ -105,4 +170,6 @@ def _number(column: str, value: Any, device: Known) -> int | float | None:
         high = device.memory_mib
     if not low <= value <= high:
         return None
+    if column in _SENT_AS:
+        return round(value * 10)
     return int(value) if column in _WHOLE else float(value)

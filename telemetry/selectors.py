@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import F
 
 from cluster.models import Device
-from telemetry.models import Sample
+from telemetry.models import LateHour, LatestSample
 
 USED_ABOVE_PERCENT = 2.0
 """A device-minute counts as used when its mean utilisation is above this; NVML shows 0-2 % on an idle device.
@@ -41,6 +40,7 @@ FROM (
 GROUP BY 1
 """
 _VALUES = ("utilisation_percent", "sm_active_percent", "memory_used_mib", "power_watts", "temperature_c")
+_RAW = {"sm_active_percent": "sm_active_permille / 10.0"}
 _SERIES = """
 SELECT device_id, date_bin(make_interval(secs => %(step)s), {at}, %(start)s::timestamptz) AS bin, {values}
 FROM {table}
@@ -70,11 +70,10 @@ class Point:
     temperature_c: float | None
 
 
-def latest(devices: Iterable[Device | int]) -> dict[int, Sample]:
+def latest(devices: Iterable[Device | int]) -> dict[int, LatestSample]:
     """The newest sample of each device (by id); devices that were never heard of are missing."""
     ids = [device if isinstance(device, int) else device.pk for device in devices]
-    rows = Sample.objects.filter(device_id__in=ids, at=F("device__last_sample_at"))
-    return {row.device_id: row for row in rows}
+    return LatestSample.objects.in_bulk(ids)
 
 
 def series(device_ids: Iterable[int], start: datetime, end: datetime, step_seconds: int) -> list[Point]:
@@ -86,7 +85,7 @@ def series(device_ids: Iterable[int], start: datetime, end: datetime, step_secon
     sql = _SERIES.format(
         at="at" if raw else "minute",
         table="telemetry_sample" if raw else "telemetry_deviceminute",
-        values=", ".join(f"avg({name})::float8" for name in _VALUES),
+        values=", ".join(f"avg({_RAW.get(name, name) if raw else name})::float8" for name in _VALUES),
     )
     window = {"devices": list(device_ids), "start": start, "end": end, "step": max(1, step_seconds)}
     return [Point(*row) for row in _rows(sql, window)]
@@ -113,6 +112,19 @@ def measured_use_of(spans: Iterable[tuple[int, int, datetime]], end: datetime) -
 def used_device_seconds(device_ids: Iterable[int], start: datetime, end: datetime) -> int:
     """Device-seconds measured as used in [start, end)."""
     return measured_use(device_ids, start, end).used_seconds
+
+
+def deliveries_taken() -> int:
+    """How many deliveries of all nodes were taken since what is kept of them."""
+    return int(
+        _rows("SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM telemetry_samplefeed, unnest(seen) AS r", {})[0][0]
+    )
+
+
+def late_hours(after: datetime) -> list[tuple[int, datetime, datetime]]:
+    """(node's key, hour, when it was made anew) of what came late and was made anew after a moment, oldest first."""
+    rows = LateHour.objects.filter(rolled_at__gt=after).order_by("rolled_at", "node", "hour")
+    return list(rows.values_list("node", "hour", "rolled_at").distinct())
 
 
 def _rows(sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -2,14 +2,17 @@
 
 from rest_framework import serializers
 
-from telemetry.models import Sample
+from telemetry.models import LatestSample
 
 
 class SampleSerializer(serializers.ModelSerializer):
     """What NVML said of one device at one moment; null is a gap."""
 
+    sm_active_percent = serializers.FloatField(allow_null=True, read_only=True)
+    tensor_active_percent = serializers.FloatField(allow_null=True, read_only=True)
+
     class Meta:
-        model = Sample
+        model = LatestSample
         fields = (
             "at",
             "utilisation_percent",

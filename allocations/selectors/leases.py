@@ -13,7 +13,7 @@ from allocations.lifecycle import COMING, HELD, LEASE_OVER
 from allocations.models import Lease, Placement
 from cluster.models import Device
 from cluster.selectors import GONE
-from telemetry.models import Sample
+from telemetry.models import LatestSample
 from telemetry.selectors import Point, latest, measured_use, series
 
 BACKING = ("draining", "reclaiming", "reclaim_stuck")
@@ -44,7 +44,7 @@ class LeaseDevice:
 
     device: Device
     released: bool
-    sample: Sample | None
+    sample: LatestSample | None
     last_at: datetime | None
     mean: Point | None = None
     leaving: bool = False
@@ -57,9 +57,9 @@ class LeaseDevice:
         return not self.released and not self.leaving and not self.coming and is_ill(self.device)
 
     @property
-    def figures(self) -> Sample | Point:
+    def figures(self) -> LatestSample | Point:
         """What to show: averages once it is over, else the newest; all None where nothing was measured."""
-        return self.mean or self.sample or Sample()
+        return self.mean or self.sample or LatestSample()
 
     @property
     def state(self) -> str | None:

@@ -43,13 +43,13 @@ def overlapping_promises() -> int:
 
 def samples_of(machines: Machines) -> Samples:
     """Call it when the agents are still: a batch under way would count as waiting or not at all."""
-    from telemetry.models import SampleBatch
+    from telemetry.selectors import deliveries_taken
 
     nodes = machines.nodes.values()
     folders = [node.journal.folder.parent for node in nodes]
     return Samples(
         numbered=sum(counter(node, "sample_sequence") for node in nodes),
-        stored=SampleBatch.objects.count(),
+        stored=deliveries_taken(),
         dropped=sum(counter(node, "samples_dropped") for node in nodes),
         waiting=sum(len(list(folder.rglob("*.json.gz"))) for folder in folders),
     )

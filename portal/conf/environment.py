@@ -54,6 +54,13 @@ class Environment:
             stop(name, f"must be true or false, not {value!r}")
         return default if value == "" else value.lower() in ("1", "true", "yes", "on")
 
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        """A whole number within bounds; stops the start for anything else."""
+        text = self.text(name, str(default))
+        if not text.isdecimal() or not least <= int(text) <= most:
+            stop(name, f"must be a whole number from {least} to {most}, not {text!r}")
+        return int(text)
+
     def words(self, name: str, default: str | None = None) -> list[str]:
         """A comma-separated list."""
         return [word.strip() for word in self.text(name, default).split(",") if word.strip()]

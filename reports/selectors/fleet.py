@@ -14,7 +14,7 @@ from allocations.models import Lease, Placement
 from allocations.selectors.leases import gpus_in
 from allocations.selectors.windows import device_windows
 from cluster.models import Device, Node
-from telemetry.models import DeviceMinute, Sample
+from telemetry.models import DeviceMinute, LatestSample
 from telemetry.selectors import USED_ABOVE_PERCENT, latest, used_device_seconds
 
 ILL_HEALTH = (Device.Health.WARN, Device.Health.DRAIN, Device.Health.FAIL)
@@ -57,14 +57,14 @@ class Cell:
     """One device on the grid. `utilisation_percent` None: nothing fresh was measured."""
 
     device: Device
-    sample: Sample | None
+    sample: LatestSample | None
     lease: Lease | None
     level: str
 
     @property
-    def figures(self) -> Sample:
+    def figures(self) -> LatestSample:
         """The measured figures; all None where nothing fresh was measured, so that a page shows gaps."""
-        return self.sample or Sample()
+        return self.sample or LatestSample()
 
     @property
     def utilisation_percent(self) -> int | None:
@@ -146,7 +146,7 @@ def level_of(utilisation_percent: float | None) -> str:
     return "idle"
 
 
-def latest_fresh(devices: list[Device], now: datetime) -> dict[int, Sample]:
+def latest_fresh(devices: list[Device], now: datetime) -> dict[int, LatestSample]:
     """The newest sample of each device that is fresh enough to speak of now."""
     return {pk: sample for pk, sample in latest(devices).items() if sample.at > now - FRESH}
 
@@ -266,7 +266,7 @@ def _reshaped_seconds(lease: Lease, start: datetime, end: datetime) -> int:
     return int(seconds * lease.share)
 
 
-def cell_of(device: Device, samples: Mapping[int, Sample], held: Mapping[int, Lease]) -> Cell:
+def cell_of(device: Device, samples: Mapping[int, LatestSample], held: Mapping[int, Lease]) -> Cell:
     """A device with what is known of it now."""
     sample = samples.get(device.pk)
     return Cell(device, sample, held.get(device.pk), level_of(sample.utilisation_percent if sample else None))

@@ -117,7 +117,7 @@ class DevicePage(StaffMixin, ObjectPage):
     template_name = "reports/device.html"
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("node__pool", "gpu_class")
+        return super().get_queryset().select_related("node__pool", "gpu_class", "latest_sample")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         url = reverse("reports:device-series", args=[self.object.public_id])

@@ -11,13 +11,13 @@ from allocations.models import Allocation, Lease
 from allocations.selectors.leases import lease_devices, lease_usage, placements_of
 from allocations.services import reconcile
 from cluster.models import Device
-from telemetry.models import DeviceMinute, Sample
+from telemetry.models import DeviceMinute
 from tests.allocations.conftest import Stage
 from tests.allocations.nodes import answer as node_answers
 from tests.allocations.test_api import client as api_of
 from tests.allocations.test_reconcile import brought_back, go, started
 from tests.allocations.test_views import running, sign_in
-from tests.factories import AllocationFactory, Cast, PoolFactory, make_cast, make_node
+from tests.factories import AllocationFactory, Cast, PoolFactory, make_cast, make_node, make_sample
 
 pytestmark = pytest.mark.django_db
 
@@ -36,8 +36,7 @@ def allocation(cast: Cast) -> Allocation:
 
 def measure(device: Device, at: Any, percent: int) -> None:
     """The device's newest sample."""
-    Sample.objects.create(device=device, at=at, utilisation_percent=percent, memory_used_mib=40_000)
-    Device.objects.filter(pk=device.pk).update(last_sample_at=at)
+    make_sample(device, at, percent, memory_used_mib=40_000)
 
 
 def both_skins(lease: Lease, user: Any) -> list[int | None]:

@@ -13,12 +13,11 @@ from cluster.models import Device, NodeCommand
 from reports.selectors.fleet import device_counts, fleet
 from reports.selectors.health import pools
 from reports.selectors.machines import nodes_with_counts
-from telemetry.models import Sample
 from tests.allocations.conftest import Stage
 from tests.allocations.test_api import client as api_of
 from tests.allocations.test_reconcile import started
 from tests.allocations.test_views import sign_in
-from tests.factories import cut
+from tests.factories import cut, make_sample
 from tests.html import Reading
 
 SMALL, HALF = "1g.10gb", "3g.40gb"
@@ -133,8 +132,8 @@ def test_a_partner_sees_the_samples_of_his_own_instance(stage: Stage, parts: lis
     )
     for device, percent in ((parts[1], 70), (parts[2], 20), (parts[1].parent, 90)):
         at = timezone.now() - timedelta(seconds=5)
-        Sample.objects.create(device=device, at=at, utilisation_percent=percent, memory_used_mib=10)
-        Device.objects.filter(pk=device.pk if device else None).update(last_sample_at=at)
+        assert device is not None
+        make_sample(device, at, percent, memory_used_mib=10)
     (row,) = api_of(stage.cast.owner).get(f"/api/v1/leases/{lease.public_id}/devices/").data
     assert row["sample"]["utilisation_percent"] == 70
     stage.proved = False

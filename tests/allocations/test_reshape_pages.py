@@ -15,11 +15,12 @@ from allocations.models import Lease, Reshape
 from allocations.selectors.leases import lease_devices, lease_usage, measured_groups
 from allocations.selectors.reshapes import candidates
 from cluster.models import Device
-from telemetry.models import DeviceMinute, Sample
+from telemetry.models import DeviceMinute
 from tests.allocations.conftest import Stage
 from tests.allocations.nodes import answer
 from tests.allocations.test_reconcile import go, started
 from tests.allocations.test_reshaping import adds_up, clock, mine
+from tests.factories import make_sample
 
 __all__ = ["clock"]
 pytestmark = pytest.mark.django_db
@@ -152,8 +153,7 @@ def test_what_a_gpu_measures_after_it_was_given_back_is_somebody_elses(stage: St
     go(lease, before)
     later = before + timedelta(minutes=40)
     measure(gone, later, 100, 35)
-    Sample.objects.create(device=gone, at=later - timedelta(seconds=5), utilisation_percent=100)
-    Device.objects.filter(pk=gone.pk).update(last_sample_at=later - timedelta(seconds=5))
+    make_sample(gone, later - timedelta(seconds=5), 100)
     rows = {row.device: row for row in lease_devices(lease, later)}
     assert rows[gone].sample is None and rows[gone].state is None
     usage = lease_usage(lease, later)

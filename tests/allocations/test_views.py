@@ -11,8 +11,16 @@ from django.utils import timezone
 from allocations.models import Allocation, Lease
 from allocations.services.booking import book
 from cluster.models import Grant, Handover
-from telemetry.models import Sample
-from tests.factories import AllocationFactory, Cast, LeaseFactory, PoolFactory, SshKeyFactory, make_cast, make_node
+from tests.factories import (
+    AllocationFactory,
+    Cast,
+    LeaseFactory,
+    PoolFactory,
+    SshKeyFactory,
+    make_cast,
+    make_node,
+    make_sample,
+)
 from tests.factories.allocations import PlacementFactory
 from tests.queries import MOST_A_PAGE, queries_of
 
@@ -253,8 +261,7 @@ def test_a_gap_is_a_dash_and_what_was_measured_before_the_handover_is_not_shown(
         (first, timezone.now() - timedelta(seconds=5), 87),
         (second, lease.active_at - timedelta(minutes=5), 55),
     ):
-        Sample.objects.create(device=device, at=at, utilisation_percent=percent, memory_used_mib=40_000)
-        type(device).objects.filter(pk=device.pk).update(last_sample_at=at)
+        make_sample(device, at, percent, memory_used_mib=40_000)
     rows = sign_in(cast.owner).get(lease.get_absolute_url()).context["rows"]
     assert [row.sample.utilisation_percent if row.sample else None for row in rows] == [87, None]
     assert rows[1].last_at is None

@@ -12,6 +12,7 @@ from tests.factories.partners import (
     ProjectMemberFactory,
     registration_number,
 )
+from tests.factories.telemetry import make_sample
 
 __all__ = [
     "AgreementFactory",
@@ -33,5 +34,6 @@ __all__ = [
     "grant_role",
     "make_cast",
     "make_node",
+    "make_sample",
     "registration_number",
 ]

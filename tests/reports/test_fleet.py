@@ -13,8 +13,8 @@ from audit.models import AuditEvent
 from cluster.models import Device, DeviceEvent, Handover, Node, NodeCommand
 from reports.selectors.fleet import device_counts, fleet, held_seconds, level_of
 from reports.selectors.machines import device_sheet
-from telemetry.models import DeviceMinute, Sample
-from tests.factories import AllocationFactory, Cast, LeaseFactory, PoolFactory, make_cast, make_node
+from telemetry.models import DeviceMinute
+from tests.factories import AllocationFactory, Cast, LeaseFactory, PoolFactory, make_cast, make_node, make_sample
 from tests.factories.allocations import PlacementFactory
 from tests.queries import MOST_A_PAGE, queries_of
 
@@ -67,8 +67,7 @@ def measure(device: Device, percents: list[float | None], now: datetime) -> None
 
 
 def sample(device: Device, percent: int | None, at: datetime) -> None:
-    Sample.objects.create(device=device, at=at, utilisation_percent=percent)
-    Device.objects.filter(pk=device.pk).update(last_sample_at=at)
+    make_sample(device, at, percent)
 
 
 URLS = ("reports:fleet", "reports:fleet-live", "reports:fleet-series", "reports:nodes")

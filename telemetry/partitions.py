@@ -1,0 +1,239 @@
+"""Partitions of the tables that grow with every second: made ahead, dropped whole, told in bytes.
+
+Whatever comes while none is made for it (the job was down, a clock runs ahead) lies in the table's default partition
+and moves into its own when that is made: a missing partition costs nobody a row.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
+
+log = logging.getLogger(__name__)
+LOCK_TIMEOUT = "3s"
+"""To make or drop one takes every reader's and writer's turn for a moment: whoever waits longer tries again later."""
+MOVED_AT_ONCE = 50
+MONTH = "month"
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Partitioned:
+    """A table, its column of time, how long a partition is, how many days are kept (0: for good)."""
+
+    table: str
+    column: str
+    step: timedelta | str
+    keep_days: int
+
+    def slot(self, moment: datetime) -> tuple[datetime, datetime]:
+        """The bounds (UTC) of the partition that a moment belongs to."""
+        moment = moment.astimezone(UTC)
+        if self.step == MONTH:
+            start = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+            return start, (start + 32 * DAY).replace(day=1)
+        assert isinstance(self.step, timedelta)
+        epoch = datetime(2000, 1, 1, tzinfo=UTC)
+        start = moment - (moment - epoch) % self.step
+        return start, start + self.step
+
+    @property
+    def ahead(self) -> timedelta:
+        """How far ahead there shall be partitions."""
+        return 32 * DAY if self.step == MONTH else max(3 * DAY, 3 * self.slot_length)
+
+    @property
+    def slot_length(self) -> timedelta:
+        """About how long a partition is."""
+        return 31 * DAY if isinstance(self.step, str) else self.step
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One that is there."""
+
+    name: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Size:
+    """A table on the disk: bytes in all and in indexes, rows (as last counted by the database), of when. Of the default
+    partition the rows that wait there.
+    """
+
+    table: str
+    bytes: int
+    index_bytes: int
+    rows: int
+    partitions: int
+    oldest: datetime | None
+    keep_days: int
+    astray: int
+
+
+def tables() -> tuple[Partitioned, ...]:
+    """Every table that is partitioned, with the settings of this moment."""
+    hours = timedelta(hours=settings.TELEMETRY_PARTITION_HOURS)
+    return (
+        Partitioned("telemetry_sample", "at", hours, settings.TELEMETRY_KEEP_SAMPLES_DAYS),
+        Partitioned("telemetry_deviceminute", "minute", DAY, settings.TELEMETRY_KEEP_MINUTES_DAYS),
+        Partitioned("telemetry_devicehour", "hour", MONTH, settings.TELEMETRY_KEEP_HOURS_DAYS),
+    )
+
+
+def ensure(now: datetime, *, since: datetime | None = None) -> int:
+    """Make the partitions from `since` (or now) to some days ahead, and those for whatever lies in a default partition;
+    how many are new. One statement a table where all are there.
+    """
+    made = 0
+    for table in tables():
+        there = existing(table)
+        try:
+            for start, end in _missing(table, there, since or now, now + table.ahead):
+                made += _make(table, start, end)
+            made += _for_stray(table, now)
+        except OperationalError as error:  # somebody has read for long: the next round comes in a minute
+            log.warning("no partition of %s could be made: %s", table.table, error)
+    return made
+
+
+def drop_expired(now: datetime) -> int:
+    """Drop the partitions of which nothing is kept any more, and the rows of the default ones; partitions gone."""
+    gone = 0
+    for table in tables():
+        if not table.keep_days:
+            continue
+        before = now - timedelta(days=table.keep_days)
+        with connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM {table.table}_default WHERE {table.column} < %s", [before])  # noqa: S608
+        for partition in existing(table):
+            if partition.until <= before:
+                gone += _drop(partition)
+    return gone
+
+
+def existing(table: Partitioned) -> list[Partition]:
+    """The partitions of a table in their order, the default one left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i JOIN pg_class c"
+            " ON c.oid = i.inhrelid WHERE i.inhparent = %s::regclass",
+            [table.table],
+        )
+        rows = cursor.fetchall()
+    found = [(name, re.findall(r"'([^']+)'", bound)) for name, bound in rows]
+    parts = [Partition(name, *(_utc(each) for each in bounds)) for name, bounds in found if len(bounds) == 2]
+    return sorted(parts, key=lambda part: part.since)
+
+
+def sizes() -> list[Size]:
+    """What each partitioned table takes: two statements a table, and one more where rows have gone astray."""
+    return [_size(table) for table in tables()]
+
+
+def _size(table: Partitioned) -> Size:
+    there = existing(table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sum(pg_total_relation_size(c.oid))::bigint, sum(pg_indexes_size(c.oid))::bigint,"
+            " sum(greatest(c.reltuples, s.n_live_tup, 0))::bigint FROM pg_inherits i JOIN pg_class c"
+            " ON c.oid = i.inhrelid LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid"
+            " WHERE i.inhparent = %s::regclass",
+            [table.table],
+        )
+        total, indexes, rows = cursor.fetchone()
+        cursor.execute(f"SELECT count(*) FROM {table.table}_default")  # noqa: S608 (constants only)
+        astray = cursor.fetchone()[0]
+    return Size(
+        table=table.table,
+        bytes=total or 0,
+        index_bytes=indexes or 0,
+        rows=rows or 0,
+        partitions=len(there),
+        oldest=there[0].since if there else None,
+        keep_days=table.keep_days,
+        astray=astray,
+    )
+
+
+def _missing(
+    table: Partitioned, there: list[Partition], since: datetime, until: datetime
+) -> Iterator[tuple[datetime, datetime]]:
+    """Slots without a partition; where the length of one was changed, only what the old ones do not cover."""
+    at = table.slot(since)[0]
+    while at <= until:
+        covering = next((part for part in there if part.since <= at < part.until), None)
+        if covering:
+            at = covering.until
+            continue
+        after = min((part.since for part in there if part.since > at), default=None)
+        end = table.slot(at)[1]
+        end = min(end, after) if after else end
+        yield at, end
+        at = end
+
+
+def _for_stray(table: Partitioned, now: datetime) -> int:
+    """Partitions for rows of the default one that are still kept."""
+    made, oldest = 0, now - timedelta(days=table.keep_days or 36_500)
+    for _turn in range(MOVED_AT_ONCE):
+        with connection.cursor() as cursor:
+            column = table.column
+            cursor.execute(
+                f"SELECT {column} FROM {table.table}_default WHERE {column} >= %s LIMIT 1",  # noqa: S608 (constants)
+                [oldest],
+            )
+            row = cursor.fetchone()
+        if row is None:
+            return made
+        start, end = table.slot(row[0])
+        for part in existing(table):  # of another length, perhaps
+            start = max(start, part.until) if part.until <= row[0] else start
+            end = min(end, part.since) if part.since > row[0] else end
+        made += _make(table, start, end)
+    return made
+
+
+@transaction.atomic
+def _make(table: Partitioned, since: datetime, until: datetime) -> int:
+    """One partition, with what the default one holds of it."""
+    name = f"{table.table}_p{since:%Y%m%d%H}"
+    parent, column = table.table, table.column
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS {name} (LIKE {parent})")
+        cursor.execute(f"LOCK TABLE {parent}_default IN SHARE ROW EXCLUSIVE MODE")
+        cursor.execute(
+            f"WITH moved AS (DELETE FROM {parent}_default WHERE {column} >= %s AND {column} < %s RETURNING *)"  # noqa: S608
+            f" INSERT INTO {name} SELECT * FROM moved",
+            [since, until],
+        )
+        cursor.execute(
+            f"ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)",
+            [since.isoformat(), until.isoformat()],
+        )
+        cursor.execute("SET LOCAL lock_timeout = 0")
+    return 1
+
+
+def _drop(partition: Partition) -> int:
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            cursor.execute(f"DROP TABLE {partition.name}")
+            cursor.execute("SET LOCAL lock_timeout = 0")
+    except OperationalError as error:
+        log.warning("%s could not be dropped: %s", partition.name, error)
+        return 0
+    return 1
+
+
+def _utc(text: Any) -> datetime:
+    return datetime.fromisoformat(str(text)).astimezone(UTC)
