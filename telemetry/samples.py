@@ -126,19 +126,14 @@ def processes(said: Any) -> list[dict[str, Any]]:
 
 
 def _process(said: Mapping[str, Any]) -> dict[str, Any] | None:
-    pid, memory = said.get("pid"), said.get("memory_mib")
-    if not _is_whole(pid) or not 0 < pid < 2**31:
+    pid, memory = _whole(said.get("pid")), _whole(said.get("memory_mib"))
+    if not pid:
         return None
-    return {
-        "pid": pid,
-        "name": _text(said.get("name")),
-        "memory_mib": memory if _is_whole(memory) and 0 <= memory < 2**31 else None,
-        "user": _text(said.get("user")),
-    }
+    return {"pid": pid, "name": _text(said.get("name")), "memory_mib": memory, "user": _text(said.get("user"))}
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None
 
 
 def _text(value: Any) -> str:

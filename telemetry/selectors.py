@@ -121,7 +121,7 @@ def deliveries_taken() -> int:
     )
 
 
-def late_hours(after: datetime) -> list[tuple[int, datetime, datetime]]:
+def late_hours(after: datetime) -> list[tuple[int, datetime, Any]]:
     """(node's key, hour, when it was made anew) of what came late and was made anew after a moment, oldest first."""
     rows = LateHour.objects.filter(rolled_at__gt=after).order_by("rolled_at", "node", "hour")
     return list(rows.values_list("node", "hour", "rolled_at").distinct())
