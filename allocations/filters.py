@@ -16,7 +16,7 @@ class AllocationFilter(django_filters.FilterSet):
 
     project = django_filters.CharFilter(label=_("Project"), field_name="project__title", lookup_expr="icontains")
     pool = django_filters.ModelChoiceFilter(label=_("Pool"), queryset=Pool.objects.all(), to_field_name="public_id")
-    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(ALLOCATION.states))
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(ALLOCATION))
 
     class Meta:
         model = Allocation
@@ -26,7 +26,7 @@ class AllocationFilter(django_filters.FilterSet):
 class LeaseFilter(django_filters.FilterSet):
     """Reservations by state, allocation, and the days that they touch (in the reader's zone)."""
 
-    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(LEASE.states))
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(LEASE))
     allocation = LinkFilter(label=_("Allocation"), field_name="allocation__public_id")
     since = SinceDayFilter(label=_("From"), field_name="ends_at")
     until = UntilDayFilter(label=_("Until"), field_name="starts_at")
@@ -42,7 +42,7 @@ class WaitEntryFilter(django_filters.FilterSet):
     pool = django_filters.ModelChoiceFilter(
         label=_("Pool"), field_name="allocation__pool", queryset=Pool.objects.all(), to_field_name="public_id"
     )
-    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(WAIT.states))
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(WAIT))
 
     class Meta:
         model = WaitEntry
@@ -62,7 +62,7 @@ class WeightFilter(django_filters.FilterSet):
 class AdjustmentFilter(django_filters.FilterSet):
     """Adjustments by state and allocation, and the days on which they were proposed (in the reader's zone)."""
 
-    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(ADJUSTMENT.states))
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(ADJUSTMENT))
     allocation = LinkFilter(label=_("Allocation"), field_name="allocation__public_id")
     since = SinceDayFilter(label=_("From"), field_name="proposed_at")
     until = UntilDayFilter(label=_("Until"), field_name="proposed_at")

@@ -5,6 +5,8 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from common.state_words import noun_word, state_word
+
 Text = str | Promise
 
 
@@ -58,7 +60,8 @@ class InvalidTransition(WrongState):
 
     def __init__(self, noun: str, state: str, event: str, possible: tuple[str, ...] = ()) -> None:
         super().__init__(
-            _("This cannot be done now: the %(noun)s is in the state “%(state)s”.") % {"noun": noun, "state": state},
+            _("This cannot be done now: the %(noun)s is in the state “%(state)s”.")
+            % {"noun": noun_word(noun), "state": state_word(state, noun)},
             remedy=_("Please reload the page and look at its present state."),
             facts={"noun": noun, "state": state, "event": event, "possible": list(possible)},
         )

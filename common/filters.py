@@ -11,10 +11,14 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from django_filters.widgets import BooleanWidget
 
+from common.lifecycle import Lifecycle
+from common.state_words import state_context
 
-def state_choices(states: tuple[str, ...]) -> list[tuple[str, object]]:
-    """(state, its name in the reader's language)."""
-    return [(state, pgettext_lazy("state", state.replace("_", " "))) for state in states]
+
+def state_choices(lifecycle: Lifecycle) -> list[tuple[str, object]]:
+    """(state, its name in the reader's language), as the badges of this noun have it."""
+    context = state_context(lifecycle.noun)
+    return [(state, pgettext_lazy(context, state.replace("_", " "))) for state in lifecycle.states]
 
 
 class YesNoWidget(BooleanWidget):

@@ -14,9 +14,9 @@ class Column:
     """One column.
 
     `value(obj)` gives what the CSV holds (a number stays a number); `cell(obj)` what the page shows (default: the
-    value); `link(obj)` an address or None; `sort` the ORM field to order by (None: not sortable); `badge` renders the
-    value as a state badge; `numeric` aligns right; `csv_only` columns are not on the page, which says
-    the same in another.
+    value); `link(obj)` an address or None; `sort` the ORM field to order by (None: not sortable); `badge` names the
+    noun whose state the value is, and renders it as a badge; `numeric` aligns right; `csv_only` columns are not on the
+    page, which says the same in another.
     """
 
     key: str
@@ -25,7 +25,7 @@ class Column:
     cell: Callable[[Any], Any] | None = None
     link: Callable[[Any], str | None] | None = None
     sort: str | None = None
-    badge: bool = False
+    badge: str = ""
     numeric: bool = False
     csv_only: bool = False
 

@@ -42,7 +42,7 @@ class OrganisationFilter(django_filters.FilterSet):
 
 class AgreementFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(label=_("Number, title or organisation"), method="search")
-    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(AGREEMENT.states))
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(AGREEMENT))
     organisation = LinkFilter(label=_("Organisation"), field_name="organisation__public_id")
     until = django_filters.DateFilter(
         label=_("Ends on or before"), field_name="valid_until", lookup_expr="lte", widget=_DAY
@@ -64,7 +64,7 @@ class AgreementFilter(django_filters.FilterSet):
 
 class AmendmentFilter(django_filters.FilterSet):
     agreement = LinkFilter(label=_("Agreement"), field_name="agreement__public_id")
-    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(AMENDMENT.states))
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(AMENDMENT))
 
     class Meta:
         model = Amendment

@@ -29,7 +29,7 @@ class ProjectFilter(django_filters.FilterSet):
 
 class ProgressFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(label=_("Title or organisation"), method="search")
-    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(PROGRESS_REPORT.states))
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(PROGRESS_REPORT))
     project = LinkFilter(label=_("Project"), field_name="project__public_id")
 
     class Meta:

@@ -48,7 +48,7 @@ class ProgressList(Gate, ListPage):
             cell=lambda r: moment(r.submitted_at),
             sort="submitted_at",
         ),
-        Column("state", _("State"), lambda r: r.state, sort="state", badge=True),
+        Column("state", _("State"), lambda r: r.state, sort="state", badge="progress report"),
     )
 
     def get_queryset(self) -> Any:

@@ -41,11 +41,11 @@ class StaffCallFilter(CallFilter):
     stage = django_filters.ChoiceFilter(
         label=_("State"),
         choices=[
-            ("draft", pgettext_lazy("state", "draft")),
-            ("announced", pgettext_lazy("state", "announced")),
-            ("open", pgettext_lazy("state", "open")),
-            ("over", pgettext_lazy("state", "over")),
-            ("cancelled", pgettext_lazy("state", "cancelled")),
+            ("draft", pgettext_lazy("call state", "draft")),
+            ("announced", pgettext_lazy("call state", "announced")),
+            ("open", pgettext_lazy("call state", "open")),
+            ("over", pgettext_lazy("call state", "over")),
+            ("cancelled", pgettext_lazy("call state", "cancelled")),
         ],
         method="by_stage",
     )
@@ -66,7 +66,7 @@ class StaffCallFilter(CallFilter):
 
 class ProposalFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(label=_("Number, title or organisation"), method="search")
-    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(PROPOSAL.states))
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(PROPOSAL))
     overdue = YesNoFilter(label=_("Overdue"), method="late")
     call = LinkFilter(label=_("Call"), field_name="call__public_id")
 
@@ -94,7 +94,7 @@ class QueueFilter(ProposalFilter):
 
     state = django_filters.ChoiceFilter(
         label=_("State"),
-        choices=[("waiting", _("waiting for us")), *state_choices(PROPOSAL.states[1:]), ("all", _("all"))],
+        choices=[("waiting", _("waiting for us")), *state_choices(PROPOSAL)[1:], ("all", _("all"))],
         method="by_state",
         empty_label=None,
     )
@@ -122,7 +122,7 @@ class PreparedFilter(django_filters.FilterSet):
     kind = django_filters.ChoiceFilter(label=_("Decision"), choices=PreparedDecision.Kind.choices)
     state = django_filters.ChoiceFilter(
         label=_("State"),
-        choices=[("open", _("waiting for release")), *state_choices(PREPARED.states), ("all", _("all"))],
+        choices=[("open", _("waiting for release")), *state_choices(PREPARED), ("all", _("all"))],
         method="by_state",
         empty_label=None,
     )
@@ -164,7 +164,7 @@ class ChangeFilter(django_filters.FilterSet):
     kind = django_filters.ChoiceFilter(label=_("Change"), choices=ChangeRequest.Kind.choices)
     state = django_filters.ChoiceFilter(
         label=_("State"),
-        choices=[("open", _("waiting for an answer")), *state_choices(CHANGE.states)],
+        choices=[("open", _("waiting for an answer")), *state_choices(CHANGE)],
         method="by_state",
     )
     allocation = LinkFilter(label=_("Allocation"), field_name="allocation__public_id")

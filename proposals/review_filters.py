@@ -16,7 +16,7 @@ from proposals.models.steps import IN_REVIEW
 
 
 class AssignmentFilter(django_filters.FilterSet):
-    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(ASSIGNMENT.states))
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(ASSIGNMENT))
     call = LinkFilter(field_name="proposal__call__public_id")
     proposal = LinkFilter(field_name="proposal__public_id")
     overdue = YesNoFilter(label=_("Overdue"), method="late")
@@ -38,7 +38,7 @@ class StepFilter(django_filters.FilterSet):
     kind = django_filters.ChoiceFilter(label=_("Step"), choices=CallStep.Kind.choices)
     state = django_filters.ChoiceFilter(
         label=_("State"),
-        choices=[("now", _("to be taken now")), *state_choices(STEP.states)],
+        choices=[("now", _("to be taken now")), *state_choices(STEP)],
         method="by_state",
     )
     overdue = YesNoFilter(label=_("Overdue"), method="late")

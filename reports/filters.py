@@ -15,7 +15,7 @@ class NodeFilter(django_filters.FilterSet):
 
     name = django_filters.CharFilter(label=_("Name"), lookup_expr="icontains")
     pool = django_filters.ModelChoiceFilter(label=_("Pool"), queryset=Pool.objects.all(), to_field_name="public_id")
-    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(NODE.states))
+    state = django_filters.ChoiceFilter(label=_("State"), choices=state_choices(NODE))
 
     class Meta:
         model = Node

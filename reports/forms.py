@@ -69,7 +69,7 @@ class PlanForm(ReasonForm):
             % {
                 "organisation": lease.allocation.project.organisation.name,
                 "lease": lease.public_id,
-                "state": state_label(lease.state),
+                "state": state_label(lease.state, "reservation"),
                 "start": moment(lease.starts_at),
                 "end": moment(lease.ends_at),
                 "count": len(promise.placements),

@@ -32,6 +32,8 @@ KEYWORDS = {
     "pgettext_lazy": ((1, "c"), 2),
     "npgettext": ((1, "c"), 2, 3),
 }
+CALL_STAGES = ("draft", "announced", "open", "over", "cancelled")
+HEALTHS = ("ok", "warn", "drain", "fail")
 _STRING = r"""u?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _CALL = re.compile(rf"\b(n?p?gettext|_)\(\s*{_STRING}(?:\s*,\s*{_STRING})?(?:\s*,\s*{_STRING})?", re.DOTALL)
 _PLACEHOLDER = re.compile(r"%\([A-Za-z_]+\)[a-z]|%[sd]")
@@ -64,14 +66,21 @@ def _template_strings() -> Iterator[Found]:
 
 
 def _state_words() -> Iterator[Found]:
-    """Every state of every lifecycle: templates translate them by variable (`pgettext("state", …)`)."""
+    """Every state of every noun: templates translate them by variable (`common.templatetags.bitgoeul.state_label`)."""
+    from common.state_words import state_context
+
+    for noun, states in state_words().items():
+        yield noun, "noun"
+        for state in states:
+            yield state.replace("_", " "), state_context(noun)
+
+
+def state_words() -> dict[str, tuple[str, ...]]:
+    """By noun what a badge may say of it: the lifecycles, and two nouns that have none."""
     from tools.lifecycles import lifecycles
 
-    for lifecycle in lifecycles():
-        for state in lifecycle.states:
-            yield state.replace("_", " "), "state"
-    for health in ("ok", "warn", "drain", "fail"):
-        yield health, "state"
+    tables = {lifecycle.noun: lifecycle.states for lifecycle in lifecycles()}
+    return tables | {"call": CALL_STAGES, "health": HEALTHS}
 
 
 def fresh() -> Catalog:

@@ -43,7 +43,7 @@ class AdjustmentList(_Agency, ListPage):
     default_order = "-proposed_at"
     columns = (
         Column("id", _("Number"), lambda row: row.public_id, link=lambda row: row.get_absolute_url()),
-        Column("state", _("State"), lambda row: row.state, sort="state", badge=True),
+        Column("state", _("State"), lambda row: row.state, sort="state", badge="adjustment"),
         Column(
             "allocation",
             _("Allocation"),

@@ -50,7 +50,7 @@ class AllocationList(ListPage):
         ),
         Column("organisation", _("Organisation"), lambda row: row.project.organisation.name),
         Column("pool", _("Pool"), lambda row: row.pool.name, sort="pool__name"),
-        Column("state", _("State"), lambda row: row.state, sort="state", badge=True),
+        Column("state", _("State"), lambda row: row.state, sort="state", badge="allocation"),
         Column("gpus", _("GPUs at once"), lambda row: row.concurrent_gpus, sort="concurrent_gpus", numeric=True),
         Column(
             "awarded",

@@ -42,7 +42,7 @@ class LeaseList(ListPage):
             sort="allocation__project__title",
         ),
         Column("pool", _("Pool"), lambda row: row.allocation.pool.name, sort="allocation__pool__name"),
-        Column("state", _("State"), lambda row: row.state, sort="state", badge=True),
+        Column("state", _("State"), lambda row: row.state, sort="state", badge="reservation"),
         Column("gpus", _("GPUs"), lambda row: row.device_count, sort="device_count", numeric=True),
         Column(
             "from",

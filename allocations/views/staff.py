@@ -64,7 +64,7 @@ class StaffWaitList(StaffMixin, ListPage):
             link=lambda row: row.allocation.get_absolute_url(),
         ),
         Column("pool", _("Pool"), lambda row: row.allocation.pool.name, sort="allocation__pool__name"),
-        Column("state", _("State"), lambda row: row.state, sort="state", badge=True),
+        Column("state", _("State"), lambda row: row.state, sort="state", badge="wait-list entry"),
         Column(
             "gpus",
             _("GPUs"),

@@ -9,9 +9,10 @@ from django.templatetags.static import static
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
+from django.utils.translation import ngettext
 
 from common.quantities import seconds_to_hours
+from common.state_words import state_word
 
 register = template.Library()
 
@@ -110,9 +111,9 @@ def day(value: Any) -> str:
 
 
 @register.filter
-def state_label(value: str) -> str:
-    """The translated name of a state."""
-    return pgettext("state", value.replace("_", " ")) if value else "–"
+def state_label(value: str, noun: str) -> str:
+    """The translated name of a state of this noun (of its lifecycle; or `call`, `health`)."""
+    return state_word(value, noun) if value else "–"
 
 
 @register.filter
@@ -128,10 +129,12 @@ def reason_text(text: str) -> str:
 
 
 @register.filter
-def badge(value: str) -> str:
-    """A coloured badge for a state; the word carries the meaning, the colour only helps."""
+def badge(value: str, noun: str) -> str:
+    """A coloured badge for a state of this noun; the word carries the meaning, the colour only helps."""
     colour = BADGES.get(value, "secondary")
-    return format_html('<span class="badge bg-{}-lt" data-state="{}">{}</span>', colour, value, state_label(value))
+    return format_html(
+        '<span class="badge bg-{}-lt" data-state="{}">{}</span>', colour, value, state_label(value, noun)
+    )
 
 
 @register.simple_tag(takes_context=True)
@@ -183,6 +186,6 @@ def styled(field: Any) -> str:
 def cell(column: Any, obj: Any) -> str:
     """What a list shows in one cell: plain, a badge, or a link."""
     value = column.shown(obj)
-    shown = badge(value) if column.badge else ("–" if value is None or value == "" else value)
+    shown = badge(value, column.badge) if column.badge else ("–" if value is None or value == "" else value)
     href = column.href(obj)
     return format_html('<a href="{}">{}</a>', href, shown) if href else format_html("{}", shown)

@@ -60,7 +60,7 @@ class AgreementList(ListPage):
         ),
         Column("valid_from", _("Valid from"), lambda a: a.valid_from.isoformat(), sort="valid_from"),
         Column("valid_until", _("Valid until"), lambda a: a.valid_until.isoformat(), sort="valid_until"),
-        Column("state", _("State"), lambda a: a.state, sort="state", badge=True),
+        Column("state", _("State"), lambda a: a.state, sort="state", badge="agreement"),
     )
 
     def get_queryset(self) -> Any:

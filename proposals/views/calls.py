@@ -78,7 +78,7 @@ class StaffCalls(Gate, ListPage):
     create_label = _("New call")
     columns = (
         TITLE,
-        Column("stage", _("State"), lambda c: c.stage, badge=True),
+        Column("stage", _("State"), lambda c: c.stage, badge="call"),
         CLOSES,
         _count("handed_in", _("Proposals")),
         _count("waiting", _("Waiting")),

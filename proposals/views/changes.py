@@ -53,7 +53,7 @@ class ChangeList(ListPage):
             cell=lambda row: moment(row.asked_at),
             sort="asked_at",
         ),
-        Column("state", _("State"), lambda row: row.state, sort="state", badge=True),
+        Column("state", _("State"), lambda row: row.state, sort="state", badge="change request"),
     )
 
     def get_queryset(self) -> Any:

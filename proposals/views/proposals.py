@@ -50,7 +50,7 @@ ASK_COLUMNS = (
         cell=lambda p: moment(p.submitted_at),
         sort="submitted_at",
     ),
-    Column("state", _("State"), lambda p: p.state, sort="state", badge=True),
+    Column("state", _("State"), lambda p: p.state, sort="state", badge="proposal"),
 )
 NUMBER_COLUMN = Column(
     "number", _("Number"), lambda p: p.number or "–", link=lambda p: p.get_absolute_url(), sort="number"

@@ -88,7 +88,7 @@ COLUMNS: tuple[RankColumn, ...] = (
     _text("step", _("Open step"), lambda r: STEPS.get(r.step, "")),
     _text("size", _("Company size"), lambda r: SIZES.get(r.size, "")),
     _text("region", _("Region"), lambda r: REGIONS.get(r.region, "")),
-    RankColumn("state", _("State"), lambda r: r.state, badge=True, order_by=lambda r: r.state),
+    RankColumn("state", _("State"), lambda r: r.state, badge="proposal", order_by=lambda r: r.state),
 )
 
 
@@ -177,4 +177,4 @@ class RankingPage(Gate, ObjectPage):
 
 def _plain(column: Column, row: RankRow) -> Any:
     value = column.value(row)
-    return state_label(value) if column.badge else value
+    return state_label(value, column.badge) if column.badge else value

@@ -75,7 +75,7 @@ class PreparedList(Gate, ListPage):
             numeric=True,
         ),
         Column("second", _("Second person"), lambda row: str(row.second_person)),
-        Column("state", _("State"), lambda row: row.state, sort="state", badge=True),
+        Column("state", _("State"), lambda row: row.state, sort="state", badge="prepared decision"),
         Column("prepared_by", _("Prepared by"), lambda row: str(row.prepared_by), sort="prepared_by__name"),
         Column(
             "prepared_at",

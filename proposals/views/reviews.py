@@ -44,7 +44,7 @@ class ReviewList(Gate, ListPage):
         Column("call", _("Call"), lambda a: a.proposal.call.title),
         Column("due_at", _("Due"), lambda a: a.due_at, cell=lambda a: moment(a.due_at), sort="due_at"),
         Column("overdue", _("Overdue"), lambda a: _("overdue") if a.is_overdue else ""),
-        Column("state", _("State"), lambda a: a.state, sort="state", badge=True),
+        Column("state", _("State"), lambda a: a.state, sort="state", badge="assignment"),
     )
 
     def get_queryset(self) -> Any:

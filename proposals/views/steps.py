@@ -40,7 +40,7 @@ class StepList(Gate, ListPage):
         Column("owner", _("Whose"), lambda s: str(s.owner) if s.owner else "", sort="owner__name"),
         Column("due_at", _("Due"), lambda s: s.due_at, cell=lambda s: moment(s.due_at), sort="due_at"),
         Column("overdue", _("Overdue, days"), lambda s: (timezone.now() - s.due_at).days if s.is_overdue else ""),
-        Column("state", _("State"), lambda s: s.state, sort="state", badge=True),
+        Column("state", _("State"), lambda s: s.state, sort="state", badge="step"),
     )
 
     def get_queryset(self) -> Any:

@@ -68,7 +68,7 @@ class NodeList(StaffMixin, ListPage):
     columns = (
         Column("name", _("Name"), lambda node: node.name, link=lambda node: node.get_absolute_url(), sort="name"),
         Column("pool", _("Pool"), lambda node: node.pool.name, sort="pool__name"),
-        Column("state", _("State"), lambda node: node.state, sort="state", badge=True),
+        Column("state", _("State"), lambda node: node.state, sort="state", badge="node"),
         Column("devices", _("Devices"), lambda node: node.device_total, sort="device_total", numeric=True),
         Column("in_use", _("In use"), lambda node: node.device_in_use, sort="device_in_use", numeric=True),
         Column("ill", _("Ill"), lambda node: node.device_ill, sort="device_ill", numeric=True),
