@@ -317,6 +317,7 @@ CELERY_BEAT_SCHEDULE = {
     "keep-answers": {"task": "proposals.keep_answers", "schedule": 600.0, "options": {"expires": 300}},
     "remind-reviews": {"task": "proposals.remind_reviews", "schedule": 300.0, "options": {"expires": 300}},
     "announce-calls": {"task": "proposals.announce_calls", "schedule": 60.0, "options": {"expires": 60}},
+    "search-files": {"task": "proposals.search_files", "schedule": 60.0, "options": {"expires": 60}},
     "fast-lane": {"task": "proposals.fast_lane", "schedule": 30.0, "options": {"expires": 30}},
     "lapse-agreements": {"task": "partners.lapse_agreements", "schedule": 600.0, "options": {"expires": 300}},
     "apply-amendments": {"task": "partners.apply_amendments", "schedule": 600.0, "options": {"expires": 300}},

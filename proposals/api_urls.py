@@ -9,6 +9,7 @@ from proposals.api import (
     ChangeRequestViewSet,
     LetterTextViewSet,
     LetterViewSet,
+    NamedFileViewSet,
     PreparedDecisionViewSet,
     ProposalImport,
     ProposalViewSet,
@@ -25,6 +26,7 @@ router.register("letters", LetterViewSet, basename="letter")
 router.register("change-requests", ChangeRequestViewSet, basename="change-request")
 router.register("letter-texts", LetterTextViewSet, basename="letter-text")
 router.register("attachments", AttachmentViewSet, basename="attachment")
+router.register("named-files", NamedFileViewSet, basename="named-file")
 router.register("steps", StepViewSet, basename="step")
 router.register("reviews", ReviewViewSet, basename="review")
 router.register("reviewers", ReviewerViewSet, basename="reviewer")

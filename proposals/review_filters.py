@@ -11,7 +11,17 @@ from common.filters import LinkFilter, YesNoFilter, state_choices
 from partners.models import Organisation
 from proposals.filters import ProposalFilter
 from proposals.lifecycle import ASSIGNMENT, STEP
-from proposals.models import Assignment, CallStep, Proposal, ProposalStep, RequestLine, ReviewerProfile
+from proposals.models import (
+    Assignment,
+    Attachment,
+    Call,
+    CallStep,
+    Proposal,
+    ProposalStep,
+    RequestLine,
+    ReviewerProfile,
+    SearchResult,
+)
 from proposals.models.steps import IN_REVIEW
 
 
@@ -68,6 +78,29 @@ class StepFilter(django_filters.FilterSet):
         """Open past their deadline, or the others."""
         late = Q(state="open", due_at__lt=timezone.now(), proposal__state__in=IN_REVIEW)
         return queryset.filter(late) if value else queryset.exclude(late)
+
+
+class NamedFileFilter(django_filters.FilterSet):
+    """Files of blind calls, by what came of looking for names in them."""
+
+    q = django_filters.CharFilter(label=_("Number, title or organisation"), method="search")
+    call = django_filters.ModelChoiceFilter(
+        label=_("Call"),
+        field_name="proposal__call",
+        queryset=Call.objects.filter(blind=True),
+        to_field_name="public_id",
+    )
+    result = django_filters.ChoiceFilter(label=_("Result"), choices=SearchResult.choices, method="by_result")
+
+    class Meta:
+        model = Attachment
+        fields: tuple[str, ...] = ()
+
+    search = StepFilter.search
+
+    def by_result(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Those for which it came to this."""
+        return queryset.with_result(value)  # type: ignore[attr-defined, no-any-return]
 
 
 class RankingFilter(ProposalFilter):

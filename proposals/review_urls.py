@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from proposals.views import assignments, ranking, reviewers, reviews, steps
+from proposals.views import assignments, named_files, ranking, reviewers, reviews, steps
 
 urlpatterns = [
     path("reviews/", reviews.ReviewList.as_view(), name="reviews"),
@@ -18,6 +18,7 @@ urlpatterns = [
     path("staff/steps/", steps.StepList.as_view(), name="steps"),
     path("staff/steps/<slug:public_id>/", steps.StepPage.as_view(), name="step"),
     path("staff/steps/<slug:public_id>/reopen/", steps.StepReopen.as_view(), name="step-reopen"),
+    path("staff/files/", named_files.NamedFiles.as_view(), name="named-files"),
     path("staff/calls/<slug:public_id>/assignments/", assignments.Board.as_view(), name="call-assignments"),
     path("staff/calls/<slug:public_id>/propose/", assignments.Propose.as_view(), name="call-propose"),
     path("staff/calls/<slug:public_id>/send/", assignments.Send.as_view(), name="call-send"),

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from proposals.services import announcing, expiring, granting, reminding
+from proposals.services import announcing, expiring, granting, reminding, searching
 
 
 @shared_task(name="proposals.keep_answers")
@@ -28,3 +28,9 @@ def announce_calls() -> int:
 def fast_lane(proposal_ref: str = "") -> int:
     """Look at one small ask that was just submitted, or at all that still wait; how many were granted."""
     return int(granting.consider(proposal_ref)) if proposal_ref else granting.consider_waiting()
+
+
+@shared_task(name="proposals.search_files")
+def search_files() -> int:
+    """Look for names in files of blind calls that were handed in since; in how many."""
+    return searching.search_waiting()

@@ -1,6 +1,5 @@
 """Who sees what of a proposal, in which step. The one table; selectors, pages and the API ask it."""
 
-import re
 from enum import StrEnum
 
 
@@ -73,26 +72,3 @@ def seen(role: str, step: str, *, blind: bool, reviewers_see: str, own_is_in: bo
     if reviewers_see == "own" or (reviewers_see == "after_own" and not own_is_in):
         parts -= {Part.OTHERS, Part.REVIEWERS}
     return parts
-
-
-MASK = "■■■"
-_LEGAL_FORM = re.compile(
-    r"\(주\)|㈜|\(유\)|주식회사|유한책임회사|유한회사|,?\s*\b(?:co\.?,?\s*ltd|inc|corp|corporation|ltd|llc)\b\.?",
-    re.IGNORECASE,
-)
-
-
-def masked(text: str, names: list[str]) -> str:
-    """The text with these names blotted out, with their legal form (주식회사, Inc.) and without, whatever their case.
-
-    The longest first. Names of one character stay.
-    """
-    known = sorted({form for name in names for form in _forms(name)}, key=len, reverse=True)
-    return re.sub("|".join(map(re.escape, known)), MASK, text, flags=re.IGNORECASE) if known else text
-
-
-def _forms(name: str) -> set[str]:
-    """How a name may stand in a text. Two Latin letters left of one ("AI Inc.") are a word like others."""
-    bare = " ".join(_LEGAL_FORM.sub(" ", name).split())
-    whole = name.strip()
-    return {form for form in (whole, bare) if len(form) > 1 and (form == whole or not form.isascii() or len(form) > 2)}

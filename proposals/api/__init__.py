@@ -2,7 +2,7 @@
 
 from proposals.api.calls import CallViewSet
 from proposals.api.changes import ChangeRequestViewSet
-from proposals.api.contents import AttachmentViewSet
+from proposals.api.contents import AttachmentViewSet, NamedFileViewSet
 from proposals.api.deciding import LetterTextViewSet, LetterViewSet, PreparedDecisionViewSet
 from proposals.api.imports import ProposalImport
 from proposals.api.proposals import ProposalViewSet
@@ -13,6 +13,7 @@ __all__ = [
     "ChangeRequestViewSet",
     "LetterTextViewSet",
     "LetterViewSet",
+    "NamedFileViewSet",
     "PreparedDecisionViewSet",
     "ProposalImport",
     "ProposalViewSet",

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.http import FileResponse
+from django.db.models import QuerySet
+from django.http import FileResponse, Http404
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
@@ -13,14 +14,17 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.rules import is_agency
 from common.api import VisibleViewSet
 from common.errors import RuleBroken
+from common.permissions import allowed
 from partners.api import body_of
 from partners.models import Agreement
 from partners.rules import role_in
 from proposals import serializers
 from proposals.downloads import download
 from proposals.models import Attachment, Call, Proposal
+from proposals.review_filters import NamedFileFilter
 from proposals.selectors import compare
 from proposals.selectors.versions import asked_for, named
 from proposals.services.attachments import attach, remove
@@ -42,15 +46,17 @@ class ContentActions:
         if ask.get("question"):
             question = get_object_or_404(proposal.call.questions.all(), public_id=ask["question"])
         made = attach(actor=request.user, proposal=proposal, upload=ask["file"], question=question)
-        return Response(serializers.AttachmentSerializer(made).data, status=status.HTTP_201_CREATED)
+        return Response(
+            serializers.AttachmentSerializer(made, context={"request": request}).data, status=status.HTTP_201_CREATED
+        )
 
     @extend_schema(responses=serializers.AttachmentSerializer(many=True))
     @action(detail=True, pagination_class=None, filter_backends=[])
     def attachments(self, request: Request, public_id: str) -> Response:
         """Its files, those of earlier submissions included."""
         proposal: Proposal = self.get_object()  # type: ignore[attr-defined]
-        rows = Attachment.objects.visible_to(request.user).filter(proposal=proposal).select_related("proposal")
-        return Response(serializers.AttachmentSerializer(rows, many=True).data)
+        rows = Attachment.objects.visible_to(request.user).filter(proposal=proposal).select_related("proposal__call")
+        return Response(serializers.AttachmentSerializer(rows, many=True, context={"request": request}).data)
 
     @extend_schema(responses=serializers.SubmissionSerializer(many=True))
     @action(detail=True, pagination_class=None, filter_backends=[])
@@ -96,10 +102,24 @@ class ContentActions:
         return proposal
 
 
+class NamedFileViewSet(mixins.ListModelMixin, VisibleViewSet):
+    """Files of blind calls, and the names of whoever proposes that were found in them; for the agency."""
+
+    queryset = Attachment.objects.select_related("proposal__organisation", "proposal__call").order_by("pk")
+    serializer_class = serializers.AttachmentSerializer
+    filterset_class = NamedFileFilter
+
+    def get_queryset(self) -> QuerySet[Any]:
+        if not getattr(self, "swagger_fake_view", False) and not allowed(self.request.user, is_agency):
+            raise Http404
+        rows: Any = super().get_queryset()
+        return rows if getattr(self, "swagger_fake_view", False) else rows.in_blind_review()
+
+
 class AttachmentViewSet(mixins.RetrieveModelMixin, VisibleViewSet):
     """Files of proposals."""
 
-    queryset = Attachment.objects.select_related("proposal__organisation")
+    queryset = Attachment.objects.select_related("proposal__organisation", "proposal__call")
     serializer_class = serializers.AttachmentSerializer
     filter_backends = ()
 

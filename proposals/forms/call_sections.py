@@ -264,7 +264,11 @@ class StepsForm(HoursMixin, SectionForm):
     section = "steps"
     HOURS = ("two_person",)
     reviews_needed = forms.IntegerField(label=LABELS["reviews_needed"], min_value=1, max_value=20)
-    blind = forms.BooleanField(label=LABELS["blind"], required=False)
+    blind = forms.BooleanField(
+        label=LABELS["blind"],
+        required=False,
+        help_text=_("Partners are asked to keep names out of their files; files are searched for them, best effort."),
+    )
     reviewers_see = forms.ChoiceField(label=LABELS["reviewers_see"], choices=Call.Sees.choices)
     two_person_gpu_hours = hours_field(
         LABELS["two_person_gpu_seconds"],

@@ -1,7 +1,7 @@
 """Calls, asks and decisions."""
 
 from proposals.models.answers import Answer, Value
-from proposals.models.attachments import Attachment, AttachmentQuerySet
+from proposals.models.attachments import Attachment, AttachmentQuerySet, SearchResult
 from proposals.models.calls import (
     Call,
     CallDate,
@@ -58,5 +58,6 @@ __all__ = [
     "ReviewerInvitation",
     "ReviewerProfile",
     "Score",
+    "SearchResult",
     "Value",
 ]

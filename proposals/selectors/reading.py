@@ -1,5 +1,6 @@
 """What one reviewer reads: a copy of the proposal with what visibility.py leaves in it, for the page and the API."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,9 +8,10 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from proposals.models import Answer, Assignment, Attachment, Proposal, RequestLine, Review
+from proposals.names import masked
 from proposals.selectors.contents import answers_of, current_attachments
 from proposals.selectors.reviewing import open_kind, steps_of
-from proposals.visibility import Part, masked, role_of, seen, step_of
+from proposals.visibility import Part, role_of, seen, step_of
 
 
 @dataclass(frozen=True)
@@ -160,10 +162,15 @@ def for_reading(rows: Any) -> Any:
 def _blot(proposal: Proposal, team: list[Any], blind: bool) -> Any:
     if not blind:
         return lambda text: text
+    names = names_of(proposal, team)
+    return lambda text: masked(text, names)
+
+
+def names_of(proposal: Proposal, team: Iterable[Any]) -> list[str]:
+    """What says whose a proposal is: its organisation's names, whoever wrote it, its team. No query of its own."""
     organisation = proposal.organisation
     names = [organisation.name_ko, organisation.name_en, proposal.created_by.name, proposal.created_by.email]
-    names += [part for row in team for part in (row.name, row.email)]
-    return lambda text: masked(text, names)
+    return [name for name in [*names, *(part for row in team for part in (row.name, row.email))] if name]
 
 
 def _answer(row: Answer, blot: Any) -> ReadAnswer:

@@ -6,7 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from proposals.models import Answer, Attachment, ProposalVersion
+from proposals.models import Answer, Attachment, ProposalVersion, SearchResult
 from proposals.selectors import Change
 from proposals.selectors.contents import answer_json
 from proposals.services.parts import MOST_IN_TEAM
@@ -39,16 +39,27 @@ class AnswerSerializer(serializers.ModelSerializer):
         return answer_json(row)["value"]
 
 
+_SEARCHED = ("search", "names_found", "searched_at")
+
+
 class AttachmentSerializer(serializers.ModelSerializer):
-    """`kind` is what the bytes say."""
+    """`kind` is what the bytes say. `search` and `names_found` of files in blind calls, for the agency alone."""
 
     id = serializers.CharField(source="public_id", read_only=True)
     proposal = serializers.CharField(source="proposal.public_id", read_only=True)
+    search = serializers.ChoiceField(choices=SearchResult.choices, read_only=True, allow_null=True)
 
     class Meta:
         model = Attachment
-        fields = ("id", "proposal", "name", "kind", "size_bytes", "sha256", "added_at", "removed_at")
+        fields = ("id", "proposal", "name", "kind", "size_bytes", "sha256", "added_at", "removed_at", *_SEARCHED)
         read_only_fields = fields
+
+    def to_representation(self, instance: Attachment) -> dict[str, Any]:
+        shown: dict[str, Any] = super().to_representation(instance)
+        request = self.context.get("request")
+        if not (request and getattr(request.user, "is_agency", False) and instance.proposal.call.blind):
+            shown |= {"search": None, "names_found": [], "searched_at": None}
+        return shown
 
 
 class NewAttachmentSerializer(serializers.Serializer):

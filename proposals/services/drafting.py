@@ -21,7 +21,7 @@ from proposals.lifecycle import PROPOSAL
 from proposals.models import Call, Proposal, ProposalVersion
 from proposals.rules import may_propose
 from proposals.selectors import Draft, committed, draft_of, judge
-from proposals.services import fast_lane
+from proposals.services import fast_lane, searching
 from proposals.services.eligibility import check_may_propose, check_size
 from proposals.services.numbers import next_number
 from proposals.services.parts import (
@@ -231,6 +231,8 @@ def _keep_version(actor: Any, draft: Draft, now: datetime) -> ProposalVersion:
         submitted_at=now,
     )
     version.attachments.set(draft.attachments)
+    if proposal.call.blind:
+        searching.search_again(version)
     return version
 
 

@@ -106,6 +106,7 @@ proposals:assignment-remove proposals:assignment-reopen proposals:call-assignmen
 proposals:call-propose proposals:call-ranking proposals:call-send proposals:proposal-assign
 proposals:proposal-reviews proposals:proposal-waive proposals:reviewer proposals:reviewer-invite proposals:reviewers
 proposals:step proposals:step-reopen proposals:steps
+proposals:named-files named-file-list
 call-review-progress call-review-propose call-review-ranking call-review-send
 allocations:allocation-priority allocations:pool-offers allocations:staff-waitlist allocations:waitlist-remove
 pool-hold-offers

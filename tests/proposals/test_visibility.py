@@ -2,7 +2,8 @@
 
 import pytest
 
-from proposals.visibility import ROLES, STEPS, Part, masked, role_of, seen, step_of
+from proposals.names import masked, named_in
+from proposals.visibility import ROLES, STEPS, Part, role_of, seen, step_of
 
 
 def shown(role: str, step: str, **changes: object) -> frozenset[Part]:
@@ -55,6 +56,13 @@ def test_names_are_blotted_out_whatever_their_case_and_the_longest_first() -> No
     assert masked("Upstage AI and UPSTAGE, 업스테이지는", ["Upstage", "Upstage AI", "업스테이지", "A"]) == (
         "■■■ and ■■■, ■■■는"
     )
+
+
+def test_names_are_found_in_texts_as_words_and_where_blanks_divide_them() -> None:
+    names = ["주식회사 업스테이지", "Upstage Co., Ltd.", "이수", "Kim Minji", "123-45-67891"]
+    assert named_in("업 스테\n이지 and UPSTAGE, Kim\nMinji; 123-45-67891", names) == [names[0], names[1], *names[3:]]
+    assert named_in("upstages, 모이 수단, Kim Minjis, 0123-45-678912", names) == []
+    assert named_in("이수", names) == ["이수"]
 
 
 def test_a_name_is_blotted_out_without_its_legal_form_too() -> None:
