@@ -1,8 +1,10 @@
 """Doors for beat and for finished commands."""
 
 from celery import shared_task
+from django.utils import timezone
 
 from allocations.services import reconcile
+from allocations.services.usage import deciding
 from common import heartbeat
 
 
@@ -17,3 +19,9 @@ def reconcile_tick() -> None:
 def reconcile_lease(lease_ref: str) -> None:
     """One lease, because something about it has just changed."""
     reconcile.reconcile_lease(lease_ref)
+
+
+@shared_task(name="allocations.decide_usage")
+def decide_usage() -> None:
+    """What the hours that are over were."""
+    deciding.decide(timezone.now())

@@ -17,6 +17,7 @@ from allocations.selectors import (
     leases,
     rulebooks,
 )
+from allocations.selectors.usage import use_of
 from allocations.serializers.booking import BookSerializer, ChangeSerializer, ExtendSerializer
 from allocations.serializers.leases import (
     BillSerializer,
@@ -26,8 +27,8 @@ from allocations.serializers.leases import (
     LeaseSerializer,
     ReclaimSerializer,
     SignedHandoverSerializer,
-    UsageSerializer,
 )
+from allocations.serializers.usage import LeaseUseSerializer
 from allocations.serializers.waitlist import DeclineSerializer
 from allocations.services import access, booking, changing, ending, extending, offering, reclaiming
 from cluster.api import said_in
@@ -135,8 +136,8 @@ class LeaseViewSet(ReshapeActions, ReadViewSet):
         found = rulebooks.bill_of(self.get_object(), timezone.now())
         return Response(BillSerializer(found).data)
 
-    @extend_schema(responses=UsageSerializer)
+    @extend_schema(responses=LeaseUseSerializer)
     @action(detail=True, filterset_class=None, pagination_class=None)
     def usage(self, request: Request, public_id: str) -> Response:
-        """Held against measured, so far or sealed."""
-        return Response(UsageSerializer(leases.lease_usage(self.get_object())).data)
+        """What was made of what it holds: decided hours, and those that are provisional, so far or in all."""
+        return Response(LeaseUseSerializer(use_of(self.get_object(), timezone.now())).data)

@@ -7,32 +7,19 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from allocations.lifecycle import COMING, HELD, LEASE_OVER
 from allocations.models import Lease, Placement
 from cluster.models import Device
 from cluster.selectors import GONE
 from telemetry.models import LatestSample
-from telemetry.selectors import Point, latest, measured_use, series
+from telemetry.selectors import Point, latest, series
 
 BACKING = ("draining", "reclaiming", "reclaim_stuck")
 """States of a lease that is being taken back: nobody knows yet when its devices are free."""
 
 FRESH = timedelta(minutes=2)
 """A measurement older than this is shown as a gap."""
-
-
-@dataclass(frozen=True)
-class LeaseUsage:
-    """Device-seconds of one lease: held = used + idle + no_data, so far or sealed. A MIG instance's second counts as
-    much of a GPU's as it is of the GPU.
-    """
-
-    held_seconds: int
-    used_seconds: int
-    idle_seconds: int
-    no_data_seconds: int
 
 
 @dataclass(frozen=True)
@@ -180,34 +167,3 @@ def _means(lease: Lease, now: datetime, placed: list[Placement]) -> dict[int, Po
         means = {point.device_id: point for point in series([row.device_id for row in rows], start, end, whole)}
         found |= {row.pk: means[row.device_id] for row in rows if row.device_id in means}
     return found
-
-
-def lease_usage(lease: Lease, now: datetime | None = None, placed: list[Placement] | None = None) -> LeaseUsage:
-    """Held (from the start, as it is charged) against measured device-seconds of a lease: two queries."""
-    moment = now or timezone.now()
-    span = measured_window(lease, moment)
-    if span is None:
-        return LeaseUsage(0, 0, 0, 0)
-    groups = measured_groups(lease, moment, placed)
-    held = int((span[1] - lease.starts_at).total_seconds() * lease.device_count * lease.share)
-    if lease.reshaped:
-        held = int(
-            sum(len(rows) * _held_until(lease, rows[0], end) for (_start, end), rows in groups.items()) * lease.share
-        )
-    uses = [measured_use([row.device_id for row in rows], *times) for times, rows in groups.items()]
-    idle = int(sum(each.idle_seconds for each in uses) * lease.share)
-    used = int(sum(each.used_seconds for each in uses) * lease.share)
-    used = used if lease.used_seconds is None else lease.used_seconds
-    return LeaseUsage(
-        held_seconds=held,
-        used_seconds=min(held, used),
-        idle_seconds=min(idle, max(0, held - used)),
-        no_data_seconds=max(0, held - used - idle),
-    )
-
-
-def _held_until(lease: Lease, row: Placement, end: datetime) -> int:
-    """Counted from the start, as it is charged; of a device that came later, from its own handover."""
-    if row.came_by_id is not None and row.used_from is None:
-        return 0
-    return max(0, int((end - (row.used_from or lease.starts_at)).total_seconds()))

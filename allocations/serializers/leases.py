@@ -124,12 +124,3 @@ class SignedHandoverSerializer(serializers.Serializer):
 
     document = serializers.DictField()
     signature = HandoverSignatureSerializer()
-
-
-class UsageSerializer(serializers.Serializer):
-    """Device-seconds of a reservation: held = used + idle + no data."""
-
-    held_seconds = serializers.IntegerField()
-    used_seconds = serializers.IntegerField()
-    idle_seconds = serializers.IntegerField()
-    no_data_seconds = serializers.IntegerField()

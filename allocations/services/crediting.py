@@ -6,16 +6,12 @@ from django.db.models import Q
 
 from allocations.models import Lease, LedgerEntry
 from allocations.selectors.balances import hold_of
+from allocations.selectors.usage.judging import LOSSES, PUNCTUAL_SECONDS
 from allocations.selectors.windows import device_windows, served
 from allocations.services.ledger import enter
 from cluster.models import DeviceEvent
 from cluster.services.policies import rules
 from common.quantities import seconds_between
-
-PUNCTUAL_SECONDS = 60
-"""A handover this soon after the start is on time: preparing takes a moment when somebody books from now on."""
-LOSSES = ("lost", "quarantined")
-"""What takes a device away from a lease that runs; it never comes back to the same lease."""
 
 
 def credit_faults(lease: Lease, charged: int, *, actor: object) -> int:

@@ -10,12 +10,13 @@ from django.utils.translation import gettext_noop
 
 from allocations.models import Lease, Placement
 from allocations.rules import may_retry
-from allocations.selectors.leases import measured_groups
+from allocations.selectors.leases import measured_rows
 from allocations.selectors.windows import standing
 from allocations.services import ending, extending, fitting, ledger, telling
 from allocations.services.crediting import credit_faults
 from allocations.services.replacing import release
 from allocations.services.steps import device_ids, lock_lease, move, open_placements
+from allocations.services.usage import deciding
 from allocations.services.waiting import STUCK_PAUSE, pursue
 from audit import services as audit
 from cluster.drivers.base import Step
@@ -25,7 +26,6 @@ from common.actors import RECONCILER
 from common.errors import InvalidTransition
 from common.nudge import nudge
 from common.permissions import require
-from telemetry.selectors import used_device_seconds
 from telemetry.services import roll_up
 
 NOT_CLEAN = gettext_noop("Not clean after use.")
@@ -156,15 +156,12 @@ def let_go(*, actor: Any, lease: Lease, device_ids: Iterable[int], reason: str) 
 
 
 def _end(lease: Lease, now: datetime) -> None:
-    measured = {
-        span: [row.device_id for row in rows] for span, rows in measured_groups(lease, now).items() if span[1] > span[0]
-    }
+    measured = [row.device_id for row, start, end in measured_rows(lease, now) if end > start]
     _give_back(lease, now)
-    lease.used_seconds = 0
     if measured:
-        roll_up(now, device_ids=[pk for placed in measured.values() for pk in placed])
-        used = sum(used_device_seconds(placed, *span) for span, placed in measured.items())
-        lease.used_seconds = int(used * lease.share)
+        roll_up(now, device_ids=measured)
+    deciding.decide_lease(lease, now)
+    lease.used_seconds = deciding.used_in_all(lease)
     lease.ended_at = now
     lease.state_reason = lease.state_reason if lease.end_reason == Lease.EndReason.RECLAIMED else ""
     charged = ledger.settle(lease, actor=RECONCILER, reason=str(lease.end_reason))

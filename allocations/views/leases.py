@@ -14,8 +14,9 @@ from allocations.filters import LeaseFilter
 from allocations.lifecycle import LEASE, LEASE_OVER
 from allocations.models import Lease
 from allocations.rules import may_end, may_enter
-from allocations.selectors.leases import lease_devices, lease_usage, placements_of
+from allocations.selectors.leases import lease_devices, placements_of
 from allocations.selectors.reshapes import under_way, with_devices
+from allocations.selectors.usage import use_of
 from allocations.services.extending import EXTENDABLE
 from common.permissions import allowed
 from common.tables import Column
@@ -89,7 +90,7 @@ def live_context(lease: Lease, user: Any, *, may_finish: bool) -> dict[str, Any]
         "steps": sheet.steps(lease),
         "words": sheet.words(lease),
         "rows": lease_devices(lease, now, placed),
-        "usage": lease_usage(lease, now, placed),
+        "use": use_of(lease, now),
         "over": lease.state in LEASE_OVER,
         "now": now,
     }

@@ -2,8 +2,7 @@
 
 Rows are written past the services on purpose: a service writes one audited change, this writes 90,000 leases. What the
 services guarantee is kept by construction and by the database's own constraints: windows on a device follow each other,
-each ledger adds up. Hourly usage rows come with the hourly rollup (not there yet); leases that ended carry their
-measured total.
+each ledger adds up. Leases that ended have their decided hours, of which the days are made as the portal makes them.
 """
 
 import random
@@ -12,12 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.contrib.auth.hashers import make_password
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
 from django.db.models import Max
 
 from accounts.models import User
-from allocations.models import Allocation, Lease, LedgerEntry, Placement
+from allocations.models import Allocation, Lease, LedgerEntry, Placement, UsageMark
+from allocations.services.usage import deciding
 from cluster.models import Device, GpuClass, Node, Pool
 from partners.models import Agreement, Membership, Organisation
 from projects.models import Project, ProjectMember
@@ -25,6 +25,19 @@ from proposals.models import Call, Proposal, RequestLine
 
 HOUR = 3600
 GPUS_PER_NODE = 8
+PAST_DAYS = 400
+_USAGE_HOURS = """
+INSERT INTO allocations_usagehour (lease_id, device_id, hour, codes, held_seconds, used_seconds, idle_seconds,
+    parked_seconds, hung_seconds, no_data_seconds, fault_seconds, maintenance_seconds, samples, energy_j, rule_version)
+SELECT l.id, p.device_id, h.hour, repeat('U', minutes) || repeat('I', 60 - minutes), 3600, 60 * minutes,
+       60 * (60 - minutes), 0, 0, 0, 0, 0, 360, 3600 * (70 + 7 * minutes), 1
+FROM allocations_lease l
+JOIN allocations_placement p ON p.lease_id = l.id
+CROSS JOIN LATERAL (SELECT (l.used_seconds / 480)::int AS minutes) m
+CROSS JOIN LATERAL generate_series(l.starts_at, l.ends_at - interval '1 hour', '1 hour') h (hour)
+WHERE l.state = 'ended' AND l.used_seconds IS NOT NULL AND l.ends_at <= %(now)s
+ON CONFLICT DO NOTHING
+"""
 TITLES = ("Korean LLM pretraining", "Speech synthesis", "Radiology images", "Factory vision", "Drug search", "Weather")
 
 
@@ -291,14 +304,23 @@ class Programme:
                     access_gone_at=start + timedelta(hours=8) if past else None,
                     ended_at=start + timedelta(hours=8, minutes=1) if past else None,
                     end_reason="expired" if past else "",
-                    used_seconds=self.random.randrange(8 * HOUR) if past else None,
+                    used_seconds=8 * 60 * self.random.randrange(61) if past else None,
                 )
             )
             devices.append(device)
         Lease.objects.bulk_create(leases, batch_size=5_000)
         self._placements(leases, devices)
         self._holds(leases)
+        self._hours()
         return len(leases)
+
+    def _hours(self) -> None:
+        """What was made of the past: as many minutes of each hour were used as of the others, the rest was idle."""
+        with connection.cursor() as cursor:
+            cursor.execute(_USAGE_HOURS, {"now": self.now})
+        deciding.make_days(self.now - timedelta(days=PAST_DAYS), self.now)
+        running = self.now - timedelta(hours=4)
+        UsageMark.objects.update_or_create(name="decided", defaults={"done_until": running})
 
     def _placements(self, leases: list[Lease], devices: list[Device]) -> None:
         whole = NumericRange(0, self.pool.gpu_class.memory_slices)

@@ -8,7 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from allocations.models import Allocation, Lease
-from allocations.selectors.leases import lease_devices, lease_usage, placements_of
+from allocations.selectors.leases import lease_devices, placements_of
+from allocations.selectors.usage import use_of
 from allocations.services import reconcile
 from cluster.models import Device
 from telemetry.models import DeviceMinute
@@ -140,7 +141,7 @@ def test_use_before_a_late_handover_is_not_counted_as_this_leases_use(stage: Sta
         DeviceMinute(device=device, minute=first_minute + timedelta(minutes=n), samples=6, utilisation_percent=90)
         for n in range(20)
     )
-    usage = lease_usage(lease, lease.ends_at)
+    usage = use_of(lease, lease.ends_at).total
     assert (usage.used_seconds, usage.held_seconds) == (0, 2 * 3600)
     lease = brought_back(go(lease, lease.ends_at), lease.ends_at)
     assert lease.used_seconds == 0

@@ -8,7 +8,7 @@ import pytest
 
 from allocations.models import Lease, LedgerEntry
 from allocations.selectors.balances import balance
-from allocations.selectors.leases import lease_usage
+from allocations.selectors.usage import use_of
 from allocations.services import booking, changing, ending, extending
 from allocations.shapes import Shape
 from cluster.models import Device, DeviceEvent
@@ -73,7 +73,7 @@ def test_use_is_charged_by_its_share_from_the_start_to_the_end_of_use(stage: Sta
         for device in (row.device for row in lease.placements.all())
         for turn in range(10)
     )
-    middle = lease_usage(lease, lease.starts_at + timedelta(minutes=40))
+    middle = use_of(lease, lease.starts_at + timedelta(minutes=40)).total
     assert (middle.held_seconds, middle.used_seconds) == (2 * 2400 // 8, 2 * 600 // 8)
     go(lease, lease.ends_at)
     brought_back(lease, lease.ends_at + timedelta(seconds=5))

@@ -12,8 +12,9 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from allocations.models import Lease, Reshape
-from allocations.selectors.leases import lease_devices, lease_usage, measured_groups
+from allocations.selectors.leases import lease_devices, measured_groups
 from allocations.selectors.reshapes import candidates
+from allocations.selectors.usage import use_of
 from cluster.models import Device
 from telemetry.models import DeviceMinute
 from tests.allocations.conftest import Stage
@@ -156,7 +157,7 @@ def test_what_a_gpu_measures_after_it_was_given_back_is_somebody_elses(stage: St
     make_sample(gone, later - timedelta(seconds=5), 100)
     rows = {row.device: row for row in lease_devices(lease, later)}
     assert rows[gone].sample is None and rows[gone].state is None
-    usage = lease_usage(lease, later)
+    usage = use_of(lease, later).total
     assert 1700 < usage.used_seconds <= 1800, "its first half hour"
     assert usage.held_seconds == 2 * 70 * 60 + 30 * 60
     times = {row.device: span for span, found in measured_groups(lease, later).items() for row in found}

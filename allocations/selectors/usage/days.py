@@ -1,0 +1,77 @@
+"""Days out of hours and their corrections: what `UsageDay` keeps, and what a proof works out anew."""
+
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+SEOUL = ZoneInfo("Asia/Seoul")
+"""The days of statements and sums are the agency's, whatever a reader's zone. They begin on whole hours of UTC."""
+NEWEST = 2**62
+"""All corrections, as a key that none of them passes."""
+_CLASSES = ("used", "idle", "parked", "hung", "no_data", "fault", "maintenance")
+
+_MOVED = ", ".join(
+    f"sum(CASE WHEN to_class = '{name}' THEN seconds WHEN from_class = '{name}' THEN -seconds ELSE 0 END)"
+    for name in _CLASSES
+)
+_RAW = ", ".join(f"sum({name}_seconds) AS {name}_seconds" for name in _CLASSES)
+_RUNNING = ", ".join(
+    "("
+    + " + ".join(f"r.{each}_seconds" for each in _CLASSES[: place + 1])
+    + f")::bigint * l.slices / l.slices_of AS c{place}"
+    for place in range(len(_CLASSES))
+)
+_PARTS = ", ".join(
+    f"c{place} AS {name}_seconds" if place == 0 else f"c{place} - c{place - 1} AS {name}_seconds"
+    for place, name in enumerate(_CLASSES)
+)
+
+DAYS = f"""
+WITH entered AS (
+    SELECT lease_id, hour, {", ".join(f"{name}_seconds" for name in _CLASSES)}, samples, energy_j
+    FROM allocations_usagehour
+    WHERE hour >= %(since)s::timestamptz AND hour < %(until)s::timestamptz
+      AND (%(leases)s::bigint[] IS NULL OR lease_id = ANY(%(leases)s::bigint[]))
+    UNION ALL
+    SELECT lease_id, hour, {_MOVED}, sum(samples), sum(energy_j)
+    FROM allocations_usagecorrection
+    WHERE hour >= %(since)s::timestamptz AND hour < %(until)s::timestamptz AND id <= %(known)s
+      AND (%(leases)s::bigint[] IS NULL OR lease_id = ANY(%(leases)s::bigint[]))
+    GROUP BY lease_id, hour
+),
+raw AS (
+    SELECT lease_id, (hour AT TIME ZONE 'Asia/Seoul')::date AS day, {_RAW}, sum(samples) AS samples,
+           sum(energy_j) AS energy_j
+    FROM entered GROUP BY 1, 2
+),
+running AS (
+    SELECT r.lease_id, r.day, {_RUNNING}, r.samples, r.energy_j
+    FROM raw r JOIN allocations_lease l ON l.id = r.lease_id
+),
+days AS (
+    SELECT lease_id, day, c{len(_CLASSES) - 1} AS held_seconds, {_PARTS}, samples, energy_j FROM running
+)
+"""  # noqa: S608 (constants only)
+"""Begin of a statement about `days`. Class after class the part of the running sum, as `figures.weighed` takes it."""
+
+
+def bounds(first: date, last: date) -> tuple[datetime, datetime]:
+    """The moments at which the first day begins and the last one ends."""
+    return begin_of(first), begin_of(last + timedelta(days=1))
+
+
+def begin_of(day: date) -> datetime:
+    """Midnight in Seoul."""
+    return datetime.combine(day, time(), SEOUL)
+
+
+def day_of(moment: datetime) -> date:
+    """The day in Seoul in which a moment lies."""
+    return moment.astimezone(SEOUL).date()
+
+
+def values(first: date, last: date, leases: Iterable[int] | None = None, known: int = NEWEST) -> dict[str, Any]:
+    """For `DAYS`: the days from first to last, of these leases (None: all), with the corrections up to a key."""
+    since, until = bounds(first, last)
+    return {"since": since, "until": until, "leases": None if leases is None else list(leases), "known": known}

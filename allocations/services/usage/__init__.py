@@ -1,0 +1,1 @@
+"""Deciding what held minutes were, and correcting it."""

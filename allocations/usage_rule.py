@@ -1,0 +1,37 @@
+"""By which figures a minute is judged. A rule that was used is never changed: another one gets the next version.
+
+The figures are those of the heuristic in use elsewhere: utilisation alone misleads both ways (one busy multiprocessor
+of 132 reads as 100 %, a collective that hangs as well), so that activity and power are asked where they are known.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class UsageRule:
+    """Bounds in per cent, watts, MiB and minutes. What a device does not measure is not asked."""
+
+    version: int
+    idle_utilisation: float
+    idle_sm: float
+    idle_watts_above: float
+    """Above what its kind draws while nobody has it (`telemetry.IdlePower`); not asked until that is learned."""
+    parked_mib: int
+    hung_utilisation: float
+    hung_sm: float
+    hung_power_share: float
+    """Of the device's power limit."""
+    hung_minutes: int
+
+
+RULE = UsageRule(
+    version=1,
+    idle_utilisation=2,
+    idle_sm=1,
+    idle_watts_above=15,
+    parked_mib=1024,
+    hung_utilisation=95,
+    hung_sm=2,
+    hung_power_share=0.35,
+    hung_minutes=30,
+)
