@@ -98,7 +98,8 @@ def minutes(lease: Lease, start: datetime, end: datetime) -> list[UsageMinute]:
     ]
     if lease.active_at is not None and lease.state not in LEASE_OVER:
         values = judging.window(max(_undecided_since([lease]), start), end, [lease.pk]) | {"from": start}
-        found += [UsageMinute(*row, provisional=True) for row in judging.run(_MINUTES, values)]
+        rows = judging.run(_MINUTES, values)
+        found += [UsageMinute(device_id, minute, code, provisional=True) for device_id, minute, code in rows]
     return sorted(found, key=lambda row: (row.device_id, row.minute))
 
 
