@@ -63,8 +63,8 @@ WITH rolled AS (
 )
 INSERT INTO telemetry_deviceminute AS m (device_id, minute, samples, {", ".join(_MEANS)}, energy_mj, energy_j)
 SELECT r.device_id, r.minute, r.samples, {", ".join(f"r.{name}" for name in _MEANS)}, r.energy_mj,
-       least(2147483647,
-             CASE WHEN g.gained <= g.most THEN g.gained WHEN g.inside <= 60 * {MOST_WATTS} THEN g.inside END)
+       CASE WHEN g.gained <= least(g.most, 2147483647) THEN g.gained
+            WHEN g.inside <= 60 * {MOST_WATTS} THEN g.inside END
 FROM rolled r LEFT JOIN gained g USING (device_id, minute)
 ORDER BY r.device_id, r.minute
 ON CONFLICT (device_id, minute) DO UPDATE SET {_set(("samples", *_MEANS, "energy_mj", "energy_j"))}
