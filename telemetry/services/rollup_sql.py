@@ -63,7 +63,7 @@ WITH rolled AS (
 )
 INSERT INTO telemetry_deviceminute AS m (device_id, minute, samples, {", ".join(_MEANS)}, energy_mj, energy_j)
 SELECT r.device_id, r.minute, r.samples, {", ".join(f"r.{name}" for name in _MEANS)}, r.energy_mj,
-       CASE WHEN g.gained <= least(g.most, 2147483647) THEN g.gained
+       CASE WHEN g.gained <= g.most AND g.gained < 2147483648 THEN g.gained
             WHEN g.inside <= 60 * {MOST_WATTS} THEN g.inside END
 FROM rolled r LEFT JOIN gained g USING (device_id, minute)
 ORDER BY r.device_id, r.minute
