@@ -1,6 +1,7 @@
 """Minutes, hours and days: what comes late or twice, what the energy counter says, what a killed job leaves."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ def device() -> Device:
     return make_node(PoolFactory(), 1).devices.get()
 
 
-def put(device: Device, at: datetime, energy_j: int | None = None, utilisation: int | None = 50, **figures: Any) -> None:
+def put(
+    device: Device, at: datetime, energy_j: int | None = None, utilisation: int | None = 50, **figures: Any
+) -> None:
     energy = None if energy_j is None else energy_j * 1000
     Sample.objects.create(device=device, at=at, energy_mj=energy, utilisation_percent=utilisation, **figures)
 
@@ -135,7 +138,7 @@ def test_partitions_of_another_length_fit_beside_the_old_ones(settings: Any) -> 
     settings.TELEMETRY_PARTITION_HOURS = 1
     partitions.ensure(now + timedelta(days=2))
     parts = partitions.existing(partitions.tables()[0])
-    assert all(before.until == after.since for before, after in zip(parts, parts[1:], strict=False))
+    assert all(before.until == after.since for before, after in pairwise(parts))
     assert {part.until - part.since for part in parts} == {timedelta(days=1), HOUR}
 
 
