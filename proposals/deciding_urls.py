@@ -12,6 +12,7 @@ urlpatterns = [
     path("staff/changes/<slug:public_id>/grant/", changes.ChangeGrant.as_view(), name="change-request-grant"),
     path("staff/changes/<slug:public_id>/decline/", changes.ChangeDecline.as_view(), name="change-request-decline"),
     path("allocations/<slug:public_id>/change/", changes.ChangeNew.as_view(), name="change-request-new"),
+    path("allocations/<slug:public_id>/change/<str:what>/", changes.ChangeAsk.as_view(), name="change-request-ask"),
     path("letters/<slug:public_id>/", letters.LetterPage.as_view(), name="letter"),
     path("letters/<slug:public_id>/file/", letters.LetterFile.as_view(), name="letter-file"),
     path("staff/letters/", letters.LetterTexts.as_view(), name="letter-texts"),

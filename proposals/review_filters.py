@@ -7,6 +7,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from cluster.models import GpuClass
 from common.filters import LinkFilter, YesNoFilter, state_choices
 from partners.models import Organisation
 from proposals.filters import ProposalFilter
@@ -113,7 +114,9 @@ class RankingFilter(ProposalFilter):
     region = django_filters.ChoiceFilter(
         label=_("Region"), field_name="organisation__region", choices=Organisation.Region.choices
     )
-    gpu_class = django_filters.CharFilter(label=_("GPU class (code)"), method="by_class")
+    gpu_class = django_filters.ModelChoiceFilter(
+        label=_("GPU class"), queryset=GpuClass.objects.order_by("name"), to_field_name="code", method="by_class"
+    )
 
     def by_step(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """Those in which this step is open."""
@@ -121,9 +124,9 @@ class RankingFilter(ProposalFilter):
             pk__in=ProposalStep.objects.current().filter(kind=value, state="open").values("proposal")
         )
 
-    def by_class(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+    def by_class(self, queryset: QuerySet[Any], _name: str, value: GpuClass) -> QuerySet[Any]:
         """Those that ask for this GPU class."""
-        return queryset.filter(pk__in=RequestLine.objects.filter(gpu_class__code=value).values("proposal"))
+        return queryset.filter(pk__in=RequestLine.objects.filter(gpu_class=value).values("proposal"))
 
 
 class ReviewerFilter(django_filters.FilterSet):

@@ -17,6 +17,7 @@ from proposals.filters import ChangeFilter
 from proposals.models import ChangeRequest
 from proposals.serializers import AskAwardChangeSerializer, AwardChangeSerializer
 from proposals.services import changing
+from proposals.services.change_checks import Wish
 
 _SHOWN = AwardChangeSerializer
 
@@ -46,7 +47,7 @@ class ChangeRequestViewSet(ReadViewSet):
         if "lead" in ask:
             people = User.objects.filter(memberships__organisation=allocation.project.organisation)
             ask["lead"] = get_object_or_404(people, public_id=ask["lead"])
-        made = changing.ask(actor=request.user, allocation=allocation, wish=changing.Wish(**ask), reason=reason)
+        made = changing.ask(actor=request.user, allocation=allocation, wish=Wish(**ask), reason=reason)
         return Response(_SHOWN(made).data, status=status.HTTP_201_CREATED)
 
     @action(detail=True, methods=["post"])

@@ -279,17 +279,27 @@ class StepsForm(HoursMixin, SectionForm):
         super().__init__(*args, terms=terms, **kwargs)
         had = {step.kind: step for step in terms.steps}
         people = list(staff_of_steps())
-        for kind, label in CallStep.Kind.choices:
-            self._add_step(kind, label, had.get(kind), people)
+        for kind in CallStep.Kind.values:
+            self._add_step(kind, had.get(kind), people)
 
-    def _add_step(self, kind: str, label: Any, step: StepTerms | None, people: Iterable[User]) -> None:
+    @property
+    def groups(self) -> list[tuple[Any, list[forms.BoundField]]]:
+        """The fields of each step together, under its name; then what holds for all reviews."""
+        grouped = [
+            (label, [self[f"{kind}_{each}"] for each in ("on", "owner", "due_at")])
+            for kind, label in CallStep.Kind.choices
+        ]
+        taken = {field.name for _label, fields in grouped for field in fields}
+        return [*grouped, (_("Reviews and decisions"), [field for field in self if field.name not in taken])]
+
+    def _add_step(self, kind: str, step: StepTerms | None, people: Iterable[User]) -> None:
         closed = self.call.stage not in ("draft", "announced")
         still = not self.may_change("steps") or (closed and step is None)
         self.fields[f"{kind}_on"] = forms.BooleanField(
-            label=_("Step: %(step)s") % {"step": label}, required=False, initial=step is not None, disabled=closed
+            label=_("Proposals take this step"), required=False, initial=step is not None, disabled=closed
         )
         self.fields[f"{kind}_owner"] = forms.TypedChoiceField(
-            label=_("%(step)s: owner") % {"step": label},
+            label=_("Owner of the step"),
             choices=[("", "–"), *((person.public_id, str(person)) for person in people)],
             coerce={person.public_id: person for person in people}.get,
             empty_value=None,
@@ -298,7 +308,7 @@ class StepsForm(HoursMixin, SectionForm):
             disabled=still,
         )
         self.fields[f"{kind}_due_at"] = MomentField(
-            label=_("%(step)s: deadline") % {"step": label},
+            label=_("Deadline"),
             required=False,
             initial=step.due_at if step else None,
             help_text=_("Needed where the call has a cut-off."),

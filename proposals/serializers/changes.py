@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from common.moments import MomentField
 from proposals.models import ChangeRequest
-from proposals.services.changing import MOST_GPU_SECONDS
+from proposals.services.change_checks import MOST_GPU_SECONDS
 
 
 class AwardChangeSerializer(serializers.ModelSerializer[ChangeRequest]):

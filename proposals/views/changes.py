@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from django.http import Http404
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -30,6 +31,13 @@ _RELATED = (
     "approved_by",
     "decided_by",
 )
+
+MEANS = {
+    ChangeRequest.Kind.HOURS: _("The GPU-hours that are left are not enough for the work."),
+    ChangeRequest.Kind.TERM: _("The work takes longer than the allocation is valid."),
+    ChangeRequest.Kind.POOL: _("What is left moves to another pool or GPU class; open reservations have to end first."),
+    ChangeRequest.Kind.LEAD: _("Somebody else of your organisation leads the project from now on."),
+}
 
 
 class ChangeList(ListPage):
@@ -69,26 +77,53 @@ class ChangeList(ListPage):
         return context
 
 
-class ChangeNew(ObjectGate, ObjectFormPage):
-    """From an allocation."""
-
-    model = Allocation
+class _OfAllocation(ObjectGate):
+    model: Any = Allocation
     object_name = "allocation"
     gate = may_answer
-    form_class = ChangeForm
-    title = _("Ask for a change")
-    intro = _("An officer looks at it; two where the award is large. You are told the answer.")
-    submit_label = _("Ask for it")
-    success_message = _("Your request is with the agency.")
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("project__organisation", "pool")
+        return super().get_queryset().select_related("project__organisation", "pool")  # type: ignore[misc]
 
     def gate_object(self, obj: Allocation) -> Any:
         return obj.project.organisation
 
+
+class ChangeNew(_OfAllocation, ObjectPage):
+    """From an allocation: first what is to change, for each has a form of its own."""
+
+    template_name = "proposals/change_kinds.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        asked = {row.kind: row for row in self.object.change_requests.filter(state__in=changing.OPEN)}
+        kinds = [(kind, means, asked.get(kind)) for kind, means in MEANS.items()]
+        return super().get_context_data(kinds=kinds, **kwargs)
+
+
+class ChangeAsk(_OfAllocation, ObjectFormPage):
+    """The form of one kind of change."""
+
+    form_class = ChangeForm
+    intro = _("An officer looks at it; two where the award is large. You are told the answer.")
+    submit_label = _("Ask for it")
+    success_message = _("Your request is with the agency.")
+
+    def fetch(self) -> Any:
+        if self.kwargs["what"] not in ChangeRequest.Kind.values:
+            raise Http404
+        return super().fetch()
+
     def get_form_kwargs(self) -> dict[str, Any]:
-        return super().get_form_kwargs() | {"allocation": self.object, "user": self.request.user}
+        more = {"allocation": self.object, "user": self.request.user, "kind": self.kwargs["what"]}
+        return super().get_form_kwargs() | more
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        kind = ChangeRequest.Kind(self.kwargs["what"])
+        title = _("Ask for a change: %(kind)s") % {"kind": kind.label}
+        return super().get_context_data(**{"title": title, **kwargs})
+
+    def cancel_url(self) -> str:
+        return reverse("proposals:change-request-new", args=[self.object.public_id])
 
     def perform(self, form: Any) -> ChangeRequest:
         reason = form.cleaned_data["reason"]

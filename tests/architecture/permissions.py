@@ -77,7 +77,8 @@ proposal-versions proposals:changes proposals:proposal-copy proposals:receipt pr
 proposals:attachment proposals:attachment-remove proposals:edit-about proposals:edit-attachments proposals:edit-lines
 proposals:edit-plan proposals:edit-questions proposals:edit-submit proposals:edit-team
 proposals:proposal-accept proposals:proposal-edit proposals:proposal-refuse proposals:proposal-withdraw
-change-request-detail change-request-withdraw proposals:change-request proposals:change-request-new
+change-request-detail change-request-withdraw proposals:change-request proposals:change-request-ask
+proposals:change-request-new
 proposals:change-request-withdraw
 letter-detail proposal-appeal proposals:letter proposals:letter-file proposals:proposal-appeal
 """

@@ -160,7 +160,7 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
         return str(world["organisation"])
     if name in ("allocations:adjustment-new", "allocations:book", "allocations:book-check", "allocations:ledger"):
         return str(world["allocation"])
-    if name in ("allocations:wait", "proposals:change-request-new"):
+    if name in ("allocations:wait", "proposals:change-request-ask", "proposals:change-request-new"):
         return str(world["allocation"])
     for word in (
         "reviewer",
@@ -208,6 +208,7 @@ def address_of(route: Route, world: dict[str, Any]) -> str:
         "document_id": world["call_document"],
         "key": "none",
         "kind": "decline",
+        "what": "hours",
         "xid": "48",
         "format": "json",
         "file_id": "att-22222222",

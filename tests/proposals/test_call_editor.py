@@ -311,3 +311,12 @@ def test_jamo_are_composed_and_marks_follow_the_words(stage: Stage, draft: Call)
 def test_pages_of_the_editor_ask_little(stage: Stage, draft: Call, name: str) -> None:
     officer, page = browser(stage.cast.officer), page_of(draft, name)
     assert len(queries_of(lambda: officer.get(page))) <= MOST_A_PAGE
+
+
+def test_the_fields_of_a_step_stand_together_under_its_name(stage: Stage) -> None:
+    draft = calls.create_call(actor=stage.cast.officer, title_ko="새 공모", title_en="New")
+    page = browser(stage.cast.officer).get(reverse("proposals:call-steps", args=[draft.public_id])).content.decode()
+    groups = {each.partition("</legend>")[0].rpartition(">")[2]: each for each in page.split("<fieldset")[1:]}
+    for label, kind in (("formal check", "formal"), ("expert review", "expert")):
+        assert all(f'name="{kind}_{field}' in groups[label] for field in ("on", "owner", "due_at"))
+    assert 'name="blind"' in groups["Reviews and decisions"]

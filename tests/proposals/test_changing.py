@@ -17,7 +17,7 @@ from partners.models import Agreement
 from proposals.models import Call, ChangeRequest
 from proposals.selectors import committed
 from proposals.services import changing, decisions
-from proposals.services.changing import Wish
+from proposals.services.change_checks import Wish
 from tests.factories import AllocationFactory, PoolFactory, UserFactory, grant_role, make_node
 from tests.proposals.stage import HOUR, Stage, browser
 
@@ -190,10 +190,16 @@ def test_the_pages_and_the_api_of_a_change(stage: Stage, allocation: Allocation)
     listed = reverse("proposals:change-requests") + f"?allocation={allocation.public_id}"
     address = reverse("proposals:change-request-new", args=[allocation.public_id])
     assert address in owner.get(listed).content.decode() and address not in officer.get(listed).content.decode()
-    said = {"kind": "term", "valid_until": "", "reason": "We are late."}
-    assert owner.post(address, said).status_code == 422
+    form = reverse("proposals:change-request-ask", args=[allocation.public_id, "term"])
+    assert form in owner.get(address).content.decode()
+    fields = owner.get(form).content.decode()
+    assert 'name="valid_until"' in fields and not any(f'name="{name}"' in fields for name in ("hours", "pool", "lead"))
+    assert owner.get(form.replace("/term/", "/colour/")).status_code == 404
+    said = {"valid_until": "", "reason": "We are late."}
+    assert owner.post(form, said).status_code == 422
     last = (allocation.valid_until + timedelta(days=5)).date().isoformat()
-    page = owner.post(address, said | {"valid_until": last}).headers["Location"]
+    page = owner.post(form, said | {"valid_until": last}).headers["Location"]
+    assert page in owner.get(address).content.decode()  # asked for already
     assert officer.post(reverse("proposals:change-request-grant", args=[page.split("/")[-2]])).status_code == 302
     shown = owner.get(page).content.decode()
     assert "Before" in shown and "After" in shown and "00:00 KST" in shown

@@ -193,6 +193,9 @@ def test_the_ranking_draws_the_line_where_the_money_ends_and_leaves_as_text(jury
     client = browser(jury.stage.cast.officer)
     address = page("call-ranking", jury.stage.call)
     body = client.get(address).content.decode()
+    assert '<select name="gpu_class"' in body and body.count("format=csv") == 1 == body.count("format=xlsx")
+    code = jury.stage.pool.gpu_class.code
+    assert "Third" in client.get(address, {"gpu_class": code}).content.decode()
     places = [body.index(word) for word in ("HYPERLINK", "Second", "Here the budget ends", "Third")]
     assert places == sorted(places)
     third = Proposal.objects.get(title="Third")

@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from common.errors import Forbidden, InvalidTransition, RuleBroken, WrongState
+from common.templatetags.bitgoeul import moment
 from notifications.models import Notification
 from proposals.models import Assignment, CallStep, Proposal, ProposalStep
 from proposals.selectors.reviewing import standing_of
@@ -81,6 +82,18 @@ def test_the_page_leads_to_what_comes_first_and_offers_no_award_before(jury: Jur
     ProposalStep.objects.filter(proposal=proposal).update(state="passed")
     page = client.get(proposal.get_absolute_url()).content.decode()
     assert award in page and decline in page and 'id="missing"' not in page
+
+
+def test_an_expert_review_that_passed_by_itself_says_when(jury: Jury) -> None:
+    jury.stage.call.reviews_needed = 1
+    jury.stage.call.save()
+    proposal = jury.at_experts()
+    jury.submitted(jury.opened(proposal, jury.reviewers[0]))
+    step, officer = jury.step(proposal, "expert"), browser(jury.stage.cast.officer)
+    assert step.state == "passed" and step.closed_by is None
+    for page in (step.get_absolute_url(), proposal.get_absolute_url()):
+        text = officer.get(page).content.decode()
+        assert "the portal" in text and moment(step.closed_at) in text
 
 
 def test_the_technical_check_is_the_operators_and_names_a_pool(jury: Jury) -> None:
