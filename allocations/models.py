@@ -369,7 +369,7 @@ class Reshape(models.Model):
     state = models.CharField(_("state"), max_length=20, choices=RESHAPE.choices(), default=RESHAPE.initial)
     reason = models.CharField(_("reason"), max_length=300, blank=True)
     shape_nodes = models.PositiveSmallIntegerField(default=1, help_text="the lease's, once this is done")
-    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True)
     asked_at = models.DateTimeField(_("asked for"), default=timezone.now)
     access_gone_at = models.DateTimeField(_("access gone"), null=True, blank=True)
     ended_at = models.DateTimeField(_("done"), null=True, blank=True)

@@ -34,7 +34,7 @@ class ReshapeSerializer(serializers.ModelSerializer):
     id = serializers.CharField(source="public_id", read_only=True)
     leaving = serializers.SerializerMethodField(help_text="ids of devices")
     coming = serializers.SerializerMethodField(help_text="ids of devices, those that did not pass their check included")
-    asked_by = serializers.CharField(source="asked_by.public_id", read_only=True)
+    asked_by = serializers.CharField(source="asked_by.public_id", read_only=True, allow_null=True, default=None)
     returned_device_seconds = serializers.IntegerField(source="returned_seconds", read_only=True)
 
     class Meta:

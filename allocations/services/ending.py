@@ -60,8 +60,11 @@ def release(*, actor: Any, lease: Lease) -> Lease:
 
 
 @retried
-def reclaim(*, actor: Any, lease: Lease, reason: str) -> Lease:
-    """Take a lease back for the agency, whatever its state before the end, with a reason that the partner reads."""
+def reclaim(*, actor: Any, lease: Lease, reason: str, returned_percent: int = 100) -> Lease:
+    """Take a lease back for the agency, whatever its state before the end, with a reason that the partner reads.
+
+    `returned_percent` of what is left of the window of one that runs comes back.
+    """
     lease = lock_lease(lease.pk)
     require(actor, may_reclaim)
     if not reason.strip():
@@ -73,6 +76,9 @@ def reclaim(*, actor: Any, lease: Lease, reason: str) -> Lease:
         return _cancel(lease, actor, Lease.EndReason.RECLAIMED)
     if lease.state == "offered":
         return take_offer_back(lease, "withdraw", actor=actor, reason=lease.state_reason)
+    if returned_percent != lease.returned_percent:
+        lease.returned_percent = returned_percent
+        lease.save(update_fields=["returned_percent"])
     return start_draining(lease, "release", actor=actor, end_reason=Lease.EndReason.RECLAIMED, now=timezone.now())
 
 

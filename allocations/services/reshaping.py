@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from accounts.rules import may_run_nodes
 from allocations import refits
 from allocations.models import Lease, Placement, Reshape
-from allocations.rules import may_end, may_swap
+from allocations.rules import may_end, may_reclaim, may_swap
 from allocations.selectors.reshapes import charged_until, losing_order
 from allocations.selectors.windows import standing
 from allocations.services import ending, overtaking, placing, replacing, standins
@@ -24,6 +24,7 @@ from allocations.services.retrying import again_when_lost
 from allocations.services.steps import lock_lease
 from audit import services as audit
 from cluster.models import Device
+from common.actors import SystemActor
 from common.errors import InvalidTransition, RuleBroken, WrongState
 from common.nudge import nudge
 from common.permissions import allowed, require
@@ -38,6 +39,17 @@ def shrink(
     found them clean they stay the lease's. RuleBroken where none would be left, or where the shape would be lost.
     """
     return again_when_lost(lambda: _shrink(actor, lease, list(devices), device_count, reason), _taken)
+
+
+def take_back(
+    *, actor: Any, lease: Lease, devices: Sequence[Device], reason: str, returned_percent: int = 100
+) -> Reshape:
+    """The agency takes these devices of a running lease back, with a reason that the partner reads.
+
+    Of what was held for the rest of their time `returned_percent` comes back; no notice is charged. Refused as
+    `shrink` is.
+    """
+    return again_when_lost(lambda: _take_back(actor, lease, list(devices), reason, returned_percent), _taken)
 
 
 def swap_device(*, actor: Any, lease: Lease, device: Device, reason: str = "") -> Reshape:
@@ -57,6 +69,29 @@ def _shrink(actor: Any, lease: Lease, devices: list[Device], count: int, reason:
     check_changeable(lease, "shrink", now)
     rows = standing(lease)
     leaving = _named(rows, devices) if devices else _chosen(lease, rows, count, now)
+    # Decided once, as when all of it is given back: rules that change later change nothing of it.
+    return _let_go(
+        actor, lease, rows, leaving, reason, charged_until(lease, now), "devices" if devices else "device_count"
+    )
+
+
+@transaction.atomic
+def _take_back(actor: Any, lease: Lease, devices: list[Device], reason: str, percent: int) -> Reshape:
+    lease = lock_lease(lease.pk)
+    require(actor, may_reclaim)
+    if not reason.strip():
+        raise RuleBroken(_("A reason is needed."), code="reason_missing", remedy=_("Write one."), field="reason")
+    now = timezone.now()
+    check_changeable(lease, "shrink", now)
+    rows = standing(lease)
+    paid = now + (lease.ends_at - now) * (100 - percent) / 100
+    return _let_go(actor, lease, rows, _named(rows, devices), reason, paid, "devices")
+
+
+def _let_go(
+    actor: Any, lease: Lease, rows: list[Placement], leaving: list[Placement], reason: str, paid: datetime, field: str
+) -> Reshape:
+    """These leave the lease, and are charged until `paid` unless they are ill."""
     gone = {row.pk for row in leaving}
     kept = [row.device for row in rows if row.pk not in gone]
     if not kept:
@@ -64,7 +99,7 @@ def _shrink(actor: Any, lease: Lease, devices: list[Device], count: int, reason:
             _("At least one GPU stays with the reservation."),
             code="no_gpus_left",
             remedy=_("To give all of them back, release the reservation."),
-            field="devices" if devices else "device_count",
+            field=field,
             facts={"gpus": len(rows)},
         )
     nodes = refits.nodes_left(kept, lease.layout)
@@ -74,8 +109,7 @@ def _shrink(actor: Any, lease: Lease, devices: list[Device], count: int, reason:
     move_reshape(reshape, "checked", actor=actor)
     _let_leave(lease, reshape, leaving)
     well = [row.pk for row in leaving if not replacing.is_ill(row)]
-    # Decided once, as when all of it is given back: rules that change later change nothing of it.
-    Placement.objects.filter(pk__in=well).update(paid_until=charged_until(lease, now))
+    Placement.objects.filter(pk__in=well).update(paid_until=paid)
     return _promised(lease, reshape, actor, leaving)
 
 
@@ -198,7 +232,12 @@ def _begin(lease: Lease, kind: str, actor: Any, reason: str, *, nodes: int) -> R
     lease.attempts, lease.retry_at = 0, None
     lease.save(update_fields=["generation", "attempts", "retry_at"])
     return Reshape.objects.create(
-        lease=lease, kind=kind, reason=reason.strip()[:300], shape_nodes=nodes, asked_by=actor, asked_at=timezone.now()
+        lease=lease,
+        kind=kind,
+        reason=reason.strip()[:300],
+        shape_nodes=nodes,
+        asked_by=None if isinstance(actor, SystemActor) else actor,
+        asked_at=timezone.now(),
     )
 
 
