@@ -308,6 +308,7 @@ CELERY_BEAT_SCHEDULE = {
     "rollup": {"task": "telemetry.roll_up", "schedule": 30.0, "options": {"expires": 30}},
     "rollup-hours": {"task": "telemetry.roll_up_hours", "schedule": 300.0, "options": {"expires": 300}},
     "partitions": {"task": "telemetry.make_partitions", "schedule": 60.0, "options": {"expires": 60}},
+    "watch-idle": {"task": "usage.watch_idle", "schedule": 60.0 if DEMO else 300.0, "options": {"expires": 60}},
     "mail": {"task": "notifications.send_pending", "schedule": 10.0, "options": {"expires": 10}},
     "seal": {"task": "audit.seal", "schedule": 10.0, "options": {"expires": 10}},
     "heartbeat": {"task": "portal.worker_heartbeat", "schedule": 5.0, "options": {"expires": 5}},
@@ -349,6 +350,7 @@ PROPOSAL_NAME = "proposals.selectors.name_of"  # projects asks; number and title
 HELD_BACK = "allocations.services.held_back.held_of"  # projects asks; what its awards hold back until a report
 PROGRESS_ACCEPTED = "allocations.services.held_back.grant_rest"  # projects tells; allocations grants what was held back
 DEVICES_IN_WORK = "allocations.promises.devices_in_work"  # cluster asks; a lease decides when its devices are clean
+IDLE_NOTICE = "usage.selectors.idle_now.lease_notice"  # allocations asks; what a reservation's page says of idleness
 COMMAND_FINISHED_TASK = "allocations.reconcile_lease"  # cluster tells; allocations acts
 
 LOGGING = {

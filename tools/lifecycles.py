@@ -8,6 +8,7 @@ from common.lifecycle import Lifecycle
 from partners.lifecycle import AGREEMENT, AMENDMENT
 from projects.lifecycle import PROGRESS_REPORT
 from proposals.lifecycle import ASSIGNMENT, CHANGE, PREPARED, PROPOSAL, REVIEW, STEP
+from usage.lifecycle import IDLE_CASE, IDLE_RULE
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "lifecycles.md"
 
@@ -29,6 +30,8 @@ def lifecycles() -> tuple[Lifecycle, ...]:
         RESHAPE,
         WAIT,
         ADJUSTMENT,
+        IDLE_RULE,
+        IDLE_CASE,
         DEVICE,
         NODE,
         COMMAND,

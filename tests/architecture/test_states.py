@@ -23,6 +23,8 @@ TABLES = {
     "WAIT",
     "PREPARED",
     "CHANGE",
+    "IDLE_CASE",
+    "IDLE_RULE",
 }
 
 

@@ -1,0 +1,61 @@
+"""What a running reservation could give back at this moment, and what would come back for it. Reads only."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from allocations.models import Lease
+from allocations.selectors.reshapes import charged_until
+from allocations.selectors.rulebooks import bill_of
+from allocations.selectors.windows import back_of_one, standing
+from cluster.models import Device
+from telemetry.selectors import measured_use_of
+from usage.selectors.cases import open_case
+from usage.selectors.parts import fitting_part
+
+IDLE_FOR = timedelta(hours=1)
+MEASURED_PART = 0.9
+
+
+@dataclass(frozen=True)
+class IdleNow:
+    """GPUs of a reservation on which nothing has run for an hour, and the device-seconds that come back for them.
+
+    `whole`: they are all that it has, and giving them back ends it.
+    """
+
+    devices: tuple[Device, ...]
+    whole: bool
+    back_seconds: int
+
+
+def idle_now(lease: Lease, now: datetime) -> IdleNow | None:
+    """None where nothing is idle, where too little is measured, or where it does not run: at most four queries."""
+    if lease.state != "active" or lease.active_at is None or lease.pending_ends_at or now >= lease.ends_at:
+        return None
+    rows, since = standing(lease), now - IDLE_FOR
+    if lease.active_at > since:
+        return None
+    old = [row for row in rows if row.used_from is None or row.used_from <= since]
+    use = measured_use_of([(row.device_id, row.device_id, since) for row in old], now)
+    least = MEASURED_PART * IDLE_FOR.total_seconds()
+    idle = {key for key, each in use.items() if not each.used_seconds and each.idle_seconds >= least}
+    found = fitting_part(rows, idle, lease.layout)
+    if not found:
+        return None
+    whole = len(found) == len(rows)
+    back = bill_of(lease, now).back_seconds if whole else len(found) * back_of_one(lease, charged_until(lease, now))
+    return IdleNow(tuple(row.device for row in found), whole, back)
+
+
+def lease_notice(lease: Lease, user: Any, *, may_finish: bool) -> dict[str, Any]:
+    """What the page of a reservation says about idleness: the open case, and what could be given back now.
+
+    Asked by allocations through `IDLE_NOTICE`; at most five queries.
+    """
+    if lease.state != "active":
+        return {}
+    now_idle = idle_now(lease, timezone.now()) if may_finish else None
+    return {"idle_case": open_case(lease), "idle_now": now_idle}
