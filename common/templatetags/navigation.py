@@ -23,6 +23,7 @@ PARTNER: tuple[tuple[Any, Names], ...] = (
             ("allocations:calendar", _("Calendar")),
             ("allocations:find", _("Find me a slot")),
             ("allocations:waitlist", _("Wait-list")),
+            ("usage:idle-cases", _("Idle GPUs")),
         ),
     ),
     ("", (("partners:organisations", _("Organisation")),)),
@@ -59,6 +60,8 @@ STAFF: tuple[tuple[Any, Names], ...] = (
             ("allocations:leases", _("Reservations")),
             ("allocations:calendar", _("Calendar")),
             ("allocations:staff-waitlist", _("Wait-list")),
+            ("usage:idle-cases", _("Idle GPUs")),
+            ("usage:idle-rules", _("Rules about idle GPUs")),
         ),
     ),
     (

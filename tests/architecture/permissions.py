@@ -28,6 +28,7 @@ adjustment-list allocations:weights weight-detail weight-list
 availability-calendar availability-slots calendar-feed-list
 calendar-feed-revoke call-cancel call-detail call-documents call-eligibility call-list call-remove-document
 demo-workload
+idle-case-list idle-rule-list usage:idle-cases
 device-list home lease-list maintenance-window-list me node-list
 notification-detail notification-list notification-mark-all-read
 notification-mark-read notifications:inbox notifications:mark-all-read notifications:open organisation-list
@@ -41,6 +42,8 @@ audit-event-detail audit-event-list person-grant-role person-list
 """
 """Everybody reads themselves and what they did; tests/audit and tests/accounts look closer."""
 OBJECT = """
+idle-case-appeal idle-case-detail idle-case-reply idle-now
+usage:idle-appeal usage:idle-case usage:idle-reply usage:lease-release-idle
 step-detail
 progress-report-detail progress-report-submit projects:progress projects:progress-edit projects:progress-new
 agreement-detail allocation-balance allocation-detail allocation-forecast allocation-ledger allocation-statement
@@ -83,6 +86,7 @@ proposals:change-request-withdraw
 letter-detail proposal-appeal proposals:letter proposals:letter-file proposals:proposal-appeal
 """
 KNOCK = """
+idle-case-carry-out idle-case-dismiss idle-case-stop idle-case-uphold
 change-request-decline change-request-grant
 progress-report-accept progress-report-send-back projects:progress-accept
 proposal-dismiss proposal-hold proposal-resume proposal-uphold
@@ -96,6 +100,10 @@ agreement-suspend agreement-terminate allocation-prioritise lease-reclaim wait-e
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
+idle-rule-change idle-rule-detail idle-rule-discard idle-rule-switch-off idle-rule-switch-on idle-rule-try-out
+usage:idle-carry-out usage:idle-dismiss usage:idle-rule usage:idle-rule-change usage:idle-rule-discard
+usage:idle-rule-new usage:idle-rule-off usage:idle-rule-on usage:idle-rule-try usage:idle-rules usage:idle-stop
+usage:idle-uphold usage:lease-breach
 proposals:change-request-decline proposals:change-request-grant
 projects:progress-list projects:progress-send-back
 proposals:import proposals:import-template proposal-import

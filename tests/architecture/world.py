@@ -22,6 +22,7 @@ from tests.factories import (
     grant_role,
 )
 from tests.proposals.stage import Stage, make_stage
+from usage.models import IdleCase, IdleRule
 
 CALLS = ("proposals:call", "proposals:call-document", "proposals:call-figures", "proposals:public-call")
 """Of an open call; all the editor's pages are of a draft."""
@@ -50,6 +51,22 @@ def _under_review(stage: Stage) -> dict[str, Any]:
         "step": proposal.steps.get().public_id,
         "juror": juror,
     }
+
+
+def _idle(cast: Any, allocation: Any) -> dict[str, Any]:
+    """A draft of a rule about idle GPUs, and a case of a breach."""
+    rule = IdleRule.objects.create(version=1, made_by=cast.officer, reason="x")
+    case = IdleCase.objects.create(
+        lease=LeaseFactory(allocation=allocation, booked_by=cast.owner),
+        kind="agreement",
+        reason="x",
+        basis="y",
+        state="noticed",
+        detected_at=timezone.now(),
+        noticed_at=timezone.now(),
+        due_at="2099-01-01T00:00:00Z",
+    )
+    return {"idle-rule": rule.public_id, "idle-case": case.public_id}
 
 
 def make_world() -> dict[str, Any]:
@@ -95,6 +112,7 @@ def make_world() -> dict[str, Any]:
             earliest_at="2098-01-01T00:00:00Z",
             latest_at="2099-01-01T00:00:00Z",
         ).public_id,
+        **_idle(cast, allocation),
         "organisation": cast.organisation.public_id,
         "partner": cast.organisation.public_id,
         "project": cast.project.public_id,
@@ -150,6 +168,9 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
         return str(world["call"])
     if last.startswith("progress") and last != "progress-new":
         return str(world["progress"])
+    if last.startswith("idle"):
+        kinds = {"idle-rule": "idle-rule", "idle-now": "lease"}
+        return str(world[next((kinds[word] for word in kinds if last.startswith(word)), "idle-case")])
     if last in ("rules-of", "booking-rules-of"):
         return str(world["pool"])
     if last.startswith("blackout"):

@@ -1,0 +1,1 @@
+"""The API skin of usage: the same verbs as the pages."""
