@@ -4,7 +4,7 @@ Seconds are counted from the start of a window, and a begun second belongs to th
 anywhere, a window has as many seconds as before. The amount of each segment is rounded up to a device-second.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -112,16 +112,23 @@ def affordable(
     weights: Weights,
     share: Fraction = WHOLE,
 ) -> Spans:
-    """When a window of that length may start within `span` so that it costs no more than `budget`; closed stretches.
-
-    Between two moments at which an end of the window meets a change, what it costs only rises or only falls.
-    """
+    """When a window of that length may start within `span` so that it costs no more than `budget`; closed stretches."""
 
     def fits(at: datetime) -> bool:
         return charge(device_count, at, at + length, weights, share) <= budget
 
+    return stretches(fits, span, (step.at for step in weights), length)
+
+
+def stretches(
+    fits: Callable[[datetime], bool], span: tuple[datetime, datetime], changes: Iterable[datetime], length: timedelta
+) -> Spans:
+    """When a window of that length may start within `span`; closed stretches.
+
+    Between two moments at which an end of the window meets a change, what `fits` weighs only rises or only falls.
+    """
     first, last = span
-    bends = {at for step in weights for at in (step.at, step.at - length) if first < at < last}
+    bends = {at for change in changes for at in (change, change - length) if first < at < last}
     marks = sorted({first, last, *bends})
     found: Spans = []
     for low, high in zip(marks, marks[1:] or marks, strict=False):

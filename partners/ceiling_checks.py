@@ -103,9 +103,14 @@ def hours(agreement: Any, asked: int, used: int) -> None:
     )
 
 
+def covers_pool(agreement: Any, asked: str) -> bool:
+    """Every pool (public id) is covered where the agreement names none, or nobody asks for one."""
+    return not asked or not agreement.pools or asked in agreement.pools
+
+
 def pool(agreement: Any, asked: str) -> None:
-    """The pool (public id) is one of those covered: every one where the agreement names none, or nobody asks."""
-    if not asked or not agreement.pools or asked in agreement.pools:
+    """The pool (public id) is one of those covered."""
+    if covers_pool(agreement, asked):
         return
     raise RuleBroken(
         _("The agreement %(number)s does not cover this pool.") % {"number": agreement.number},

@@ -129,6 +129,24 @@ def last_moment(agreement: Any) -> datetime:
     return timezone.make_aware(midnight, timezone.get_default_timezone())
 
 
+def booking_span(agreement: Any, pool: str = "") -> tuple[datetime, datetime] | None:
+    """From when until when reservations may lie under an agreement as it stands; None: none may be made now, of this
+    pool (a public id). What `check_booking` refuses, asked beforehand.
+    """
+    if agreement.state != "active" or not checks.covers_pool(agreement, pool):
+        return None
+    midnight = datetime.combine(agreement.valid_from, time.min)
+    return timezone.make_aware(midnight, timezone.get_default_timezone()), last_moment(agreement)
+
+
+def left_by_year(agreement: Any, held: Mapping[int, int]) -> dict[int, int] | None:
+    """Device-seconds that reservations may still take of each of these calendar years, of which they hold so much;
+    None where the agreement has no ceiling of a year. What `check_booked_hours` refuses, asked beforehand.
+    """
+    ceiling = agreement.ceiling_gpu_seconds_a_year
+    return None if ceiling is None else {year: max(0, ceiling - seconds) for year, seconds in held.items()}
+
+
 def check_active(agreement: Any, on: date) -> None:
     """RuleBroken unless the agreement is active and its term includes the day `on`."""
     checks.active(agreement)

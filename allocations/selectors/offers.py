@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -18,13 +18,15 @@ from allocations.selectors.leases import BACKING, gpus_in, held_leases
 from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_rules
 from allocations.selectors.spots import FreeSpot
 from allocations.selectors.weights import weights_of
+from allocations.selectors.yearly import asked_by_year, left_of_years, within_years
 from allocations.shapes import ANY, Shape, choose, largest
 from allocations.timeline import FOREVER, Busy, Spans, shared, starts_below
 from cluster.models import Device, Node
 from cluster.selectors import profiles_in
 from common.quantities import whole_seconds
 from partners.models import organisation_ids_of
-from partners.policy import last_moment
+from partners.policy import Wish as AgreementWish
+from partners.policy import last_moment, may
 
 MOST = 3
 """How many answers are given."""
@@ -96,7 +98,7 @@ class Slot:
 def find_slots(allocations: Iterable[Allocation], wish: Wish, now: datetime) -> list[Slot]:
     """The best three windows over these allocations, best first: all devices before fewer, then the nearest in time.
 
-    Every one of them would pass the rules of booking as things stand. Some twenty queries for each
+    Every one of them would pass the rules of booking and the agreement as things stand. Some twenty queries for each
     allocation, whatever is booked.
     """
     found: list[Slot] = []
@@ -154,7 +156,9 @@ class _Search:
         self.all_of_agreement: list[Busy] = []
         self.calendar: Calendar | None = None
         self.passing: Spans = []
-        """The starts that the rules allow."""
+        """The starts that the rules and the agreement allow."""
+        self.years: dict[int, int] | None = None
+        """Device-seconds that are left of each calendar year, where the agreement has a ceiling of a year."""
 
     def _payable(self) -> Fraction:
         """GPUs, and parts of one, that the balance bears for the whole duration where a second counts least."""
@@ -183,6 +187,7 @@ class _Search:
         if not self.passing:
             return
         project = self.allocation.project
+        self.years = left_of_years(project.agreement, self.after, self.before)
         self.calendar = calendar_of(
             self.allocation.pool,
             self.after,
@@ -221,6 +226,7 @@ class _Search:
             affordable(self.left, count, duration, (self.after, self.before - duration), self.weights, share),
             starts_below(self.own, self.at_once - gpus, duration, self.after),
             starts_below(self.all_of_agreement, agreement.ceiling_concurrent_gpus - gpus, duration, self.after),
+            within_years(self.years, self.passing, count, duration, self.weights, share),
         )
 
     def _picks(self, spans: Spans) -> list[datetime]:
@@ -251,8 +257,10 @@ class _Search:
         free, chosen = self._choice(self.calendar, start, count, shape)
         if chosen is None:
             return
-        hold = hold_of(count, start, end, self.weights, self.share or WHOLE)
-        if hold > self.left:
+        share = self.share or WHOLE
+        hold = hold_of(count, start, end, self.weights, share)
+        asked = asked_by_year(count, start, end, self.weights, share) if self.years else {}
+        if hold > self.left or any(seconds > (self.years or {}).get(year, 0) for year, seconds in asked.items()):
             return
         found[start, count] = Slot(
             allocation=self.allocation,
@@ -305,4 +313,23 @@ def bookable_allocations(user: Any) -> Any:
 def own_allocations(user: Any) -> Any:
     """Active allocations of somebody's own organisations: nobody books for others, also not the agency."""
     mine = Allocation.objects.filter(project__organisation_id__in=organisation_ids_of(user), state="active")
-    return mine.select_related("project__organisation", "pool").order_by("pk")
+    return mine.select_related("project__organisation", "project__agreement", "pool").order_by("pk")
+
+
+@dataclass(frozen=True)
+class Barred:
+    """An allocation of which the agreement lets nothing be booked on a day, and why, in words."""
+
+    allocation: Allocation
+    reason: str
+
+
+def barred_of(allocations: Iterable[Allocation], day: date) -> list[Barred]:
+    """Those of these allocations of which nothing may be booked on that day as their agreements stand."""
+    rows = []
+    for allocation in allocations:
+        wish = AgreementWish("book", day, day, pool=allocation.pool.public_id)
+        answer = may([allocation.project.agreement], wish, {})
+        if not answer.allowed:
+            rows.append(Barred(allocation, f"{answer.reason} {answer.allowed_instead}".strip()))
+    return rows

@@ -13,10 +13,12 @@ from django.db.models.functions import JSONObject, Now
 from allocations.lifecycle import COMING, HELD
 from allocations.models import Allocation, Blackout, BookingRules, Lease
 from allocations.rulebook import HOUSE, RULES, Closing, Closure, Rulebook, Scope, close_early, make_rulebook
+from allocations.selectors.availability import whole_minute
 from allocations.selectors.balances import charge_of, early_return_of, settled_until, window_lines
-from allocations.timeline import Spans
+from allocations.timeline import Spans, shared
 from cluster.models import Pool
 from partners.models import Agreement
+from partners.policy import booking_span
 
 _SCOPE = Case(
     When(allocation__isnull=False, then=Value("allocation")),
@@ -100,12 +102,19 @@ def not_begun(allocation: Allocation, now: datetime) -> QuerySet[Lease]:
 
 
 def passing_starts(allocation: Allocation, book: Rulebook, length: timedelta, after: datetime, now: datetime) -> Spans:
-    """The starts >= `after` of windows of this length that the rules allow: one query where reservations ahead are
-    counted, else none.
+    """The starts >= `after` of windows of this length that the rules allow, within the award's days and those of an
+    agreement that covers the pool: one query where reservations ahead are counted, else none.
     """
+    within = booking_span(allocation.project.agreement, allocation.pool.public_id)
+    if allocation.state != "active" or within is None:
+        return []
+    opens, closes = max(allocation.valid_from, within[0]), min(allocation.valid_until, within[1])
+    first, last = max(after, whole_minute(opens)), closes - length
+    if last < first:
+        return []
     most = book.future_leases.value
     ahead = most is None or not_begun(allocation, now)[:most].count() < most
-    return book.starts(length, after, now, ahead=ahead)
+    return shared(book.starts(length, after, now, ahead=ahead), [(first, last)])
 
 
 def booked_in(blackout: Blackout) -> QuerySet[Lease]:

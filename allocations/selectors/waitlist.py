@@ -21,11 +21,12 @@ from allocations.selectors.leases import BACKING, gpus_in, held_leases
 from allocations.selectors.offers import Slot, Wish, find_slots
 from allocations.selectors.rulebooks import passing_starts, rulebook_of
 from allocations.selectors.weights import weights_of
+from allocations.selectors.yearly import left_of_years, within_years
 from allocations.shapes import ANY
 from allocations.timeline import FOREVER, Busy, Spans, starts_below
 from cluster.models import Pool
 from common.permissions import allowed
-from partners.policy import last_moment
+from partners.policy import booking_span, last_moment
 
 ANSWER_TIME = timedelta(hours=1)
 """An offer begins this much later at the earliest, where the wish leaves so much: people need time to answer."""
@@ -101,7 +102,7 @@ def span_of(entry: WaitEntry, now: datetime) -> Span:
 
 
 def obstacle(entry: WaitEntry, now: datetime) -> Obstacle | None:
-    """What stands in its own way, whatever is free: at most seven queries."""
+    """What stands in its own way, whatever is free: at most eight queries."""
     allocation, agreement = entry.allocation, entry.allocation.project.agreement
     first, last = span_of(entry, now)
     if allocation.state in OVER:
@@ -119,6 +120,8 @@ def obstacle(entry: WaitEntry, now: datetime) -> Obstacle | None:
         return Obstacle("allocation_not_active")
     if agreement.state != "active":
         return Obstacle("agreement_not_active")
+    if booking_span(agreement, allocation.pool.public_id) is None:
+        return Obstacle("pool_not_covered")
     left = balance(allocation).left
     if not can_pay(entry, entry.smallest, left, (first, last)):
         return Obstacle(
@@ -127,7 +130,17 @@ def obstacle(entry: WaitEntry, now: datetime) -> Obstacle | None:
     passing = passing_starts(allocation, book, entry.duration, first, now)
     if not passing or passing[0][0] + entry.duration > last:
         return Obstacle("rules")
+    if not within_its_years(entry, entry.smallest, (first, last)):
+        return Obstacle("ceiling_gpu_hours_a_year")
     return _own_reservations(entry, book, (first, last))
+
+
+def within_its_years(entry: WaitEntry, count: int, span: Span) -> bool:
+    """Whether the agreement's ceilings of calendar years bear so many GPUs somewhere in the span: one query at most."""
+    left = left_of_years(entry.allocation.project.agreement, *span)
+    starts = [(span[0], span[1] - entry.duration)]
+    weights = weights_of(entry.allocation) if left else ()
+    return bool(within_years(left, starts, count, entry.duration, weights, entry.share))
 
 
 def can_pay(entry: WaitEntry, count: int, left: int, span: Span) -> bool:

@@ -1,7 +1,7 @@
 """What reservations under an agreement take of each calendar year, of the agency's zone. Reads only."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -10,9 +10,14 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, FloatField, Q,
 from django.db.models.functions import Coalesce, Extract, Greatest, Least
 from django.utils import timezone
 
-from allocations.charging import WHOLE, Weights, charge
-from allocations.models import Lease, LedgerEntry
+from allocations.charging import WHOLE, Weights, charge, stretches
+from allocations.models import Allocation, Lease, LedgerEntry
+from allocations.rulebook import Rulebook
+from allocations.selectors.rulebooks import passing_starts
+from allocations.selectors.weights import weights_of
+from allocations.timeline import Spans
 from partners.commitments import agency_day
+from partners.policy import left_by_year
 
 
 def held_by_year(agreement_id: int, years: Iterable[int], *, but: Lease | None = None) -> dict[int, int]:
@@ -49,6 +54,55 @@ def asked_by_year(
         until = charge(device_count, starts_at, min(ends_at, _year(year)[1]), weights, share)
         asked[year], before = until - before, until
     return asked
+
+
+def left_of_years(agreement: Any, first: datetime, last: datetime) -> dict[int, int] | None:
+    """Device-seconds that reservations may still take of each year between two moments: one query.
+
+    None, and no query, where the agreement has no ceiling of a year.
+    """
+    if agreement.ceiling_gpu_seconds_a_year is None:
+        return None
+    years = range(agency_day(first).year, agency_day(max(first, last - timedelta(microseconds=1))).year + 1)
+    return left_by_year(agreement, held_by_year(agreement.pk, years))
+
+
+def within_years(
+    left: Mapping[int, int] | None,
+    spans: Spans,
+    count: int,
+    length: timedelta,
+    weights: Weights = (),
+    share: Fraction = WHOLE,
+) -> Spans:
+    """Those of the starts at which so many devices for so long take no more of any year than is left of it."""
+    found = spans
+    for year, most in (left or {}).items():
+        start, end = _year(year)
+
+        def fits(at: datetime, year: int = year, most: int = most) -> bool:
+            return asked_by_year(count, at, at + length, weights, share).get(year, 0) <= most
+
+        changes = [start, end, *(step.at for step in weights)]
+        found = [part for first, last in found for part in stretches(fits, (first, last), changes, length)]
+    return found
+
+
+def permitted_starts(
+    allocation: Allocation,
+    book: Rulebook,
+    count: int,
+    length: timedelta,
+    after: datetime,
+    now: datetime,
+    share: Fraction = WHOLE,
+) -> Spans:
+    """The starts >= `after` that the rules, the award's days and the agreement allow, whatever is free: two queries."""
+    spans = passing_starts(allocation, book, length, after, now)
+    if not spans:
+        return []
+    left = left_of_years(allocation.project.agreement, spans[0][0], spans[-1][1] + length)
+    return spans if left is None else within_years(left, spans, count, length, weights_of(allocation), share)
 
 
 def _year(year: int) -> tuple[datetime, datetime]:

@@ -14,16 +14,17 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from allocations.charging import frozen
+from allocations.charging import WHOLE, frozen
 from allocations.lifecycle import LEASE
 from allocations.models import Allocation, Lease
 from allocations.rules import may_book
 from allocations.selectors.availability import NODES, free_devices, spots_of
 from allocations.selectors.balances import window_lines
 from allocations.selectors.free_times import next_free_window
-from allocations.selectors.rulebooks import passing_starts, rulebook_of
+from allocations.selectors.rulebooks import rulebook_of
 from allocations.selectors.spots import FreeSpot
 from allocations.selectors.weights import weights_of
+from allocations.selectors.yearly import permitted_starts
 from allocations.services import checks, ledger, placing, repacking, telling, warning
 from allocations.services.placing import LostRace
 from allocations.services.retrying import AGAIN, EXCLUSION, code_of
@@ -32,6 +33,7 @@ from allocations.services.yearly import year_allows
 from allocations.shapes import ANY, Shape, largest
 from audit import services as audit
 from cluster.models import Device
+from cluster.selectors import profiles_in
 from common.errors import RuleBroken
 from common.inserting import insert
 from common.permissions import require
@@ -247,9 +249,13 @@ def no_free_devices(allocation: Allocation, ask: Ask) -> RuleBroken:
     named = None if ask.devices is None else {device.pk for device in ask.devices}
     own = None if ask.profile else allocation.envelope_key
     mine: Any = {"tenants": tenants, "envelope": own, "profile": ask.profile}
-    passes = passing_starts(allocation, rulebook_of(allocation), length, after, now)
+    share = Fraction(*profiles_in(pool).get(ask.profile, (1, 1))) if ask.profile else WHOLE
+    passes = permitted_starts(allocation, rulebook_of(allocation), ask.count, length, after, now, share)
     offer = next_free_window(pool, ask.count, length, after, shape=ask.shape, only=named, passes=passes, **mine)
-    remedy = _("The pool %(pool)s never has that many GPUs free together. Ask for fewer.") % {"pool": pool.name}
+    remedy = _(
+        "While your award and the agreement last, no other window of this length has that many GPUs in the pool "
+        "%(pool)s. Ask for fewer, or for a shorter time."
+    ) % {"pool": pool.name}
     if named is not None:
         remedy = _("Name others, or none: then the portal chooses.")
     facts: dict[str, Any] = {"asked": ask.count, "pool": pool.name, "next_start": None, "next_end": None}

@@ -15,11 +15,12 @@ from allocations.selectors.balances import balance
 from allocations.selectors.free_times import calendar_of
 from allocations.selectors.offers import LONGEST_SPAN, Wish, find_slots
 from allocations.selectors.rulebooks import rulebook_of
-from allocations.selectors.waitlist import LEAST_ANSWER_TIME, at_once, can_pay, span_of
+from allocations.selectors.waitlist import LEAST_ANSWER_TIME, at_once, can_pay, span_of, within_its_years
 from allocations.selectors.weights import weights_of
 from allocations.services import checks, ending, entries, rule_checks, waking
 from allocations.services.steps import lock_lease
 from allocations.services.telling import local
+from allocations.services.yearly import year_allows
 from audit import services as audit
 from common.errors import RuleBroken, WrongState
 from common.permissions import require
@@ -198,6 +199,8 @@ def _check_award(entry: WaitEntry, now: datetime) -> None:
     if not can_pay(entry, entry.device_count, balance(allocation).left, (first, last)):
         weights = weights_of(allocation)
         checks.balance_suffices(allocation, entry.device_count, *window, weights=weights, share=entry.share)
+    if not within_its_years(entry, entry.device_count, (first, last)):
+        year_allows(allocation, entry.device_count, *window, weights=weights_of(allocation), share=entry.share)
 
 
 def _check_pool(entry: WaitEntry, wish: Wish, now: datetime) -> None:

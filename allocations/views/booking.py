@@ -17,17 +17,17 @@ from allocations.charging import WHOLE
 from allocations.forms.booking import NO_LENGTH, BookForm
 from allocations.models import Allocation, Lease
 from allocations.rule_words import closures_shown, sentences
-from allocations.rulebook import Rulebook
 from allocations.rules import may_book
 from allocations.selectors.availability import boards_in_use, free_devices, own_nodes
 from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.capacities import capacity
 from allocations.selectors.free_times import next_free_window
 from allocations.selectors.offers import shares_of
-from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_rules
+from allocations.selectors.rulebooks import rulebook_of, with_rules
 from allocations.selectors.weights import weights_of
-from allocations.services import booking
-from allocations.services.rule_checks import Wanted, check_booking, check_length
+from allocations.selectors.yearly import permitted_starts
+from allocations.services import booking, looking
+from allocations.services.rule_checks import Wanted
 from allocations.shapes import ANY, Shape, choose, largest
 from allocations.views.waitlist import wait_url
 from cluster.selectors import profiles_in
@@ -93,24 +93,14 @@ def check_of(allocation: Allocation, asked: dict[str, Any]) -> dict[str, Any]:
     fewest, most = asked.get("smallest") or count, min(count - 1, len(free))
     fewer = None if chosen else largest(fewest, most, shape, lambda count: choose(free, count, shape, own, begun))
     found["fewer"] = len(fewer or ())
-    found["refused"] = _refusal(book, Wanted(allocation, count, shape, start, end, now, profile))
+    found["refused"] = looking.refusal(book, Wanted(allocation, count, shape, start, end, now, profile), share)
     if not chosen:
         length, pool = end - start, allocation.pool
-        passes = passing_starts(allocation, book, length, start, now)
+        passes = permitted_starts(allocation, book, count, length, start, now, share)
         window = next_free_window(pool, count, length, start, shape=shape, passes=passes, **mine)
         found["offer"] = offer_of(allocation, count, *window, asked.get("note", ""), shape, profile) if window else None
         found["wait_url"] = wait_url(allocation, count, start, end, asked.get("note", ""), shape, profile)
     return found
-
-
-def _refusal(book: Rulebook, wanted: Wanted) -> str:
-    """What a rule says against a window; empty where it passes."""
-    try:
-        check_length(book, wanted.allocation, wanted.starts_at, wanted.ends_at)
-        check_booking(book, wanted)
-    except DomainError as error:
-        return str(error)
-    return ""
 
 
 class BookPage(ObjectServicePage):

@@ -14,12 +14,13 @@ from django.utils.translation import gettext_lazy as _
 from allocations.rule_words import ShownClosure, closures_shown
 from allocations.rules import may_book
 from allocations.selectors.occupancy import Row, by_node, node_occupancy, occupancy
-from allocations.selectors.offers import own_allocations
+from allocations.selectors.offers import barred_of, own_allocations
 from allocations.selectors.rulebooks import closures_of
 from allocations.views.calendar_drawing import LABEL, LINE, NARROWEST, WIDTH, Day, Drawing, x_of
 from cluster.models import Node, Pool
 from common.permissions import allowed
 from common.web import Page
+from partners.policy import agency_day
 
 SPANS = {"week": 7, "month": 31, "quarter": 92}
 DEVICES_A_PAGE, NODES_A_PAGE = 64, 200
@@ -88,6 +89,8 @@ class CalendarPage(Page):
         start, end = _midnight(first), _midnight(first + timedelta(days=SPANS[view]))
         drawn = self._drawn(pool, start, end, rows) if pool else {}
         step = timedelta(days=SPANS[view])
+        here = [row for row in mine if pool and row.pool_id == pool.pk]
+        barred = barred_of(here, agency_day(timezone.now()))
         return super().get_context_data(
             form=form,
             pool=pool,
@@ -98,7 +101,8 @@ class CalendarPage(Page):
             first=first,
             before=first - step,
             after=first + step,
-            allocations=[row for row in mine if pool and row.pool_id == pool.pk],
+            allocations=[row for row in here if row not in [one.allocation for one in barred]],
+            barred=barred,
             **drawn,
             **kwargs,
         )

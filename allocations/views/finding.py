@@ -10,13 +10,23 @@ from django.utils.translation import gettext as _
 from allocations.forms.finding import FindForm
 from allocations.models import Lease
 from allocations.rules import may_book
-from allocations.selectors.offers import MOST, MOST_ALLOCATIONS, Slot, bookable_allocations, find_slots
+from allocations.selectors.offers import (
+    MOST,
+    MOST_ALLOCATIONS,
+    Slot,
+    Wish,
+    barred_of,
+    bookable_allocations,
+    find_slots,
+)
+from allocations.selectors.yearly import left_of_years
 from allocations.shapes import ANY
 from allocations.views.booking import offer_of
 from allocations.views.waitlist import PREFILLED as WAIT_FIELDS
 from cluster.selectors import profiles_in
 from common.permissions import allowed
 from common.web import Page
+from partners.policy import agency_day
 
 _CLASS = "class:"
 
@@ -34,20 +44,42 @@ class FindPage(Page):
         initial = {"where": self.request.GET.get("where"), "device_count": 1}
         said: Any = {"data": self.request.GET} if asked else {"initial": initial}
         form = FindForm(where=where, profiles=profiles, **said)
-        answers, waits = None, []
+        answers, waits, barred, years = None, [], [], []
         if asked and form.is_valid():
             chosen = [row for row in mine if form.cleaned_data["where"] in (row.public_id, _class_of(row))]
             found = find_slots(chosen[:MOST_ALLOCATIONS], form.cleaned_data["wish"], timezone.now())
             answers = [_answer(slot) for slot in found]
-            waits = [] if answers else [(row, self._wait_url(row)) for row in _having(chosen, form)[:MOST]]
+            if not answers:
+                wish = form.cleaned_data["wish"]
+                barred = barred_of(chosen[:MOST_ALLOCATIONS], agency_day(wish.earliest))
+                able = [row for row in chosen if row not in [one.allocation for one in barred]]
+                waits = [(row, self._wait_url(row)) for row in _having(able, form)[:MOST]]
+                years = _left(able[:MOST_ALLOCATIONS], wish)
         return super().get_context_data(
-            form=form, answers=answers, waits=waits, nothing_to_book=not mine, several=len(mine) > 1, **kwargs
+            form=form,
+            answers=answers,
+            waits=waits,
+            barred=barred,
+            years=years,
+            nothing_to_book=not mine,
+            several=len(mine) > 1,
+            **kwargs,
         )
 
     def _wait_url(self, allocation: Any) -> str:
         """The form for the wait-list with what was asked here."""
         asked = {key: self.request.GET[key] for key in WAIT_FIELDS if self.request.GET.get(key)}
         return f"{reverse('allocations:wait', args=[allocation.public_id])}?{urlencode(asked)}"
+
+
+def _left(allocations: list[Any], wish: Wish) -> list[tuple[Any, int, int]]:
+    """(agreement, year, device-seconds left of it) where an agreement has a ceiling of a year."""
+    agreements = {row.project.agreement_id: row.project.agreement for row in allocations}
+    return [
+        (agreement, year, seconds)
+        for agreement in agreements.values()
+        for year, seconds in (left_of_years(agreement, wish.earliest, wish.latest) or {}).items()
+    ]
 
 
 def _having(allocations: list[Any], form: FindForm) -> list[Any]:

@@ -168,11 +168,13 @@ class Oracle:
         return any(all(known(device) for device in chosen) for chosen in combinations(devices, count))
 
     def next_window(
-        self, devices: Collection[int], count: int, length: int, after: int, party: int | None
+        self, devices: Collection[int], count: int, length: int, after: int, party: int | None, until: int | None = None
     ) -> int | None:
-        """The first slot from which so many devices are free for so long; past the last end nothing changes."""
+        """The first slot from which so many devices are free for so long, over by `until`; past the last end nothing
+        changes.
+        """
         last = max([after, *map(self.back, self.leases), *(work.end for work in self.works)])
-        starts = range(after, last + 1)
+        starts = range(after, min(last, last if until is None else until - length) + 1)
         return next((slot for slot in starts if self.possible(list(devices), count, slot, slot + length, party)), None)
 
     def capacity(self, pool: int, start: int, end: int, party: int | None) -> dict[str, int]:
@@ -225,7 +227,8 @@ class Oracle:
         candidates = [device for device in self.in_pool(pool) if named is None or device in named]
         if self.possible(candidates, count, start, end, party):
             return None
-        offer = self.next_window(candidates, count, end - start, start, party)
+        until = min(self.awards[award].last, self.parties[party].term_end)  # what is offered can be booked
+        offer = self.next_window(candidates, count, end - start, start, party, until)
         facts: dict[str, Any] = {
             "asked": count,
             "next_start": offer,
