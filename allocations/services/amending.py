@@ -8,17 +8,21 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from allocations.lifecycle import ALLOCATION, LEASE_OVER, OVER
 from allocations.models import Allocation, LedgerEntry
 from allocations.rules import may_award
 from allocations.selectors.balances import balance
-from allocations.services import awards, checks, envelopes, ledger, prolonging, warning
+from allocations.services import awards, checks, envelopes, ledger, prolonging, telling, warning
 from allocations.services.held_back import part_of
 from audit import services as audit
 from cluster.models import Pool
 from common.errors import RuleBroken, WrongState
 from common.permissions import require
+
+NAMED = 5
+"""Of open reservations that stand in the way of a move, in words; the facts name all."""
 
 
 @transaction.atomic
@@ -86,13 +90,7 @@ def move(*, actor: Any, allocation: Allocation, pool: Pool, reason: str) -> Allo
     allocation = _open(allocation)
     if pool.pk == allocation.pool_id:
         raise RuleBroken(_("It lies on this pool already."), code="same_pool", field="pool")
-    if waiting := allocation.leases.exclude(state__in=LEASE_OVER).count():
-        raise RuleBroken(
-            _("%(count)s of its reservations are not over.") % {"count": waiting},
-            remedy=_("They have to end, or be cancelled, before the rest can move."),
-            code="open_leases",
-            facts={"open": waiting},
-        )
+    _check_nothing_open(allocation)
     left, held_back = balance(allocation).left, allocation.held_back_gpu_seconds
     if left <= 0:
         raise RuleBroken(_("Nothing is left that could move."), code="nothing_left")
@@ -125,6 +123,32 @@ def move(*, actor: Any, allocation: Allocation, pool: Pool, reason: str) -> Allo
     changes = {"to": made.public_id, "pool": [allocation.pool.name, pool.name], "gpu_seconds": left + held_back}
     audit.record(actor=actor, verb="allocation.move", target=allocation, changes=changes | {"reason": reason})
     return made
+
+
+def _check_nothing_open(allocation: Allocation) -> None:
+    rows = list(allocation.leases.exclude(state__in=LEASE_OVER).order_by("ends_at").values_list("public_id", "ends_at"))
+    if not rows:
+        return
+    names = [name for name, _ends_at in rows]
+    words = {
+        "names": ", ".join(names[:NAMED]) + (" …" if len(names) > NAMED else ""),
+        "until": telling.local(rows[-1][1]),
+    }
+    raise RuleBroken(
+        ngettext(
+            "A reservation of it is not over: %(names)s.",
+            "%(count)s of its reservations are not over: %(names)s.",
+            len(rows),
+        )
+        % (words | {"count": len(rows)}),
+        remedy=_(
+            "What is left moves as a whole. Wait until they have ended (%(until)s), or have the partner cancel them or "
+            "give them back; they can be booked again on the other pool."
+        )
+        % words,
+        code="open_leases",
+        facts={"open": len(rows), "leases": names, "until": rows[-1][1].isoformat()},
+    )
 
 
 def _take_out(allocation: Allocation, left: int, *, actor: Any) -> None:

@@ -120,7 +120,7 @@ def test_nothing_moves_while_reservations_are_open(stage: Stage, allocation: All
     make_node(pool)
     Allocation.objects.filter(pk=allocation.pk).update(state="active")
     start = allocation.valid_from + timedelta(hours=1)
-    booking.book(
+    lease = booking.book(
         actor=stage.cast.owner,
         allocation=allocation,
         device_count=1,
@@ -131,6 +131,7 @@ def test_nothing_moves_while_reservations_are_open(stage: Stage, allocation: All
     with pytest.raises(RuleBroken) as caught:
         changing.grant(actor=stage.cast.officer, change=change)
     assert caught.value.code == "open_leases" and ChangeRequest.objects.get().state == "asked"
+    assert lease.public_id in str(caught.value) and caught.value.facts["leases"] == [lease.public_id]
 
 
 def test_a_project_is_handed_over_within_its_organisation(stage: Stage, allocation: Allocation) -> None:
