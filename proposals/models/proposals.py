@@ -56,6 +56,9 @@ class Proposal(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     edited_form = models.CharField(max_length=40, blank=True, help_text="the open form that saved last")
+    unfinished = models.JSONField(
+        default=dict, blank=True, help_text="by part: what was typed and is not whole yet (services/unfinished.py)"
+    )
     reply = models.TextField(
         _("what was changed"), max_length=4_000, blank=True, help_text="to a return, being written"
     )

@@ -21,6 +21,8 @@ STEPS: dict[str, Promise] = {
     "attachments": gettext_lazy("Attachments"),
     "submit": gettext_lazy("Check and submit"),
 }
+STEP_OF = {"answers": "questions", "reply": "submit"}
+"""On which page a part of the content stands, where the page has another name."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ class Draft:
     @property
     def gaps(self) -> list[Gap]:
         """All that is missing, in the order of the form."""
-        return [*_texts(self.proposal), *_lines(self.lines), *_questions(self.questions, self.answers)]
+        found = [*_texts(self.proposal), *_lines(self.lines), *_questions(self.questions, self.answers)]
+        found += _unfinished(self.proposal)
+        return sorted(found, key=lambda gap: list(STEPS).index(gap.step))
 
     @property
     def steps(self) -> list[StepState]:
@@ -104,6 +108,13 @@ def draft_of(proposal: Proposal) -> Draft:
         answers_of(proposal),
         current_attachments(proposal),
     )
+
+
+def _unfinished(proposal: Proposal) -> list[Gap]:
+    return [
+        Gap(STEP_OF.get(part, part), None, _("Something on this page is not whole yet: finish it, or take it away."))
+        for part in sorted(proposal.unfinished)
+    ]
 
 
 def _texts(proposal: Proposal) -> list[Gap]:

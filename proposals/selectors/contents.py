@@ -81,8 +81,11 @@ def answers_of(proposal: Proposal) -> list[Answer]:
 
 
 def seen(proposal: Proposal, part: str) -> str:
-    """A short mark of a part as it is stored: a form carries it from when it was opened until it is saved."""
-    return fingerprint(said(proposal, part))[:20]
+    """A short mark of a part as it is stored, with what is unfinished on its page: a form carries it from when it was
+    opened until it is saved.
+    """
+    stored, typed = said(proposal, part), proposal.unfinished.get(part)
+    return fingerprint(stored if typed is None else [stored, typed])[:20]
 
 
 def ask_lines(proposal: Proposal) -> list[AskLine]:

@@ -81,6 +81,10 @@ def save_draft(
     proposal.data = clean_text(content.data, MAX_DATA, "data")
     if content.reply is not None:
         proposal.reply = clean_text(content.reply, MAX_REPLY, "reply")
+    written = {"about", "plan", "lines"} | {
+        name for name in ("team", "answers", "reply") if getattr(content, name) is not None
+    }
+    proposal.unfinished = {part: typed for part, typed in proposal.unfinished.items() if part not in written}
     touch(proposal, actor)
     proposal.save()
     write_lines(proposal, content.lines)

@@ -57,11 +57,12 @@ def save_part(*, actor: Any, proposal: Proposal, part: Part, opened: str | None 
     check_editable(proposal)
     name, part = NAMES[type(part)], _cleaned(proposal, part)
     stored, typed = said(proposal, name), as_said(part)
-    if typed == stored:
+    if typed == stored and name not in proposal.unfinished:
         return proposal
     if opened is not None and opened != seen(proposal, name) and not (form and form == proposal.edited_form):
         raise Overtaken(proposal, stored, typed)
     _write(proposal, part)
+    proposal.unfinished = {key: rows for key, rows in proposal.unfinished.items() if key != name}
     touch(proposal, actor)
     proposal.edited_form = form[:40]
     proposal.save()

@@ -140,6 +140,49 @@ def test_two_who_save_rows_at_once_see_whose_they_are(stage: Stage, part: str) -
     assert ("Kim" if part == "team" else "Line 1 · GPUs") in refused.content.decode()
 
 
+@pytest.mark.parametrize(
+    ("name", "half", "whole"),
+    [
+        ("lines", {"lines-TOTAL_FORMS": 2, "lines-1-gpus": "16"}, {"lines-TOTAL_FORMS": 1}),
+        ("team", {"team-TOTAL_FORMS": 1, "team-0-part": "Lead"}, {"team-TOTAL_FORMS": 1, "team-0-name": "Kim"}),
+        ("about", {"title": ""}, {"title": "Whole again"}),
+        ("plan", {"plan": "x" * 20_001}, {"plan": "Short"}),
+    ],
+)
+def test_what_is_half_typed_is_kept_as_it_was_typed(stage: Stage, name: str, half: Any, whole: Any) -> None:
+    draft = stage.draft()
+    client = browser(stage.cast.manager)
+    lines = [vars(line) for line in draft_of(draft).lines]
+    form = opened(client, step(draft, name)) | {"action": "autosave"}
+    said = client.post(step(draft, name), form | half).content.decode()
+    assert "Kept as you typed it." in said and 'id="opened"' in said
+    page = client.get(step(draft, name)).content.decode()
+    assert "not whole yet" in page
+    again = Reading(page).forms[0].filled()
+    for key, value in half.items():
+        assert again.get(key) == [str(value)]
+    draft.refresh_from_db()
+    assert [vars(line) for line in draft_of(draft).lines] == lines and draft.title == stage.content().title
+    refused = client.post(step(draft, "submit"), {"action": "submit"}).content.decode()
+    assert "not whole yet" in refused and Proposal.objects.get().state == "draft"
+    # Of one open form the mark stays good; what is whole takes the place of what was not.
+    mend = again | {"team-0-part": "Lead"} | whole | {"action": "autosave"}
+    assert "Saved." in client.post(step(draft, name), mend).content.decode()
+    draft.refresh_from_db()
+    assert draft.unfinished == {} and not [gap for gap in draft_of(draft).gaps if "whole" in gap.message]
+
+
+def test_half_a_line_overwrites_nothing_that_somebody_else_saved(stage: Stage) -> None:
+    draft = stage.draft()
+    first, second = browser(stage.cast.owner), browser(stage.cast.manager)
+    mine, theirs = (opened(client, step(draft, "lines")) for client in (first, second))
+    assert first.post(step(draft, "lines"), mine | {"lines-0-gpus": "7", "action": "save"}).status_code == 302
+    said = second.post(step(draft, "lines"), theirs | {"lines-0-gpus": "", "action": "autosave"}).content.decode()
+    assert "Press Save to see what differs" in said
+    draft.refresh_from_db()
+    assert draft.unfinished == {} and draft_of(draft).lines[0].gpus == 7
+
+
 def test_titles_of_ten_thousand_characters_are_refused_and_kept_in_the_form(stage: Stage) -> None:
     draft = stage.draft()
     answer = browser(stage.cast.owner).post(step(draft, "about"), stage.about_form(title="가" * 10_000))

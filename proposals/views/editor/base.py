@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -19,7 +19,10 @@ from proposals.models import Proposal
 from proposals.rules import may_propose
 from proposals.selectors import STEPS, Draft, compare, draft_of, seen
 from proposals.selectors.versions import named
-from proposals.services import drafting, sections
+from proposals.services import drafting, sections, unfinished
+
+_NOT_TYPED = ("csrfmiddlewaretoken", "form_key", "opened", "action")
+"""What a page sends beside what was typed."""
 
 
 class Step(ObjectGate, ObjectMixin, TemplateView):
@@ -34,6 +37,8 @@ class Step(ObjectGate, ObjectMixin, TemplateView):
     """Which part of the content (selectors.contents.PARTS) the page saves; "": none."""
     form: Any = None
     conflict: sections.Overtaken | None = None
+    kept = False
+    """What could not be saved as what it is was kept as it was typed."""
 
     def gate_object(self, obj: Proposal) -> Any:
         return obj.organisation
@@ -45,7 +50,8 @@ class Step(ObjectGate, ObjectMixin, TemplateView):
         if self.object.state not in drafting.EDITABLE:
             messages.info(request, _("This proposal can no longer be changed."))
             return HttpResponseRedirect(self.object.get_absolute_url())
-        self.form = self.build(None)
+        typed = self.object.unfinished.get(self.part) if self.part else None
+        self.form = self.build(_as_sent(typed) if typed is not None else None)
         return super().get(request, *args, **kwargs)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -56,6 +62,7 @@ class Step(ObjectGate, ObjectMixin, TemplateView):
             return self.render_to_response(self.get_context_data(reshaped=True))
         self.form = self.build(request.POST)
         if not self.form.is_valid():
+            self.keep()
             return self._refused(action, 422)
         return self._save(action)
 
@@ -81,6 +88,26 @@ class Step(ObjectGate, ObjectMixin, TemplateView):
             form=self.request.POST.get("form_key", ""),
         )
 
+    def keep(self) -> None:
+        """Keep what was typed as it was typed: it cannot be saved as what it is yet."""
+        if not self.part:
+            return
+        sent = {name: values for name, values in self.request.POST.lists() if name not in _NOT_TYPED}
+        try:
+            self.object = unfinished.keep(
+                actor=self.request.user,
+                proposal=self.object,
+                part=self.part,
+                typed=sent,
+                opened=self.request.POST.get("opened"),
+                form=self.request.POST.get("form_key", ""),
+            )
+            self.kept = True
+        except sections.Overtaken as error:
+            self.conflict = error
+        except DomainError:
+            self.kept = False  # under review meanwhile: the page says so
+
     def place(self, error: DomainError) -> None:
         """Put a refusal where it can be mended."""
         add_domain_error(self.form, error)
@@ -93,6 +120,7 @@ class Step(ObjectGate, ObjectMixin, TemplateView):
             return self._refused(action, 409)
         except DomainError as error:
             self.place(error)
+            self.keep()
             return self._refused(action, 422)
         if action == "autosave":
             return self._fragment()
@@ -132,7 +160,9 @@ class Step(ObjectGate, ObjectMixin, TemplateView):
         keys = [step.key for step, _url in steps]
         here = keys.index(self.key) if self.key in keys else 0
         opened = self.request.POST.get("opened", "")
-        if self.part and (not opened or self.conflict or not kwargs.get("refused", self.request.method == "POST")):
+        if self.part and (
+            not opened or self.conflict or self.kept or not kwargs.get("refused", self.request.method == "POST")
+        ):
             opened = seen(self.object, self.part)
         context = {
             "form": self.form,
@@ -150,6 +180,7 @@ class Step(ObjectGate, ObjectMixin, TemplateView):
             "conflict": self.conflict,
             "now": timezone.now(),
             "saves_itself": bool(self.part),
+            "kept": self.kept or (self.part in self.object.unfinished and self.request.method == "GET"),
         }
         return super().get_context_data(**{**context, **kwargs})
 
@@ -171,3 +202,11 @@ class Step(ObjectGate, ObjectMixin, TemplateView):
             for key, value in given.items()
             if key in labels
         ]
+
+
+def _as_sent(typed: dict[str, list[str]]) -> QueryDict:
+    """What was kept as it was typed, in the shape in which it came."""
+    data = QueryDict(mutable=True)
+    for name, values in typed.items():
+        data.setlist(name, values)
+    return data

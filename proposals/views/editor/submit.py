@@ -30,8 +30,12 @@ class EditSubmit(Step):
         """Whether there is something to reply to."""
         return bool(self.object.state == "returned")
 
+    @property
+    def part(self) -> str:  # type: ignore[override]
+        """There is something to keep only where a return is answered."""
+        return "reply" if self.is_returned else ""
+
     def build(self, data: Any) -> ReplyForm:
-        self.part = "reply" if self.is_returned else ""
         return ReplyForm(data, initial={"reply": self.object.reply})
 
     def content(self) -> Part:
