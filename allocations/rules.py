@@ -47,4 +47,5 @@ may_award = may_run_programme
 may_set_rules = may_run_programme
 may_weigh = may_run_programme
 may_adjust = may_run_programme
+may_correct_usage = may_reclaim
 may_retry = may_run_nodes

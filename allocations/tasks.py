@@ -4,7 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from allocations.services import reconcile
-from allocations.services.usage import deciding
+from allocations.services.usage import deciding, learning, revising
 from common import heartbeat
 
 
@@ -23,5 +23,13 @@ def reconcile_lease(lease_ref: str) -> None:
 
 @shared_task(name="allocations.decide_usage")
 def decide_usage() -> None:
-    """What the hours that are over were."""
-    deciding.decide(timezone.now())
+    """What the hours that are over were, and whether those before them still look so."""
+    now = timezone.now()
+    deciding.decide(now)
+    revising.revise(now)
+
+
+@shared_task(name="allocations.learn_idle_power")
+def learn_idle_power() -> None:
+    """What GPUs draw that nobody has."""
+    learning.learn_idle_power(timezone.now())

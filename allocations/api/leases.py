@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from accounts.models import SshKey
 from allocations import sheet
 from allocations.api.reshapes import ReshapeActions
+from allocations.api.usage import UsageActions
 from allocations.filters import LeaseFilter
 from allocations.models import Allocation, Lease
 from allocations.selectors import (
@@ -40,7 +41,7 @@ from common.api import ReadViewSet
     cancel=extend_schema(request=None, responses=LeaseSerializer),
     retry=extend_schema(request=None, responses=LeaseSerializer),
 )
-class LeaseViewSet(ReshapeActions, ReadViewSet):
+class LeaseViewSet(ReshapeActions, UsageActions, ReadViewSet):
     """Reservations and their verbs."""
 
     queryset = Lease.objects.select_related("allocation__project__organisation", "allocation__pool", "booked_by")

@@ -6,13 +6,12 @@ from rest_framework import serializers
 
 from allocations.models import UsageCorrection
 from allocations.selectors.usage.minutes import LeaseUse
+from allocations.usage_classes import UsageClass
+from common.moments import MomentField
 
 
-class UsageSumsSerializer(serializers.Serializer):
-    """Device-seconds of whole GPUs by what was made of them; held is the sum of the other seven.
-
-    `idle_share` is of what was measured, without gaps, faults and maintenance; null where nothing was measured.
-    """
+class UsageFiguresSerializer(serializers.Serializer):
+    """Device-seconds of whole GPUs by what was made of them; held is the sum of the other seven."""
 
     held_seconds = serializers.IntegerField()
     used_seconds = serializers.IntegerField()
@@ -24,7 +23,12 @@ class UsageSumsSerializer(serializers.Serializer):
     maintenance_seconds = serializers.IntegerField()
     samples = serializers.IntegerField(help_text="measurements that this rests on")
     energy_j = serializers.IntegerField(help_text="joules, by the devices' counters")
-    idle_share = serializers.FloatField(allow_null=True, help_text="0 to 1")
+
+
+class UsageSumsSerializer(UsageFiguresSerializer):
+    """The same with a share; it is of what was measured, without gaps, faults and maintenance."""
+
+    idle_share = serializers.FloatField(allow_null=True, help_text="0 to 1; null where nothing was measured")
 
 
 class LeaseUseSerializer(UsageSumsSerializer):
@@ -36,6 +40,24 @@ class LeaseUseSerializer(UsageSumsSerializer):
         """The total, and what of it may still change."""
         told = UsageSumsSerializer(instance.total).data
         return {**told, "provisional_seconds": instance.provisional.held_seconds}
+
+
+class UsageDaySerializer(UsageFiguresSerializer):
+    """One day (Asia/Seoul) of a reservation."""
+
+    day = serializers.DateField()
+
+
+class CorrectUsageSerializer(serializers.Serializer):
+    """Which minutes were what, and why."""
+
+    device = serializers.CharField(
+        max_length=40, required=False, default="", allow_blank=True, help_text="empty: all of the reservation's"
+    )
+    starts_at = MomentField()
+    ends_at = MomentField()
+    to_class = serializers.ChoiceField(choices=UsageClass.choices)
+    reason = serializers.CharField(max_length=300)
 
 
 class CorrectionSerializer(serializers.ModelSerializer):

@@ -64,3 +64,34 @@ def runs(codes: Iterable[str]) -> list[dict[str, Any]]:
     for run in found:
         run["length"] = run["end"] - run["start"]
     return found
+
+
+@register.simple_tag
+def usage_strip(codes: list[str], device: Any) -> SafeString:
+    """A day's 1,440 minutes as stretches of colour; the table beside it says the same in words."""
+    parts = format_html_join(
+        "",
+        '<rect x="{}" y="0" width="{}" height="20" fill="{}"><title>{}–{} {}</title></rect>',
+        (
+            (
+                run["start"],
+                run["length"],
+                run["kind"].colour,
+                clock_of(run["start"]),
+                clock_of(run["end"]),
+                run["kind"].label,
+            )
+            for run in runs(codes)
+        ),
+    )
+    return format_html(
+        '<svg class="usage-strip" viewBox="0 0 1440 20" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
+        _("Minutes of %(device)s on this day") % {"device": device},
+        parts,
+    )
+
+
+@register.filter
+def clock_of(minute: int) -> str:
+    """A minute of the day as `08:30`; the last one's end is 24:00."""
+    return f"{minute // 60:02}:{minute % 60:02}"

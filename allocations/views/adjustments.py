@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from django.contrib.auth.mixins import LoginRequiredMixin
-from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from allocations.filters import AdjustmentFilter
@@ -14,25 +12,17 @@ from allocations.models import Adjustment, Allocation
 from allocations.rules import may_adjust
 from allocations.selectors.balances import balance
 from allocations.services import adjusting
+from allocations.views.agency import Agency
 from common.form_pages import ObjectFormPage
 from common.gates import Gate
 from common.permissions import allowed
 from common.quantities import seconds_to_hours
 from common.tables import Column
 from common.templatetags.bitgoeul import hours, moment
-from common.web import ListPage, ObjectPage, staff_only
+from common.web import ListPage, ObjectPage
 
 
-class _Agency(LoginRequiredMixin):
-    """404 for people who are not of the agency."""
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        if request.user.is_authenticated:
-            staff_only(request.user)
-        return super().dispatch(request, *args, **kwargs)
-
-
-class AdjustmentList(_Agency, ListPage):
+class AdjustmentList(Agency, ListPage):
     """What waits for a second person, and what was decided."""
 
     model = Adjustment
@@ -88,7 +78,7 @@ class _AdjustmentMixin:
         return rows.select_related("allocation__project__organisation", "allocation__pool", "proposed_by", "decided_by")
 
 
-class AdjustmentPage(_Agency, _AdjustmentMixin, ObjectPage):
+class AdjustmentPage(Agency, _AdjustmentMixin, ObjectPage):
     """One adjustment and what may be done with it."""
 
     template_name = "allocations/adjustment.html"

@@ -56,6 +56,7 @@ allocations:lease-change allocations:lease-extend allocations:lease-handover all
 allocations:lease-live
 allocations:lease-release allocations:lease-series allocations:lease-shrink allocations:lease-swap
 allocations:ledger
+allocations:lease-usage lease-usage-corrections lease-usage-days
 lease-cancel lease-certificate lease-change lease-detail lease-devices lease-extend lease-handover
 lease-release lease-reshapes lease-shrink lease-swap lease-usage
 organisation-detail organisation-invite organisation-members partners:agreement
@@ -96,7 +97,8 @@ partners:obligation-reopen
 step-judge step-reopen
 partners:obligation-reopen partners:relation-remove partners:shareholder-remove
 partners:agreement-resume proposal-award proposal-decline proposal-return-for-changes proposal-start-review
-agreement-suspend agreement-terminate allocation-prioritise lease-reclaim wait-entry-remove partners:agreement-activate
+agreement-suspend agreement-terminate allocation-prioritise lease-correct-usage
+lease-reclaim wait-entry-remove partners:agreement-activate
 """
 """Whoever sees the object may send these; the service refuses by role (tests/partners, tests/allocations)."""
 STAFF = """
@@ -104,6 +106,7 @@ idle-rule-change idle-rule-detail idle-rule-discard idle-rule-switch-off idle-ru
 usage:idle-carry-out usage:idle-dismiss usage:idle-rule usage:idle-rule-change usage:idle-rule-discard
 usage:idle-rule-new usage:idle-rule-off usage:idle-rule-on usage:idle-rule-try usage:idle-rules usage:idle-stop
 usage:idle-uphold usage:lease-breach
+allocations:lease-usage-correct
 proposals:change-request-decline proposals:change-request-grant
 projects:progress-list projects:progress-send-back
 proposals:import proposals:import-template proposal-import

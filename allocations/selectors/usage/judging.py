@@ -33,8 +33,8 @@ span AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT date_trunc('second', begun.held_from) AS starts) at
     CROSS JOIN LATERAL (SELECT least(coalesce(l.drained_at, l.ends_at), p.used_until) AS at) given_back
     CROSS JOIN LATERAL (
-        SELECT at.starts + make_interval(secs => greatest(0, floor(extract(epoch FROM
-            least(given_back.at, %(until)s::timestamptz) - begun.held_from))::int)) AS ends
+        SELECT least(date_trunc('second', %(until)s::timestamptz), at.starts + make_interval(
+            secs => greatest(0, floor(extract(epoch FROM given_back.at - begun.held_from))::int))) AS ends
     ) ended
     CROSS JOIN LATERAL (SELECT coalesce(p.used_from, greatest(l.starts_at, l.active_at)) AS at) ready
     LEFT JOIN LATERAL (
@@ -165,6 +165,7 @@ UNDECIDED_HOURS = UNDECIDED + _HOURS
 """The same about `hours`: a row an hour of a device of a lease, as `UsageHour` keeps it."""
 ANEW = f"WITH {SPANS}, {_JUDGED.format(undecided='')}"
 """As `UNDECIDED`, of decided minutes as well: what the rule says now."""
+ANEW_HOURS = ANEW + _HOURS
 SUMS = _SUMS
 
 
