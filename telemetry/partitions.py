@@ -18,6 +18,13 @@ log = logging.getLogger(__name__)
 LOCK_TIMEOUT = "3s"
 """To make or drop one takes every reader's and writer's turn for a moment: whoever waits longer tries again later."""
 MOVED_AT_ONCE = 50
+_SIZES = """
+SELECT p.relname, c.relname, pg_get_expr(c.relpartbound, c.oid), pg_total_relation_size(c.oid), pg_indexes_size(c.oid),
+       greatest(c.reltuples, s.n_live_tup, 0)::bigint
+FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent JOIN pg_class c ON c.oid = i.inhrelid
+LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
+WHERE p.relname = ANY(%s) AND p.relkind = 'p'
+"""
 MONTH = "month"
 DAY = timedelta(days=1)
 
@@ -63,19 +70,30 @@ class Partition:
 
 
 @dataclass(frozen=True)
+class Part(Partition):
+    """One with what it takes: rows as the database last counted them."""
+
+    bytes: int
+    index_bytes: int
+    rows: int
+
+
+@dataclass(frozen=True)
 class Size:
-    """A table on the disk: bytes in all and in indexes, rows (as last counted by the database), of when. Of the default
-    partition the rows that wait there.
-    """
+    """A table on the disk, its default partition included. `astray`: rows that wait there for one of their own."""
 
     table: str
     bytes: int
     index_bytes: int
     rows: int
-    partitions: int
-    oldest: datetime | None
+    parts: tuple[Part, ...]
     keep_days: int
     astray: int
+
+    @property
+    def oldest(self) -> datetime | None:
+        """Where the first partition that holds anything begins."""
+        return next((part.since for part in self.parts if part.rows), None)
 
 
 def tables() -> tuple[Partitioned, ...]:
@@ -128,37 +146,36 @@ def existing(table: Partitioned) -> list[Partition]:
             [table.table],
         )
         rows = cursor.fetchall()
-    found = [(name, re.findall(r"'([^']+)'", bound)) for name, bound in rows]
-    parts = [Partition(name, *(_utc(each) for each in bounds)) for name, bounds in found if len(bounds) == 2]
+    parts = [Partition(name, *bounds) for name, bound in rows if (bounds := _bounds(bound))]
     return sorted(parts, key=lambda part: part.since)
 
 
 def sizes() -> list[Size]:
-    """What each partitioned table takes: two statements a table, and one more where rows have gone astray."""
-    return [_size(table) for table in tables()]
-
-
-def _size(table: Partitioned) -> Size:
-    there = existing(table)
+    """What each partitioned table takes: two statements in all."""
+    specs = tables()
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT sum(pg_total_relation_size(c.oid))::bigint, sum(pg_indexes_size(c.oid))::bigint,"
-            " sum(greatest(c.reltuples, s.n_live_tup, 0))::bigint FROM pg_inherits i JOIN pg_class c"
-            " ON c.oid = i.inhrelid LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid"
-            " WHERE i.inhparent = %s::regclass",
-            [table.table],
-        )
-        total, indexes, rows = cursor.fetchone()
-        cursor.execute(f"SELECT count(*) FROM {table.table}_default")  # noqa: S608 (constants only)
-        astray = cursor.fetchone()[0]
+        cursor.execute(_SIZES, [[spec.table for spec in specs]])
+        rows = cursor.fetchall()
+        cursor.execute(" UNION ALL ".join(f"SELECT count(*) FROM {spec.table}_default" for spec in specs))  # noqa: S608
+        astray = [count for (count,) in cursor.fetchall()]
+    return [
+        _size(spec, [row[1:] for row in rows if row[0] == spec.table], n) for spec, n in zip(specs, astray, strict=True)
+    ]
+
+
+def _size(spec: Partitioned, rows: list[tuple[Any, ...]], astray: int) -> Size:
+    parts = [
+        Part(name, bounds[0], bounds[1], bytes=row[0], index_bytes=row[1], rows=row[2])
+        for name, bound, *row in rows
+        if (bounds := _bounds(bound))
+    ]
     return Size(
-        table=table.table,
-        bytes=total or 0,
-        index_bytes=indexes or 0,
-        rows=rows or 0,
-        partitions=len(there),
-        oldest=there[0].since if there else None,
-        keep_days=table.keep_days,
+        table=spec.table,
+        bytes=sum(row[2] for row in rows),
+        index_bytes=sum(row[3] for row in rows),
+        rows=sum(row[4] for row in rows),
+        parts=tuple(sorted(parts, key=lambda part: part.since)),
+        keep_days=spec.keep_days,
         astray=astray,
     )
 
@@ -235,5 +252,6 @@ def _drop(partition: Partition) -> int:
     return 1
 
 
-def _utc(text: Any) -> datetime:
-    return datetime.fromisoformat(str(text)).astimezone(UTC)
+def _bounds(said: str) -> list[datetime]:
+    """The two ends of a partition as the catalogue says them; none of the default one."""
+    return [datetime.fromisoformat(text).astimezone(UTC) for text in re.findall(r"'([^']+)'", said)]

@@ -102,7 +102,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "proposals:proposals": ("/attachments/", "/letters/"),
     "proposals:queue": ("/attachments/", "/proposals/", "/staff/assignments/"),
     "proposals:staff-calls": ("/calls/", "/open-calls/"),
-    "reports:fleet": ("/staff/devices/", "/staff/live/"),
+    "reports:fleet": ("/staff/devices/", "/staff/live/", "/staff/storage/"),
     "reports:nodes": ("/staff/windows/",),
 }
 """Beginnings of addresses that belong to an entry beside its own; of two of one length the later entry has it."""
