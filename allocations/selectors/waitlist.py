@@ -116,7 +116,7 @@ def obstacle(entry: WaitEntry, now: datetime) -> Obstacle | None:
     book = rulebook_of(allocation)
     if entry.smallest * entry.share > min(at_once(allocation, book), agreement.ceiling_concurrent_gpus):
         return Obstacle("ceiling", final=True)
-    if allocation.state != "active":
+    if allocation.state not in ("active", "exhausted"):
         return Obstacle("allocation_not_active")
     if agreement.state != "active":
         return Obstacle("agreement_not_active")

@@ -54,7 +54,7 @@ def create_allocation(
         changes["held_back_gpu_seconds"] = held_back_gpu_seconds
     audit.record(actor=actor, verb="allocation.create", target=allocation, changes=changes)
     if valid_from <= timezone.now() < valid_until:
-        _move(allocation, "activate", actor=actor)
+        transition(allocation, "activate", actor=actor)
     return allocation
 
 
@@ -63,7 +63,7 @@ def close(*, actor: Any, allocation: Allocation, reason: str) -> Allocation:
     """No more bookings from now on; leases that are booked keep what they hold, the rest is written off."""
     require(actor, may_award)
     allocation = Allocation.objects.select_for_update(no_key=True).get(pk=allocation.pk)
-    _move(allocation, "close", actor=actor, reason=reason)
+    transition(allocation, "close", actor=actor, reason=reason)
     return allocation
 
 
@@ -86,11 +86,14 @@ def _move_by_clock(pk: int, event: str) -> int:
     allocation = Allocation.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=pk).first()
     if allocation is None or not ALLOCATION.allows(allocation.state, event):
         return 0
-    _move(allocation, event, actor=RECONCILER)
+    transition(allocation, event, actor=RECONCILER)
     return 1
 
 
-def _move(allocation: Allocation, event: str, *, actor: Any, reason: str = "") -> None:
+def transition(allocation: Allocation, event: str, *, actor: Any, reason: str = "") -> None:
+    """The next state from the table, what is left of one that is over written off, one audit row. The caller holds the
+    allocation's lock. InvalidTransition.
+    """
     before = allocation.state
     allocation.state = ALLOCATION.next(allocation.state, event)
     allocation.save(update_fields=["state"])

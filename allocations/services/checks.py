@@ -27,6 +27,7 @@ from cluster.selectors import profiles_in
 from common.compiled import question
 from common.errors import RuleBroken, WrongState
 from common.quantities import seconds_to_hours
+from common.state_words import state_word
 from partners.models import Membership
 from partners.policy import check_booking
 from partners.rules import knowing_role
@@ -88,12 +89,15 @@ def window(starts_at: datetime, ends_at: datetime, now: datetime) -> tuple[datet
 
 
 def allocation_covers(allocation: Allocation, starts_at: datetime, ends_at: datetime) -> None:
-    """WrongState unless active; RuleBroken where the window leaves the allocation's own."""
-    if allocation.state != "active":
+    """WrongState unless active; RuleBroken where the window leaves the allocation's own.
+
+    One that is exhausted passes: what is left is the balance's word, and that names the hours (exhausting.py).
+    """
+    if allocation.state not in ("active", "exhausted"):
         raise WrongState(
             _("This allocation is not active now."),
             code="allocation_not_active",
-            remedy=_("Its state is “%(state)s”.") % {"state": allocation.get_state_display()},
+            remedy=_("Its state is “%(state)s”.") % {"state": state_word(allocation.state, "allocation")},
             facts={"state": allocation.state},
         )
     if starts_at < allocation.valid_from or ends_at > allocation.valid_until:

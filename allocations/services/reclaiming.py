@@ -12,7 +12,7 @@ from allocations.models import Lease, Placement
 from allocations.rules import may_retry
 from allocations.selectors.leases import measured_rows
 from allocations.selectors.windows import standing
-from allocations.services import ending, extending, fitting, ledger, telling
+from allocations.services import ending, extending, fitting, ledger, telling, warning
 from allocations.services.crediting import credit_faults
 from allocations.services.replacing import release
 from allocations.services.steps import device_ids, lock_lease, move, open_placements
@@ -166,7 +166,9 @@ def _end(lease: Lease, now: datetime) -> None:
     lease.state_reason = lease.state_reason if lease.end_reason == Lease.EndReason.RECLAIMED else ""
     charged = ledger.settle(lease, actor=RECONCILER, reason=str(lease.end_reason))
     credited = credit_faults(lease, charged, actor=RECONCILER)
-    lease.allocation.refresh_from_db(fields=["state"])  # it may have run out since it was read; settle holds its lock
+    lease.allocation.refresh_from_db(fields=["state", "warned_percent"])  # it may have moved; settle holds its lock
+    if credited:
+        warning.after_a_return(lease.allocation)
     ledger.write_off(lease.allocation, actor=RECONCILER)
     changes = {
         "charged_device_seconds": charged,

@@ -19,6 +19,7 @@ from allocations.services import (
     awards,
     ending,
     envelopes,
+    exhausting,
     incidents,
     maintenance,
     no_show,
@@ -61,7 +62,7 @@ def tick(now: datetime | None = None) -> int:
         if not mine:
             return 0
         moment = now or database_now()
-        steps = awards.keep_dates(moment)
+        steps = awards.keep_dates(moment) + exhausting.keep_balances(moment)
         chores = (
             running_out.play_out,
             incidents.tell_incidents,

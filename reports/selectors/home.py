@@ -100,7 +100,7 @@ def partner_home(user: Any) -> PartnerHome | None:
         awards=[proposal for proposal in proposals if proposal.state == "awarded"],
         proposals=[proposal for proposal in proposals if proposal.state != "awarded"][:ROWS_SHOWN],
         allocations=list(
-            Allocation.objects.filter(project__organisation_id__in=mine, state__in=("active", "pending"))
+            Allocation.objects.filter(project__organisation_id__in=mine, state__in=("active", "pending", "exhausted"))
             .select_related("project", "pool")
             .annotate(left_seconds=Coalesce(Sum("ledger__device_seconds"), 0), usable=Exists(_using(user)))
             .order_by("valid_until")[:ROWS_SHOWN]
