@@ -83,7 +83,7 @@ def transfer_ownership(*, actor: Any, organisation: Organisation, to: Membership
     _lock(organisation)
     rows = {row.user_id: row for row in organisation.memberships.select_for_update(no_key=True).order_by("pk")}
     target, own = rows.get(to.user_id), rows.get(actor.pk)
-    if target is None or own is None or own.role != OWNER:
+    if target is None or own is None or own.role != OWNER or not to.user.is_active:
         raise RuleBroken(_("This person does not belong to the organisation."), code="not_a_member", field="member")
     if target.pk == own.pk:
         raise RuleBroken(

@@ -29,8 +29,9 @@ TEAM_FIELDS = (
     ("part", gettext_lazy("Part in the project")),
     ("experience", gettext_lazy("Experience with GPUs")),
 )
+MOST_LINES = 2_000
 MOST_WORDS = 4_000
-"""Of one changed passage: longer ones are shown as replaced whole, so that no page takes seconds to compare."""
+"""Of a text, and of one changed passage: longer ones are shown as replaced whole, so that no page takes seconds."""
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 
 
@@ -74,8 +75,10 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
 def spans_of(before: str, after: str) -> tuple[Span, ...]:
     """Two texts, line by line first and word by word inside the lines that differ."""
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    if len(old) > MOST_LINES or len(new) > MOST_LINES:
+        return tuple(span for span in (Span("removed", before), Span("added", after)) if span.text)
     spans: list[Span] = []
-    for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    for tag, i1, i2, j1, j2 in _matcher(old, new).get_opcodes():
         earlier, later = "".join(old[i1:i2]), "".join(new[j1:j2])
         spans += [Span("same", earlier)] if tag == "equal" else _words(earlier, later)
     return tuple(span for span in _joined(spans) if span.text)
@@ -86,12 +89,17 @@ def _words(before: str, after: str) -> list[Span]:
     if len(old) > MOST_WORDS or len(new) > MOST_WORDS:
         return [Span("removed", before), Span("added", after)]
     spans = []
-    for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=len(old) * len(new) > 250_000).get_opcodes():
+    for tag, i1, i2, j1, j2 in _matcher(old, new).get_opcodes():
         if tag == "equal":
             spans.append(Span("same", "".join(old[i1:i2])))
         else:
             spans += [Span("removed", "".join(old[i1:i2])), Span("added", "".join(new[j1:j2]))]
     return spans
+
+
+def _matcher(old: list[str], new: list[str]) -> "SequenceMatcher[str]":
+    """Of long lists what repeats all the time is no anchor: twenty thousand empty lines took minutes to compare."""
+    return SequenceMatcher(None, old, new, autojunk=len(old) * len(new) > 250_000)
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:

@@ -14,6 +14,7 @@ from proposals.models import Decision, Proposal
 from proposals.services.drafting import told
 
 MOST_REASON = 4_000
+PARTNERS_OWN = ("appeal",)  # of the events that pass through `move`; all others are the agency's answers
 
 
 def needed(reason: str, message: str = "") -> str:
@@ -56,11 +57,27 @@ def lock(proposal: Proposal) -> Proposal:
     )
 
 
+def check_stranger(actor: Any, proposal: Proposal) -> None:
+    """RuleBroken (`own_organisation`) for a person who belongs to the organisation that asks: one query."""
+    if person(actor) and proposal.organisation.memberships.filter(user_id=actor.pk).exists():
+        raise RuleBroken(
+            _("You belong to the organisation whose proposal this is."),
+            code="own_organisation",
+            remedy=_("Somebody of the agency who does not belong to it decides."),
+            facts={"rule": "own_organisation"},
+        )
+
+
 def move(actor: Any, proposal: Proposal, event: str, changes: dict[str, Any]) -> Proposal:
-    """Lock it, ask the table, write the next state and the audit row. InvalidTransition."""
+    """Lock it, ask the table, write the next state and the audit row.
+
+    InvalidTransition; RuleBroken (`own_organisation`) where the agency's answer would be that of one of the partner's.
+    """
     proposal = lock(proposal)
     before = proposal.state
     proposal.state = PROPOSAL.next(proposal.state, event)
+    if event not in PARTNERS_OWN:
+        check_stranger(actor, proposal)
     proposal.save(update_fields=["state"])
     record(
         actor=actor, verb=f"proposal.{event}", target=proposal, changes={"state": [before, proposal.state], **changes}

@@ -19,7 +19,7 @@ from proposals.models import PreparedDecision, PreparedLine, Proposal
 from proposals.overtaken import Difference, SavedMeanwhile
 from proposals.rules import may_decide
 from proposals.services import awarding, second
-from proposals.services.deciding import bounded, lock, needed
+from proposals.services.deciding import bounded, check_stranger, lock, needed
 
 Kind = PreparedDecision.Kind
 OPEN = ("prepared", "approved")
@@ -46,6 +46,7 @@ def prepare(
     require(actor, may_decide)
     proposal, lines = lock(proposal), list(lines)
     PROPOSAL.next(proposal.state, kind)
+    check_stranger(actor, proposal)
     if kind == Kind.DECLINE:
         second.check_refusers(proposal, [actor])
     reason, override_reason = _checked(proposal, kind, lines, reason, override_reason)
@@ -96,6 +97,7 @@ def approve(*, actor: Any, prepared: PreparedDecision, version: int) -> Prepared
     before = row.state
     row.state = PREPARED.next(row.state, "approve")
     second.check_other(actor, [row.prepared_by])
+    check_stranger(actor, row.proposal)
     if row.kind == Kind.DECLINE:
         second.check_refusers(row.proposal, [actor])
     if row.version != version:

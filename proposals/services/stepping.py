@@ -18,6 +18,7 @@ from proposals.models import CallStep, Proposal, ProposalStep
 from proposals.models.steps import IN_REVIEW
 from proposals.rules import may_decide, may_judge
 from proposals.selectors.reviewing import reviews_in
+from proposals.services.deciding import check_stranger
 from proposals.services.returning import send_back
 
 Kind = CallStep.Kind
@@ -65,6 +66,7 @@ def judge(
     """
     require(actor, may_judge, step)
     step = lock(step)
+    check_stranger(actor, step.proposal)
     _check_verdict(step, verdict, note, gpu_class, pool)
     before = step.state
     step.state = STEP.next(step.state, verdict)

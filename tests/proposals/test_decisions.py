@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 
+from accounts.models import User
 from allocations.models import Allocation
 from common.errors import Forbidden, InvalidTransition, RuleBroken
 from notifications.models import Notification
 from partners.models import Agreement
 from projects.models import Project
 from proposals.models import AwardLine, Decision, Proposal
-from proposals.services import decisions, drafting
+from proposals.services import decisions, drafting, preparing, releasing
+from tests.factories import grant_role
 from tests.proposals.stage import HOUR, Stage
 
 
@@ -32,6 +34,24 @@ def test_a_smaller_award_needs_a_reason_and_both_figures_stay(stage: Stage) -> N
     told = Notification.objects.filter(event="proposal_awarded")
     assert {note.recipient for note in told} == {stage.cast.owner, stage.cast.manager}
     assert "The pool is short." in told[0].body
+
+
+def test_nobody_decides_what_their_own_organisation_asks_for(stage: Stage) -> None:
+    proposal, own = stage.submitted(), grant_role(stage.cast.viewer, "officer")
+    own = User.objects.get(pk=own.pk)
+    other = preparing.prepare(actor=stage.cast.officer, proposal=proposal, kind="decline", reason="Vague.")
+    for act in (
+        lambda: decisions.start_review(actor=own, proposal=proposal),
+        lambda: decisions.award(actor=own, proposal=proposal, lines=[stage.ask(proposal)]),
+        lambda: decisions.decline(actor=own, proposal=proposal, reason="No."),
+        lambda: preparing.prepare(actor=own, proposal=proposal, kind="decline", reason="No.", version=1),
+        lambda: preparing.approve(actor=own, prepared=other, version=1),
+        lambda: releasing.release(actor=own, prepared=[other]),
+    ):
+        with pytest.raises(RuleBroken) as caught:
+            act()
+        assert caught.value.code == "own_organisation"
+    assert Proposal.objects.get().state == "submitted"
 
 
 def test_a_full_award_needs_no_reason(stage: Stage) -> None:

@@ -80,3 +80,15 @@ def test_the_sign_in_page_leads_there_and_programs_are_slowed_down(
     monkeypatch.setattr("proposals.views.public.VISITS", "2/m")
     cache.clear()
     assert [Client().get(LIST).status_code for _turn in range(3)] == [200, 200, 429]
+
+
+def test_behind_the_proxy_each_visitor_has_a_limit_of_their_own(stage: Stage, settings: Any, monkeypatch: Any) -> None:
+    settings.RATELIMIT_ENABLE, settings.ALLAUTH_TRUSTED_PROXY_COUNT = True, 1
+    monkeypatch.setattr("proposals.views.public.VISITS", "1/m")
+    cache.clear()
+
+    def visit(forwarded: str) -> int:
+        return Client().get(LIST, headers={"X-Forwarded-For": forwarded}).status_code
+
+    assert [visit("198.51.100.1"), visit("198.51.100.2"), visit("198.51.100.1")] == [200, 200, 429]
+    assert visit("203.0.113.9, 198.51.100.1") == 429  # what a visitor writes there by themselves counts for nothing

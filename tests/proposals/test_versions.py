@@ -95,6 +95,14 @@ def test_long_texts_are_compared_in_no_time() -> None:
     spans = spans_of(old[:20_000], new[:20_000])
     assert time.perf_counter() - begun < 2
     assert "".join(span.text for span in spans if span.op != "added") == old[:20_000]
+    for old, new in (
+        ("\n" * 20_000, "\n" * 19_999 + "x"),
+        ("a\nb\n" * 450, "b\na\n" * 449),
+        ("a b " * 990, "b a " * 980),
+    ):
+        begun = time.perf_counter()
+        assert "".join(span.text for span in spans_of(old, new) if span.op != "removed") == new
+        assert time.perf_counter() - begun < 2
 
 
 @pytest.mark.parametrize("query", ["", "?from=1&to=2", "?from=2&to=1", "?from=x&to=99999999999999999999", "?to=1"])

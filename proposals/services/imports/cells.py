@@ -13,6 +13,7 @@ from proposals.models import Proposal
 
 _DAY = re.compile(r"^(\d{4})\s*[-./년]\s*(\d{1,2})\s*[-./월]\s*(\d{1,2})\s*[.일]?$")
 _MOMENT = re.compile(r"^(.+?)[T\s]+(\d{1,2}):(\d{2})(?::(\d{2}))?$")
+MOST_OF_A_MOMENT = 60  # characters: a pattern takes the square of the time for a cell that is full of blanks
 _DIVIDERS = re.compile(r"[;,/·\n]+")
 
 
@@ -26,7 +27,7 @@ def whole_number(text: str) -> int:
 
 def day(text: str) -> date:
     """`2027-01-04`, `2027.1.4`, `2027. 1. 4.`, `2027년 1월 4일`."""
-    found = _DAY.match(text.strip())
+    found = _DAY.match(text.strip()) if len(text) <= MOST_OF_A_MOMENT else None
     try:
         if found:
             return date(*(int(part) for part in found.groups()))
@@ -37,7 +38,7 @@ def day(text: str) -> date:
 
 def moment(text: str) -> datetime:
     """`2026-11-20 13:42:10` or a day alone, in the agency's zone; not in the future."""
-    found = _MOMENT.match(text.strip())
+    found = _MOMENT.match(text.strip()) if len(text) <= MOST_OF_A_MOMENT else None
     try:
         on = day(found[1] if found else text)
         hour, minute, second = (int(part or 0) for part in found.groups()[1:]) if found else (0, 0, 0)
