@@ -15,7 +15,7 @@ from telemetry.samples import FUTURE_TOLERANCE
 from telemetry.selectors import USED_ABOVE_PERCENT
 from telemetry.services.rollup_sql import DAYS, HOURS, MINUTES, POOL_HOURS
 
-ROLLUP_LOCK = 0x6269_7467_0010  # pg advisory lock: one rollup works at a time
+ROLLUP_LOCK = 0x6269_7467_0020  # pg advisory lock: one rollup works at a time
 WINDOW = timedelta(hours=2)
 """How far back a first rollup looks, and that of some devices: a sample is at most that late."""
 HOURS_WINDOW = timedelta(hours=3)

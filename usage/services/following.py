@@ -18,7 +18,7 @@ from usage.services.idle_cases import IDLE_WATCH, detect
 
 log = logging.getLogger(__name__)
 
-WATCH_LOCK = 0x6269_7467_0011  # pg advisory lock of the look at idle GPUs
+WATCH_LOCK = 0x6269_7467_0030  # pg advisory lock of the look at idle GPUs
 USED_AGAIN = gettext_noop("The GPUs are used again.")
 RULE_OFF = gettext_noop("The rule was switched off.")
 LEASE_OVER_NOW = gettext_noop("The reservation is over.")
