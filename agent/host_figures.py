@@ -18,6 +18,8 @@ INFINIBAND_LINK = "32"  # ARPHRD_INFINIBAND: IP over a port whose octets are cou
 PARTS_OF_OTHERS = ("loop", "ram", "zram", "dm-", "md", "sr", "fd")
 """Block devices that are none, or whose traffic their disks count once more."""
 MIB = 1 << 20
+LOOK_SECONDS = 60.0
+"""The counters run on between two looks, so that one a minute loses nothing of the minute's mean."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,12 @@ class HostLooks:
     def __init__(self, folder: Path, root: Path = Path("/")) -> None:
         self._folder, self._root = folder, root
         self._last: _Counters | None = None
+
+    def look_when_due(self) -> HostFigures | None:
+        """A look once a minute; None in between."""
+        if self._last is None or time.monotonic() - self._last.seconds > LOOK_SECONDS - 1:
+            return self.look()
+        return None
 
     def look(self) -> HostFigures:
         """What the machine does now. Never raises: what cannot be read is None."""

@@ -62,17 +62,19 @@ class Sampler:
     def look(self) -> None:
         """Sample every device, and the machine, into the spool; the machine alone where the driver does not answer."""
         self._list_when_due()
-        host = asdict(self._host.look())
+        looked = self._host.look_when_due()
+        host = asdict(looked) if looked else None
         calls = nvml.cost().calls
         try:
             found = nvml.sample_all((*self._uuids, *self._parts))
         except NvmlError as error:
             log.warning("no samples: %s", error)
-            self.spool.put([], host)
+            if host:
+                self.spool.put([], host)
             self._start_again()
             return
-        self.spool.put([row(sample) for sample in found.samples], host)
-        if found.samples:
+        if found.samples or host:
+            self.spool.put([row(sample) for sample in found.samples], host)
             self._last_success |= {sample.uuid: sample.at.timestamp() for sample in found.samples}
         if any(fault.code in GONE_CODES for fault in found.faults):
             self._start_again()

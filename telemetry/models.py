@@ -208,3 +208,6 @@ class IdlePower(models.Model):
 
     def __str__(self) -> str:
         return f"{self.gpu_class_id} {self.watts:.0f} W"
+
+
+from telemetry.host_models import NodeHour, NodeMinute  # noqa: E402, F401  (a module of their own: another subject)

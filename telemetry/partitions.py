@@ -103,6 +103,8 @@ def tables() -> tuple[Partitioned, ...]:
         Partitioned("telemetry_sample", "at", hours, settings.TELEMETRY_KEEP_SAMPLES_DAYS),
         Partitioned("telemetry_deviceminute", "minute", DAY, settings.TELEMETRY_KEEP_MINUTES_DAYS),
         Partitioned("telemetry_devicehour", "hour", MONTH, settings.TELEMETRY_KEEP_HOURS_DAYS),
+        Partitioned("telemetry_nodeminute", "minute", DAY, settings.TELEMETRY_KEEP_MINUTES_DAYS),
+        Partitioned("telemetry_nodehour", "hour", MONTH, settings.TELEMETRY_KEEP_HOURS_DAYS),
     )
 
 

@@ -33,6 +33,7 @@ class BatchSerializer(serializers.Serializer):
     boot_id = serializers.CharField(max_length=64)
     sequence = serializers.IntegerField(min_value=0, max_value=2**63 - 1)
     samples = serializers.ListField(child=serializers.JSONField(), max_length=10_000)
+    host = serializers.JSONField(required=False)
 
 
 class IngestedSerializer(serializers.Serializer):
@@ -44,3 +45,44 @@ class IngestedSerializer(serializers.Serializer):
     bad_times = serializers.IntegerField()
     malformed = serializers.IntegerField()
     bad_values = serializers.IntegerField()
+
+
+class LineSerializer(serializers.Serializer):
+    """One line of a chart; a null is a gap."""
+
+    name = serializers.CharField()
+    points = serializers.ListField(help_text="[[milliseconds since 1970, value or null]]")
+
+
+class MarkSerializer(serializers.Serializer):
+    """Something that happened."""
+
+    at = serializers.IntegerField(help_text="milliseconds since 1970")
+    kind = serializers.ChoiceField(choices=["xid", "handover", "driver", "maintenance", "other"])
+    label = serializers.CharField()  # type: ignore[assignment]  # a field of this name
+
+
+class ChartSerializer(serializers.Serializer):
+    """A chart: at most 720 steps a line; `notes` say where it is something else than was asked for."""
+
+    unit = serializers.CharField()
+    start = serializers.IntegerField(required=False, help_text="milliseconds since 1970")
+    end = serializers.IntegerField(required=False, help_text="milliseconds since 1970")
+    step_seconds = serializers.IntegerField(required=False)
+    source = serializers.ChoiceField(  # type: ignore[assignment]  # a field of this name
+        choices=["samples", "minutes", "hours", "days"], required=False
+    )
+    summed = serializers.BooleanField(required=False, help_text="points are sums over a step, not means")
+    notes = serializers.ListField(child=serializers.CharField())
+    series = LineSerializer(many=True)
+    events = MarkSerializer(many=True)
+
+
+class ProcessSerializer(serializers.Serializer):
+    """A process on a device; name and login are empty where the node may not read them."""
+
+    device = serializers.CharField(source="device.public_id")
+    pid = serializers.IntegerField()
+    name = serializers.CharField()
+    user = serializers.CharField()
+    memory_mib = serializers.IntegerField(allow_null=True)

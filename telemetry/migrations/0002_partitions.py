@@ -33,6 +33,16 @@ class Migration(migrations.Migration):
                 " WITH (pages_per_range = 32, autosummarize = on)",
             ),
         ),
+        partitioned(
+            "telemetry_nodeminute",
+            by="minute",
+            indexes=("CREATE UNIQUE INDEX telemetry_nodeminute_once ON telemetry_nodeminute (node_id, minute)",),
+        ),
+        partitioned(
+            "telemetry_nodehour",
+            by="hour",
+            indexes=("CREATE UNIQUE INDEX telemetry_nodehour_once ON telemetry_nodehour (node_id, hour)",),
+        ),
         # each row is rewritten every ten seconds: room for that on its own page, and no wait for a fifth to be dead
         migrations.RunSQL(
             "ALTER TABLE telemetry_latestsample SET (fillfactor = 40, autovacuum_vacuum_scale_factor = 0.5);"

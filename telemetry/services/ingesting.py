@@ -13,6 +13,7 @@ from django.utils import timezone
 from cluster.models import Node
 from cluster.services import refusals
 from telemetry.samples import COLUMNS, Known, Parsed, Row, parse, step_of
+from telemetry.services.hosts import keep_host
 
 LATE_AFTER = timedelta(minutes=2)
 """A row older than this may belong to a minute that is made already: its hour is noted, and made anew."""
@@ -59,21 +60,21 @@ class Ingested:
     bad_values: int = 0
 
 
-def ingest(*, node: Node, boot_id: str, sequence: int, samples: list[Any]) -> Ingested:
+def ingest(*, node: Node, boot_id: str, sequence: int, samples: list[Any], host: Any = None) -> Ingested:
     """Take one delivery of a node exactly once.
 
     Rows of devices that are not this node's are refused, as are times more than ten minutes ahead or two hours back;
     impossible values become null; all of them are counted. Rows that are there already are passed over in silence.
-    At most one statement of each kind, whatever the size.
+    At most one statement of each kind, whatever the size. `host`: what the machine did, once a minute.
     """
     try:
-        return _take(node, boot_id, sequence, samples)
+        return _take(node, boot_id, sequence, samples, host)
     except IntegrityError:  # rows on their way to the default partition while theirs was made: now there is a place
-        return _take(node, boot_id, sequence, samples)
+        return _take(node, boot_id, sequence, samples, host)
 
 
 @transaction.atomic
-def _take(node: Node, boot_id: str, sequence: int, samples: list[Any]) -> Ingested:
+def _take(node: Node, boot_id: str, sequence: int, samples: list[Any], host: Any) -> Ingested:
     now = timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(_ONCE, {"node": node.pk, "boot": boot_id, "sequence": sequence, "now": now})
@@ -87,6 +88,8 @@ def _take(node: Node, boot_id: str, sequence: int, samples: list[Any]) -> Ingest
         _copy(rows)
         _keep_latest(rows, parsed, now)
         _note_late(node, rows, now)
+    if host is not None:
+        keep_host(node, host, now)
     parsed.counts.accepted = len(rows)
     answer = Ingested(repeated=False, **asdict(parsed.counts))
     for code in REFUSED_ROWS:

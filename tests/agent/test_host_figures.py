@@ -56,7 +56,9 @@ def test_rates_are_between_two_looks_and_nothing_is_counted_twice(tmp_path: Path
 
 def test_a_counter_that_went_back_and_a_file_that_is_missing_are_gaps(tmp_path: Path) -> None:
     looks = HostLooks(tmp_path / "gone", tmp_path)
-    assert looks.look().memory_used_mib is None and looks.look().cpu_percent is None
+    first = looks.look_when_due()
+    assert first and first.memory_used_mib is None
+    assert looks.look_when_due() is None and looks.look().cpu_percent is None
     machine(tmp_path, busy=100, idle=100, read=1000, received=5000, words=10)
     looks.look()
     machine(tmp_path, busy=1, idle=1, read=10, received=50, words=0)
