@@ -3,10 +3,23 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 from django.utils import timezone
 
-from cluster.models import Device, GpuClass, Grant, Handover, MaintenanceWindow, Node, NodeCommand, Pool
+from cluster.models import (
+    Device,
+    DeviceEvent,
+    GpuClass,
+    Grant,
+    Handover,
+    MaintenanceWindow,
+    Node,
+    NodeCommand,
+    Pool,
+    XidPolicy,
+)
 
 GONE = ("offline", "quarantined", "rma", "retired")
 CHECK_EVERY = timedelta(days=7)
@@ -93,3 +106,10 @@ def devices_to_check(node: Node) -> list[str]:
     due = free if node.state == "fenced" else checked_before(free)
     cleaning = lendable.filter(state="cleaning")
     return [str(uuid) for uuid in (cleaning | due).order_by("index").values_list("uuid", flat=True)]
+
+
+def with_meaning(events: QuerySet[DeviceEvent]) -> QuerySet[DeviceEvent]:
+    """Newest first; an XID to which the site gave words of its own carries them as `own_meaning`. Still one query."""
+    number = Cast(KeyTextTransform("xid", OuterRef("detail")), IntegerField())
+    own = XidPolicy.objects.filter(xid=number).values("note")[:1]
+    return events.order_by("-at").annotate(own_meaning=Subquery(own))

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast
+from django.db.models import Count, Q, QuerySet
 
 from allocations.models import Lease, Placement
 from allocations.promises import Promise, promises_on
-from cluster.models import Device, DeviceEvent, Handover, Inspection, MaintenanceWindow, Node, NodeCommand, XidPolicy
+from cluster.models import Device, DeviceEvent, Handover, Inspection, MaintenanceWindow, Node, NodeCommand
+from cluster.selectors import with_meaning
 from reports.selectors.fleet import (
     GONE_STATES,
     ILL_HEALTH,
@@ -133,10 +132,3 @@ def device_sheet(device: Device, now: datetime) -> DeviceSheet:
         booked=promises_on([device.pk, *(each.pk for each in parts)])[:ROWS_SHOWN],
         instances=[cell_of(each, samples, held) for each in parts],
     )
-
-
-def with_meaning(events: QuerySet[DeviceEvent]) -> QuerySet[DeviceEvent]:
-    """Newest first; an XID to which the site gave words of its own carries them as `own_meaning`. Still one query."""
-    number = Cast(KeyTextTransform("xid", OuterRef("detail")), IntegerField())
-    own = XidPolicy.objects.filter(xid=number).values("note")[:1]
-    return events.order_by("-at").annotate(own_meaning=Subquery(own))

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 from django.utils import timezone, translation
 
+from cluster.event_words import PLAIN, WORDS, event_words
 from cluster.models import Device, DeviceEvent
-from reports.templatetags.machine_words import PLAIN, WORDS, agent_rows, event_words, mig_layout, topology_rows
+from reports.templatetags.machine_words import agent_rows, mig_layout, topology_rows
 from tests.factories.cluster import PoolFactory, make_node
 
 ROOT = Path(__file__).resolve().parents[2]
