@@ -42,6 +42,8 @@ def may_enter(user: Any, lease: Any) -> bool:
     return role in USING and project.team.filter(user_id=user.pk).exists()
 
 
+may_see_processes = may_enter | may_run_nodes
+"""Of others, the agency's included, it is nobody's business what a program is called."""
 may_reclaim = may_run_programme | may_run_nodes
 may_award = may_run_programme
 may_set_rules = may_run_programme

@@ -5,19 +5,18 @@ import binascii
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from allocations.comparison import Figure, compare, harm
 from allocations.models import Lease, Reshape
-from allocations.selectors.leases import measured_groups, placements_of
+from allocations.selectors.leases import placements_of
 from cluster.models import Device, Grant, Handover
 from cluster.selectors import grants_of, handovers_of
 from cluster.services.evidence import canonical, entry_of, sign
 from cluster.templatetags.evidence import FIGURES
-from telemetry import charts
 
 KEEPS_FILES = ("scheduled", "preparing", "prepare_stuck", "active")
 """States in which there is, or will be, a login folder that the end of the lease deletes."""
@@ -213,13 +212,3 @@ def signed_handover(lease: Lease) -> dict[str, Any]:
 def team_of(lease: Lease) -> list[Any]:
     """The project's people who may get in."""
     return [member for member in lease.allocation.project.team.select_related("user") if member.user.is_active]
-
-
-def series(lease: Lease, now: datetime) -> dict[str, Any]:
-    """Utilisation of each GPU while the reservation had it: the last 24 hours of that."""
-    groups = measured_groups(lease, now) or {(now, now): placements_of(lease)}
-    drawn: dict[str, Any] = {"unit": "%", "series": []}
-    for (begin, end), rows in groups.items():
-        named = [(row.device_id, row.device.node.name, row.device.index) for row in rows]
-        drawn["series"] += charts.devices_series(named, max(begin, end - timedelta(hours=24)), end)["series"]
-    return drawn

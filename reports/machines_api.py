@@ -3,18 +3,23 @@
 from typing import Any
 
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.rules import may_run_nodes
 from allocations.services import operating
 from cluster.api import DeviceViewSet, NodeViewSet, said_in
 from cluster.models import MaintenanceWindow, Node
 from cluster.serializers import ReasonSerializer
 from common.api import ReadViewSet
+from common.permissions import require
 from reports.health_api import InspectionSerializer
+from reports.selectors import measured, measuring
+from reports.selectors.fleet import latest_fresh
 from reports.serializers import (
     AnnounceSerializer,
     DrainSerializer,
@@ -26,6 +31,9 @@ from reports.serializers import (
     PlanSerializer,
     SendBackSerializer,
 )
+from telemetry import charts, host_reading
+from telemetry.chart_api import chart_schema, charted
+from telemetry.serializers import ProcessSerializer
 
 
 class OperatedNodes(NodeViewSet):
@@ -48,6 +56,18 @@ class OperatedNodes(NodeViewSet):
     def retire(self, request: Request, public_id: str) -> Response:
         """Out of the house with all its devices; refused while it is promised, unless forced with a plan."""
         return self._do(operating.retire_node, PlanSerializer)
+
+    @chart_schema(*charts.COMPARED)
+    @action(detail=True)
+    def series(self, request: Request, public_id: str) -> Response:
+        """One figure of all GPUs of the node, a line each."""
+        return charted(measuring.node_chart(self.get_object(), request.query_params, timezone.now()))
+
+    @chart_schema(*host_reading.PICTURES)
+    @action(detail=True, url_path="host-series")
+    def host_series(self, request: Request, public_id: str) -> Response:
+        """What the machine around the GPUs did: processor, memory, disks, network."""
+        return charted(measuring.machine_chart(self.get_object(), request.query_params, timezone.now()))
 
     def _do(self, verb: Any, shape: Any) -> Response:
         node = self.get_object()
@@ -87,6 +107,21 @@ class OperatedDevices(DeviceViewSet):
     def inspections(self, request: Request, public_id: str) -> Response:
         """The newest hundred checks between reservations: weekly ones, and those on leaving quarantine."""
         return Response(InspectionSerializer(self.get_object().inspections.all()[:100], many=True).data)
+
+    @chart_schema(*charts.DEVICE_PICTURES)
+    @action(detail=True)
+    def series(self, request: Request, public_id: str) -> Response:
+        """One chart of a device, its limit beside it."""
+        return charted(measuring.device_chart(self.get_object(), request.query_params, timezone.now()))
+
+    @extend_schema(responses=ProcessSerializer(many=True), filters=False)
+    @action(detail=True, pagination_class=None, filterset_class=None)
+    def processes(self, request: Request, public_id: str) -> Response:
+        """What runs on the device, by the last two minutes: operators only."""
+        device = self.get_object()
+        require(request.user, may_run_nodes)
+        found = measured.processes_on([(device, latest_fresh([device], timezone.now()).get(device.pk))])
+        return Response(ProcessSerializer(found, many=True).data)
 
     def _do(self, verb: Any, shape: Any) -> Response:
         device = self.get_object()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from reports.views import board, enrolling, health, machines, operating, storage
+from reports.views import board, enrolling, health, machines, measuring, operating, storage
 
 app_name = "reports"
 urlpatterns = [
@@ -22,6 +22,8 @@ urlpatterns = [
     path("staff/nodes/", machines.NodeList.as_view(), name="nodes"),
     path("staff/nodes/new/", enrolling.NewNode.as_view(), name="node-new"),
     path("staff/nodes/<slug:public_id>/", machines.NodePage.as_view(), name="node"),
+    path("staff/nodes/<slug:public_id>/series.json", measuring.NodeSeries.as_view(), name="node-series"),
+    path("staff/nodes/<slug:public_id>/host.json", measuring.NodeHostSeries.as_view(), name="node-host-series"),
     path("staff/nodes/<slug:public_id>/drain/", operating.DrainNode.as_view(), name="node-drain"),
     path("staff/nodes/<slug:public_id>/resume/", operating.ResumeNode.as_view(), name="node-resume"),
     path("staff/nodes/<slug:public_id>/maintain/", operating.MaintainNode.as_view(), name="node-maintain"),
@@ -32,7 +34,7 @@ urlpatterns = [
     path("staff/nodes/<slug:public_id>/rotate-token/", enrolling.RotateToken.as_view(), name="node-rotate-token"),
     path("staff/windows/<slug:public_id>/cancel/", operating.CancelWindow.as_view(), name="window-cancel"),
     path("staff/devices/<slug:public_id>/", machines.DevicePage.as_view(), name="device"),
-    path("staff/devices/<slug:public_id>/series.json", machines.DeviceSeries.as_view(), name="device-series"),
+    path("staff/devices/<slug:public_id>/series.json", measuring.DeviceSeries.as_view(), name="device-series"),
     path("staff/devices/<slug:public_id>/quarantine/", operating.QuarantineDevice.as_view(), name="device-quarantine"),
     path("staff/devices/<slug:public_id>/return/", operating.ReturnDevice.as_view(), name="device-return"),
     path("staff/devices/<slug:public_id>/send-back/", operating.SendDeviceBack.as_view(), name="device-send-back"),

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from accounts.models import SshKey
 from allocations import sheet
+from allocations.api.measured import MeasuredActions
 from allocations.api.reshapes import ReshapeActions
 from allocations.api.usage import UsageActions
 from allocations.filters import LeaseFilter
@@ -41,7 +42,7 @@ from common.api import ReadViewSet
     cancel=extend_schema(request=None, responses=LeaseSerializer),
     retry=extend_schema(request=None, responses=LeaseSerializer),
 )
-class LeaseViewSet(ReshapeActions, UsageActions, ReadViewSet):
+class LeaseViewSet(MeasuredActions, ReshapeActions, UsageActions, ReadViewSet):
     """Reservations and their verbs."""
 
     queryset = Lease.objects.select_related("allocation__project__organisation", "allocation__pool", "booked_by")

@@ -165,12 +165,3 @@ class HandoverFile(_LeaseMixin, View):
         response = JsonResponse(signed, json_dumps_params={"ensure_ascii": False, "indent": 1})
         response["Content-Disposition"] = f'attachment; filename="handover-{self.object.public_id}.json"'
         return response
-
-
-class LeaseSeries(ObjectMixin, View):
-    """The points of the utilisation chart."""
-
-    model = Lease
-
-    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        return JsonResponse(sheet.series(self.object, timezone.now()))

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView, View
@@ -13,16 +12,18 @@ from cluster.models import Device, Node
 from common.permissions import allowed
 from common.tables import Column
 from common.templatetags.bitgoeul import moment
-from common.web import ListPage, ObjectMixin, ObjectPage
+from common.web import ListPage, ObjectPage
 from reports.actions import device_actions, node_actions
 from reports.filters import NodeFilter
-from reports.selectors import machines
+from reports.selectors import machines, measured
 from reports.selectors.fleet import fleet
 from reports.views.staff import StaffMixin
-from telemetry import charts
+from telemetry import charts, host_reading
+from telemetry.web import ranges_context
+from telemetry.windows import DEFAULT_RANGE
 
 
-def wanted_span(request: HttpRequest) -> charts.Span:
+def wanted_span(request: HttpRequest) -> charts.Range:
     """The range of the query string; an unknown one gives the shortest."""
     return charts.SPANS.get(request.GET.get("range", ""), charts.SPANS[charts.DEFAULT_SPAN])
 
@@ -101,10 +102,18 @@ class NodePage(StaffMixin, ObjectPage):
         return super().get_queryset().select_related("pool__gpu_class")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        now = timezone.now()
+        sheet, sees = machines.node_sheet(self.object, now), allowed(self.request.user, may_run_nodes)
         return super().get_context_data(
-            sheet=machines.node_sheet(self.object, timezone.now()),
+            **ranges_context(self.request, DEFAULT_RANGE),
+            sheet=sheet,
+            compared=[(key, charts.metric_name(key)) for key in charts.COMPARED],
+            metric=self.request.GET.get("metric") or charts.DEFAULT_FIGURE,
+            host_pictures=list(host_reading.PICTURES.values()),
+            sees_processes=sees,
+            processes=measured.processes_on((cell.device, cell.sample) for cell in sheet.cells) if sees else [],
             actions=node_actions(self.request.user, self.object),
-            now=timezone.now(),
+            now=now,
             **kwargs,
         )
 
@@ -120,29 +129,16 @@ class DevicePage(StaffMixin, ObjectPage):
         return super().get_queryset().select_related("node__pool", "gpu_class", "latest_sample")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        url = reverse("reports:device-series", args=[self.object.public_id])
-        span = wanted_span(self.request).key
-        pictures = [
-            {"name": charts.metric_name(key), "unit": unit, "url": f"{url}?metric={key}&range={span}"}
-            for key, (_column, unit) in charts.METRICS.items()
-        ]
+        now = timezone.now()
+        sheet, sees = machines.device_sheet(self.object, now), allowed(self.request.user, may_run_nodes)
+        cells = [sheet.cell, *sheet.instances]
         return super().get_context_data(
-            sheet=machines.device_sheet(self.object, timezone.now()),
-            charts=pictures,
-            span=span,
-            spans=list(charts.SPANS.values()),
+            **ranges_context(self.request, DEFAULT_RANGE),
+            sheet=sheet,
+            pictures=list(charts.DEVICE_PICTURES.values()),
+            sees_processes=sees,
+            processes=measured.processes_on((cell.device, cell.sample) for cell in cells) if sees else [],
             actions=device_actions(self.request.user, self.object),
             may_audit=allowed(self.request.user, may_read_audit),
             **kwargs,
         )
-
-
-class DeviceSeries(StaffMixin, ObjectMixin, View):
-    """The points of one chart of a device."""
-
-    model = Device
-
-    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        metric = request.GET.get("metric", "")
-        metric = metric if metric in charts.METRICS else charts.DEFAULT_METRIC
-        return JsonResponse(charts.device_series(self.object, metric, wanted_span(request), timezone.now()))

@@ -265,6 +265,7 @@
     const { chartGroup: group } = box.dataset;
     let timer = 0;
     let asked = 0;
+    let loaded = 0;
     async function load() {
       if (!box.isConnected) { picture.chart.dispose(); window.clearInterval(timer); return; }
       const address = addressOf(box);
@@ -275,14 +276,16 @@
         const answer = await fetch(address, { headers: { Accept: "application/json" } });
         if (!answer.ok) throw new Error(answer.status);
         const data = await answer.json();
-        if (mine === asked) picture.show(data);
+        if (mine === asked) { loaded = Date.now(); picture.show(data); }
       } catch (error) {
         if (mine === asked) picture.say(words.failed);
       }
     }
     const seconds = Number(box.dataset.chartRefresh || 0);
     load();
-    if (seconds) timer = window.setInterval(() => { if (!document.hidden && !addressOf(box).searchParams.has("from")) load(); }, seconds * 1000);
+    // a step that is not over brings nothing new, nobody looks at a hidden page, and the past stays as it was
+    const due = () => Date.now() - loaded > 1000 * (picture.data?.step_seconds || 0) && !document.hidden && !addressOf(box).searchParams.has("from");
+    if (seconds) timer = window.setInterval(() => { if (due()) load(); }, seconds * 1000);
     if (group) document.addEventListener("chartzoom", (event) => { if (event.detail.group === group) load(); });
   }
 

@@ -44,6 +44,7 @@ audit-event-detail audit-event-list person-grant-role person-list
 OBJECT = """
 idle-case-appeal idle-case-detail idle-case-reply idle-now
 usage:idle-appeal usage:idle-case usage:idle-reply usage:lease-release-idle
+allocations:lease-host-series allocations:lease-measured lease-comparison lease-host-series lease-processes lease-series
 step-detail
 progress-report-detail progress-report-submit projects:progress projects:progress-edit projects:progress-new
 agreement-detail allocation-balance allocation-detail allocation-forecast allocation-ledger allocation-statement
@@ -107,6 +108,7 @@ usage:idle-carry-out usage:idle-dismiss usage:idle-rule usage:idle-rule-change u
 usage:idle-rule-new usage:idle-rule-off usage:idle-rule-on usage:idle-rule-try usage:idle-rules usage:idle-stop
 usage:idle-uphold usage:lease-breach
 allocations:lease-usage-correct
+device-processes device-series node-host-series node-series reports:node-host-series reports:node-series
 proposals:change-request-decline proposals:change-request-grant
 projects:progress-list projects:progress-send-back
 proposals:import proposals:import-template proposal-import
