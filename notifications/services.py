@@ -1,6 +1,7 @@
 """notify(): one call puts a line into inboxes and a mail into the queue, each in its reader's language."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,8 @@ from common.nudge import nudge_once
 from notifications.models import Mail, Notification
 
 MAX_ATTEMPTS = 20
+BATCH = 500
+"""People in one statement."""
 SENDING = "notifications.send_pending"
 """The task that empties the queue."""
 
@@ -27,16 +30,34 @@ def notify(*, recipients: Iterable[User], event: str, context: dict[str, Any], u
 
     `context` holds plain values and strings; `url` is a path on this site. Runs in the caller's transaction.
     """
-    assert connection.in_atomic_block, "notify belongs in the transaction of the change"
     people = {user.pk: user for user in recipients if user.is_active}
-    notes, mails = [], []
-    for user in people.values():
-        subject, body = _render(event, {**context, "name": user.name}, user.language, url)
-        notes.append(Notification(recipient=user, event=event, subject=subject, body=body, url=url))
-        mails.append(_mail(user.email, subject, body, url))
-    insert(*notes)
-    insert(*mails)
-    if people:
+    notify_each(event=event, messages=[Message(user, context, url) for user in people.values()])
+
+
+@dataclass(frozen=True)
+class Message:
+    """What one person is told of an event: `context` and `url` as notify has them."""
+
+    recipient: User
+    context: Mapping[str, Any]
+    url: str = ""
+
+
+def notify_each(*, event: str, messages: Sequence[Message]) -> None:
+    """Tell people of one event, each with words of their own: two statements for each BATCH of them. Runs in the
+    caller's transaction.
+    """
+    assert connection.in_atomic_block, "notify belongs in the transaction of the change"
+    for start in range(0, len(messages), BATCH):
+        notes, mails = [], []
+        for message in messages[start : start + BATCH]:
+            user, url = message.recipient, message.url
+            subject, body = _render(event, {**message.context, "name": user.name}, user.language, url)
+            notes.append(Notification(recipient=user, event=event, subject=subject, body=body, url=url))
+            mails.append(_mail(user.email, subject, body, url))
+        insert(*notes)
+        insert(*mails)
+    if messages:
         transaction.on_commit(partial(nudge_once, SENDING))
 
 

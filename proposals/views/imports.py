@@ -69,7 +69,9 @@ class ImportPage(Gate, Page):
         return HttpResponseRedirect(reverse("proposals:queue"))
 
     def _shown(self, form: ImportForm, status: int = 200, **kwargs: Any) -> HttpResponse:
-        return self.render_to_response(self.get_context_data(form=form, columns=COLUMNS, **kwargs), status=status)
+        field: Any = form.fields["call"]
+        context = {"form": form, "columns": COLUMNS, "calls": field.queryset, **kwargs}
+        return self.render_to_response(self.get_context_data(**context), status=status)
 
 
 class ImportTemplate(Gate, LoginRequiredMixin, View):
@@ -78,11 +80,12 @@ class ImportTemplate(Gate, LoginRequiredMixin, View):
     gate = may_decide
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | StreamingHttpResponse:
-        name = "proposals-to-import"
+        name, asked = "proposals-to-import", request.GET.get("call", "")
+        call = get_object_or_404(Call.objects.visible_to(request.user), public_id=asked) if asked else None
         if request.GET.get("format") == "csv":
-            answer: Any = StreamingHttpResponse(imports.template_csv(), content_type="text/csv; charset=utf-8")
+            answer: Any = StreamingHttpResponse(imports.template_csv(call), content_type="text/csv; charset=utf-8")
             answer["Content-Disposition"] = f'attachment; filename="{name}.csv"'
             return answer
-        answer = HttpResponse(imports.template_xlsx(), content_type=XLSX)
+        answer = HttpResponse(imports.template_xlsx(call), content_type=XLSX)
         answer["Content-Disposition"] = f'attachment; filename="{name}.xlsx"'
         return answer

@@ -4,6 +4,7 @@ import io
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from django.utils import timezone, translation
 
 from audit.models import AuditEvent
 from common.errors import Forbidden, RuleBroken
+from notifications.models import Notification
 from partners.models import Agreement
-from proposals.models import FastLane, Proposal, ProposalVersion
+from proposals.models import FastLane, Proposal, ProposalVersion, Question
 from proposals.services import imports
 from proposals.services.imports import ImportReport
 from proposals.services.imports.columns import COLUMNS
@@ -118,6 +120,58 @@ def test_rows_of_one_reference_are_lines_of_one_proposal(stage: Stage) -> None:
     assert report.problems == () and [line.gpus for line in Proposal.objects.get().lines.all()] == [8, 16]
     other = bring(stage, csv_of(row(stage, "B-1"), row(stage, "B-1", title="Another")))
     assert [(problem.row, problem.column) for problem in other.problems] == [(3, "과제명")]
+
+
+def test_answers_to_the_questions_of_the_call_are_read_by_their_heading(stage: Stage) -> None:
+    def question(kind: str, ko: str, en: str, **more: Any) -> Question:
+        fields = {"place": stage.call.questions.count(), "label_ko": ko, "label_en": en}
+        return stage.call.questions.create(kind=kind, **fields, **more)
+
+    asked = [
+        question("text", "개인정보를 다룹니까?", "Do you handle personal data?", is_required=True),
+        question("number", "매개변수(억)", "Parameters"),
+        question("choice", "분야", "Field", choices_ko=["언어", "영상"], choices_en=["Language", "Vision"]),
+        question("yes_no", "공개 예정", "To be published"),
+        question("file", "증빙", "Proof", is_required=True),
+    ]
+    missing = refused(stage, csv_of(row(stage, "A-1")))
+    assert missing.code == "columns_missing" and "개인정보를" in str(missing)
+    heads = ["개인정보를 다룹니까?", asked[1].public_id, "FIELD", "공개예정"]
+    wrong = bring(stage, sheet_of(heads, [*row(stage, "A-1"), "", "many", "Smell", "perhaps"]))
+    assert [problem.column for problem in wrong.problems] == [column.label_ko for column in asked[:4]]
+    report = bring(stage, sheet_of(heads, [*row(stage, "A-1"), "없음", "1,070.5", "Vision", "예"], row(stage, "A-1")))
+    assert report.problems == () and report.ignored == ()
+    proposal = Proposal.objects.get()
+    assert [answer.value for answer in proposal.answers.all()] == ["없음", Decimal("1070.5"), 1, True]
+    kept = proposal.versions.get().content["answers"]
+    assert [one["value"] for one in kept] == ["없음", "1070.5", {"ko": "영상", "en": "Vision"}, True]
+    address = reverse("proposals:import-template") + f"?call={stage.call.public_id}&format=csv"
+    template = b"".join(browser(stage.cast.officer).get(address).streaming_content).decode()
+    assert "To be published" in template and "Proof" not in template
+
+
+def sheet_of(heads: list[str], *rows: list[Any]) -> bytes:
+    lines = (",".join(f'"{value}"' for value in line) for line in ([*HEADER, *heads], *rows))
+    return "\r\n".join(lines).encode()
+
+
+def refused(stage: Stage, content: bytes) -> RuleBroken:
+    with pytest.raises(RuleBroken) as caught:
+        bring(stage, content)
+    return caught.value
+
+
+def test_owners_hear_once_of_what_was_brought_in_for_them(stage: Stage) -> None:
+    bring(stage, csv_of(row(stage, "A-1"), row(stage, "A-2")), dry_run=True)
+    assert not Notification.objects.filter(event="proposals_imported").exists()
+    bring(stage, csv_of(row(stage, "A-1"), row(stage, "A-2")))
+    told = Notification.objects.filter(event="proposals_imported")
+    people = stage.cast.organisation.memberships.filter(role__in=("owner", "manager"))
+    assert {note.recipient_id for note in told} == {row.user_id for row in people} and told.count() == people.count()
+    numbers = Proposal.objects.values_list("number", flat=True)
+    assert all(str(number) in note.body for number in numbers for note in told)
+    bring(stage, csv_of(row(stage, "A-1")))
+    assert told.count() == people.count()
 
 
 BAD: dict[str, tuple[dict[str, Any], str, str]] = {

@@ -1,7 +1,7 @@
 """Every row of a sheet looked at, with all that is wrong named; a fixed number of queries for any number of rows."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,15 +15,16 @@ from common.texts import one_line
 from partners.models import Agreement, Organisation
 from partners.policy import Committed
 from proposals.asks import AskLine, TeamRow, agency_today, check_line
-from proposals.models import Call, Proposal
+from proposals.models import Call, Proposal, Question
 from proposals.selectors import gpu_classes_of, judge
 from proposals.selectors.eligibility import handed_in, standing
 from proposals.selectors.fitting import committed_by
 from proposals.services.drafting import shown_moment
 from proposals.services.eligibility import check_size
 from proposals.services.imports import cells
-from proposals.services.imports.columns import BY_KEY, OF_THE_PROPOSAL
+from proposals.services.imports.columns import BY_KEY, OF_THE_PROPOSAL, ImportColumn
 from proposals.services.imports.problems import Problem
+from proposals.services.imports.questions import read_answer
 from proposals.services.parts import MAX_DATA, MAX_PLAN, clean_text, clean_title
 
 MAX_REFERENCE = 60
@@ -66,8 +67,11 @@ class World:
 class Checking:
     """Collects problems while rows become proposals."""
 
-    def __init__(self, call: Call, rows: list[tuple[int, dict[str, str]]]) -> None:
+    def __init__(
+        self, call: Call, rows: list[tuple[int, dict[str, str]]], questions: Mapping[ImportColumn, Question]
+    ) -> None:
         self.problems: list[Problem] = []
+        self.questions = {column.key: (column, question) for column, question in questions.items()}
         self.rows, self.by_number = rows, dict(rows)
         self.world = _world(call, rows)
 
@@ -113,6 +117,8 @@ class Checking:
             "lead_name": get("lead_name", _name, False),
             "lead_email": get("lead_email", _email, False),
         }
+        for key, (_column, question) in self.questions.items():
+            said[key] = get(key, lambda text, question=question: read_answer(question, text), question.is_required)
         organisation, agreement = said["organisation"], said["agreement"]
         if organisation and agreement and agreement.organisation_id != organisation.pk:
             self._wrong(
@@ -128,7 +134,7 @@ class Checking:
 
     def _same(self, number: int, raw: dict[str, str], first: Wanted) -> None:
         """Further rows of a reference say the same as its first one, or nothing."""
-        for key in OF_THE_PROPOSAL:
+        for key in (*OF_THE_PROPOSAL, *self.questions):
             value = raw.get(key, "")
             if value and value != first.raw.get(key, ""):
                 message = _("This differs from row %(row)s, which has the same reference.") % {"row": first.row}
@@ -230,7 +236,7 @@ class Checking:
         return at
 
     def _wrong(self, number: int, raw: dict[str, str], key: str, error: DomainError) -> None:
-        column = BY_KEY.get(key) or BY_KEY["gpus"]
+        column = self.questions[key][0] if key in self.questions else BY_KEY.get(key) or BY_KEY["gpus"]
         value = raw.get(column.key, "")[:200]
         remedy = str(error.remedy) or _("What belongs here: %(what)s") % {"what": column.help or column.example}
         self.problems.append(Problem(number, column.label, value, str(error.message), remedy))

@@ -1,5 +1,6 @@
 """The columns of an import, under the names that people give them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.utils.translation import get_language
@@ -134,13 +135,15 @@ OF_THE_PROPOSAL = tuple(
 """What the rows of one reference have in common: they may repeat it or leave it empty after the first row."""
 
 
-def column_of(header: str) -> ImportColumn | None:
-    """The column that a header means."""
-    return _NAMES.get(_plain(header))
+def column_of(header: str, more: Mapping[str, ImportColumn] | None = None) -> ImportColumn | None:
+    """The column that a header means; `more` are those of the call's questions, by their plain names."""
+    name = plain_name(header)
+    return _NAMES.get(name) or (more or {}).get(name)
 
 
-def _plain(text: str) -> str:
+def plain_name(text: str) -> str:
+    """What of a header, or of a word in a cell, matters: its letters and digits."""
     return "".join(char for char in text.casefold() if char.isalnum())
 
 
-_NAMES = {_plain(name): column for column in COLUMNS for name in (column.key, column.ko, column.en)}
+_NAMES = {plain_name(name): column for column in COLUMNS for name in (column.key, column.ko, column.en)}

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from itertools import islice
@@ -35,8 +35,11 @@ class Sheet:
     ignored: tuple[str, ...]
 
 
-def read_sheet(file: IO[bytes], size: int) -> Sheet:
-    """The rows of a file. RuleBroken (field `file`) for what is no spreadsheet, too large, or lacks a column."""
+def read_sheet(file: IO[bytes], size: int, more: Mapping[str, ImportColumn] | None = None) -> Sheet:
+    """The rows of a file, with columns that only this call has (`more`, by plain name).
+
+    RuleBroken (field `file`) for what is no spreadsheet, too large, or lacks a column.
+    """
     if size > MAX_BYTES:
         raise _refused(
             _("This file is too large: %(size)s.") % {"size": filesizeformat(size)},
@@ -47,15 +50,15 @@ def read_sheet(file: IO[bytes], size: int) -> Sheet:
     head = file.read(8)
     file.seek(0)
     cells = _xlsx(file) if head.startswith(b"PK\x03\x04") else _csv(file.read(MAX_BYTES + 1))
-    return _sheet(cells)
+    return _sheet(cells, more or {})
 
 
-def _sheet(cells: Iterator[tuple[int, list[str]]]) -> Sheet:
+def _sheet(cells: Iterator[tuple[int, list[str]]], more: Mapping[str, ImportColumn]) -> Sheet:
     header = next((row for _number, row in cells if any(row)), None)
     if header is None:
         raise _refused(_("This file is empty."), "file_empty", _("Please choose another one."))
-    columns = [column_of(name) for name in header]
-    _check_header(columns)
+    columns = [column_of(name, more) for name in header]
+    _check_header(columns, more)
     rows: list[tuple[int, dict[str, str]]] = []
     for number, row in cells:
         if not any(row):
@@ -71,9 +74,10 @@ def _sheet(cells: Iterator[tuple[int, list[str]]]) -> Sheet:
     return Sheet(rows, tuple(unknown))
 
 
-def _check_header(columns: list[ImportColumn | None]) -> None:
+def _check_header(columns: list[ImportColumn | None], more: Mapping[str, ImportColumn]) -> None:
     found = [column.key for column in columns if column is not None]
-    missing = [column.label for column in COLUMNS if column.needed and column.key not in found]
+    wanted = (*COLUMNS, *dict.fromkeys(more.values()))
+    missing = [column.label for column in wanted if column.needed and column.key not in found]
     if missing:
         raise _refused(
             _("These columns are missing: %(columns)s.") % {"columns": ", ".join(missing)},
