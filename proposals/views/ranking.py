@@ -23,7 +23,7 @@ from proposals.selectors.ranking import RankRow, ranking
 
 PER_PAGE = 50
 ALWAYS = ("rank", "number", "title")
-AT_FIRST = ("organisation", "mean", "deviation", "range", "reviews", "asked_gpus", "asked_hours", "state")
+AT_FIRST = ("organisation", "mean", "deviation", "reviews", "asked_gpus", "asked_hours", "state")
 SIZES = dict(Organisation.Size.choices)
 REGIONS = dict(Organisation.Region.choices)
 STEPS = dict(CallStep.Kind.choices)

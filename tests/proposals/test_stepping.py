@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from common.errors import Forbidden, InvalidTransition, RuleBroken, WrongState
@@ -175,3 +176,13 @@ def test_reminders_go_out_once_before_a_deadline_and_once_after(jury: Jury) -> N
     assert counts == [[0, 0], [1, 0], [1, 0], [1, 1], [1, 1]]
     assert Notification.objects.filter(recipient=jury.stage.cast.officer, event="step_overdue").count() == 1
     assert Assignment.objects.get().is_overdue is False  # by the clock of now
+
+
+def test_page_and_api_know_what_is_overdue(jury: Jury) -> None:
+    late, other = jury.started(), jury.started()
+    ProposalStep.objects.filter(proposal=late).update(due_at=timezone.now() - timedelta(days=1))
+    client = browser(jury.stage.cast.officer)
+    found = client.get("/api/v1/proposals/", {"overdue": "true"}).json()["results"]
+    assert [row["id"] for row in found] == [late.public_id]
+    page = client.get(reverse("proposals:queue"), {"overdue": "false"}).content.decode()
+    assert other.public_id in page and late.public_id not in page
