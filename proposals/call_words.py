@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from cluster.models import Pool
 from common.errors import Text
+from common.overtaken import Difference
 from common.quantities import seconds_to_hours
 from partners.models import Organisation
 from proposals.models import Call, CallStep, Question
@@ -82,14 +83,9 @@ def missing_of(terms: CallTerms, published_at: datetime | None = None) -> list[G
     return found
 
 
-def difference_of(name: str, theirs: CallTerms, mine: CallTerms) -> dict[str, str]:
+def difference_of(name: str, theirs: CallTerms, mine: CallTerms) -> Difference:
     """One part that differs: its label, what is kept now and what was typed."""
-    return {
-        "field": name,
-        "label": str(LABELS[name]),
-        "theirs": said(name, getattr(theirs, name)),
-        "yours": said(name, getattr(mine, name)),
-    }
+    return Difference(LABELS[name], said(name, getattr(theirs, name)), said(name, getattr(mine, name)), name)
 
 
 def said(name: str, value: Any) -> str:

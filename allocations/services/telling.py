@@ -7,10 +7,11 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import AgencyRole, User
+from accounts.models import User
 from allocations.models import Lease
 from common.quantities import seconds_to_hours
 from notifications.services import notify
+from partners.selectors import operators
 
 
 def local(moment: datetime) -> str:
@@ -31,7 +32,7 @@ def tell_partner(lease: Lease, event: str, **context: Any) -> None:
 
 def tell_operators(lease: Lease, event: str, **context: Any) -> None:
     """Tell the data centre: one query."""
-    _tell(lease, event, User.objects.filter(role_grants__role=AgencyRole.OPERATOR).distinct(), context)
+    _tell(lease, event, operators(), context)
 
 
 def _tell(lease: Lease, event: str, recipients: Iterable[User], context: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from audit.services import record
 from common.errors import RuleBroken, WrongState
+from common.overtaken import SavedMeanwhile
 from common.permissions import require
 from proposals.call_words import Gap, difference_of, missing_of
 from proposals.models import Call, CallDocument
@@ -22,12 +23,6 @@ from proposals.terms import CallTerms, StepTerms, mark_of, plain
 __all__ = ["cancel_call", "copy_call", "create_call", "edit_call", "publish_call", "terms_of"]
 
 UNPUBLISHED = ("draft", "announced")
-
-
-class ChangedMeanwhile(WrongState):
-    """Somebody saved the same part since the form was opened. `facts["differences"]`: field, label, theirs, yours."""
-
-    code = "changed_meanwhile"
 
 
 @transaction.atomic
@@ -48,7 +43,7 @@ def edit_call(
     budgets, owners and deadlines of steps, the time line. One that is over: the last three.
 
     `opened_on`: mark_of `opened_parts` (those that are changed, unless said) when the form was opened. Forbidden;
-    WrongState once cancelled or over; ChangedMeanwhile; RuleBroken (field) where a value is wrong or an open call would
+    WrongState once cancelled or over; SavedMeanwhile; RuleBroken (field) where a value is wrong or an open call would
     take something back.
     """
     require(actor, may_edit_call)
@@ -157,10 +152,6 @@ def _check_complete(terms: CallTerms, published_at: datetime | None, known: Iter
         )
 
 
-def _changed(before: CallTerms, new: CallTerms, names: tuple[str, ...]) -> ChangedMeanwhile:
+def _changed(before: CallTerms, new: CallTerms, names: tuple[str, ...]) -> SavedMeanwhile:
     differences = [difference_of(name, before, new) for name in names if getattr(before, name) != getattr(new, name)]
-    return ChangedMeanwhile(
-        _("Somebody else has changed this part of the call since you opened it."),
-        remedy=_("What you typed is still in the form: compare it with what is kept now, then save again."),
-        facts={"differences": differences, "mark": mark_of(before, names)},
-    )
+    return SavedMeanwhile(differences=differences, mark=mark_of(before, names))

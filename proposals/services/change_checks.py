@@ -28,6 +28,8 @@ from proposals.services.promising import check_room, one_at_a_time
 
 Kind = ChangeRequest.Kind
 MOST_GPU_SECONDS = 10**15
+FIELD_OF: dict[str, str] = {Kind.HOURS: "gpu_seconds", Kind.TERM: "valid_until", Kind.POOL: "pool", Kind.LEAD: "lead"}
+"""What of a wish each kind of change is about."""
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from proposals.lifecycle import CHANGE
 from proposals.models import ChangeRequest, Proposal
 from proposals.rules import may_answer, may_decide
 from proposals.services import second
-from proposals.services.change_checks import Wish, check, needs_second, snapshot
-from proposals.services.deciding import bounded, needed
+from proposals.services.change_checks import FIELD_OF, Wish, check, needs_second, snapshot
+from proposals.services.deciding import bounded, check_stranger, needed
 
 Kind = ChangeRequest.Kind
 OPEN = ("asked", "approved")
@@ -51,7 +51,8 @@ def ask(*, actor: Any, allocation: Allocation, wish: Wish, reason: str) -> Chang
         reason=reason,
         asked_by=actor,
         before=snapshot(allocation),
-        **{name: value for name, value in vars(wish).items() if value is not None},
+        kind=wish.kind,
+        **{FIELD_OF[wish.kind]: getattr(wish, FIELD_OF[wish.kind])},  # what else was sent along is not asked for
     )
     record(actor=actor, verb="change.ask", target=change, changes=_said(change))
     _tell(change, officers(), "change_asked")
@@ -74,6 +75,7 @@ def decline(*, actor: Any, change: ChangeRequest, reason: str) -> ChangeRequest:
     """Say no, and why. Forbidden, InvalidTransition, RuleBroken without a reason."""
     require(actor, may_decide)
     reason, change = needed(reason), _lock(change)
+    check_stranger(actor, change.allocation.project.organisation)
     before, change.state = change.state, CHANGE.next(change.state, "decline")
     _decided(change, actor, reason)
     change.save()
@@ -96,6 +98,7 @@ def grant(*, actor: Any, change: ChangeRequest, reason: str = "") -> ChangeReque
 
 def _grant(actor: Any, change: ChangeRequest, reason: str) -> ChangeRequest:
     change = _lock(change)
+    check_stranger(actor, change.allocation.project.organisation)
     allocation = checks.lock_allocation(change.allocation_id)
     wish = Wish(change.kind, change.gpu_seconds, change.valid_until, change.pool, change.lead)
     if change.state == "asked" and needs_second(change, allocation):

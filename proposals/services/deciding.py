@@ -8,6 +8,7 @@ from audit.services import record
 from common.errors import RuleBroken
 from common.texts import composed
 from notifications.services import notify
+from partners.models import Organisation
 from partners.selectors import managers_of
 from proposals.lifecycle import PROPOSAL
 from proposals.models import Decision, Proposal
@@ -57,11 +58,11 @@ def lock(proposal: Proposal) -> Proposal:
     )
 
 
-def check_stranger(actor: Any, proposal: Proposal) -> None:
+def check_stranger(actor: Any, organisation: Organisation) -> None:
     """RuleBroken (`own_organisation`) for a person who belongs to the organisation that asks: one query."""
-    if person(actor) and proposal.organisation.memberships.filter(user_id=actor.pk).exists():
+    if person(actor) and organisation.memberships.filter(user_id=actor.pk).exists():
         raise RuleBroken(
-            _("You belong to the organisation whose proposal this is."),
+            _("You belong to the organisation that asks for this."),
             code="own_organisation",
             remedy=_("Somebody of the agency who does not belong to it decides."),
             facts={"rule": "own_organisation"},
@@ -77,7 +78,7 @@ def move(actor: Any, proposal: Proposal, event: str, changes: dict[str, Any]) ->
     before = proposal.state
     proposal.state = PROPOSAL.next(proposal.state, event)
     if event not in PARTNERS_OWN:
-        check_stranger(actor, proposal)
+        check_stranger(actor, proposal.organisation)
     proposal.save(update_fields=["state"])
     record(
         actor=actor, verb=f"proposal.{event}", target=proposal, changes={"state": [before, proposal.state], **changes}

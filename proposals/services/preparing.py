@@ -10,13 +10,13 @@ from django.utils.translation import gettext as _
 
 from audit.services import record
 from common.errors import RuleBroken, WrongState
+from common.overtaken import Difference, SavedMeanwhile
 from common.permissions import require
 from common.quantities import seconds_to_hours
 from common.texts import one_line
 from proposals.awards import AwardAsk
 from proposals.lifecycle import PREPARED, PROPOSAL
 from proposals.models import PreparedDecision, PreparedLine, Proposal
-from proposals.overtaken import Difference, SavedMeanwhile
 from proposals.rules import may_decide
 from proposals.services import awarding, second
 from proposals.services.deciding import bounded, check_stranger, lock, needed
@@ -46,7 +46,7 @@ def prepare(
     require(actor, may_decide)
     proposal, lines = lock(proposal), list(lines)
     PROPOSAL.next(proposal.state, kind)
-    check_stranger(actor, proposal)
+    check_stranger(actor, proposal.organisation)
     if kind == Kind.DECLINE:
         second.check_refusers(proposal, [actor])
     reason, override_reason = _checked(proposal, kind, lines, reason, override_reason)
@@ -97,7 +97,7 @@ def approve(*, actor: Any, prepared: PreparedDecision, version: int) -> Prepared
     before = row.state
     row.state = PREPARED.next(row.state, "approve")
     second.check_other(actor, [row.prepared_by])
-    check_stranger(actor, row.proposal)
+    check_stranger(actor, row.proposal.organisation)
     if row.kind == Kind.DECLINE:
         second.check_refusers(row.proposal, [actor])
     if row.version != version:

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from accounts.services import grant_agency_role
 from audit.services import record
 from common.actors import SystemActor
 from common.errors import RuleBroken, WrongState
+from common.overtaken import Difference, SavedMeanwhile
 from common.permissions import require
 from notifications.services import mail_address
 from partners.models import Organisation
@@ -56,19 +58,14 @@ class ProfileContent:
 def save_profile(*, actor: Any, profile: ReviewerProfile, content: ProfileContent, revision: int) -> ReviewerProfile:
     """Replace what a profile says: the reviewer's own, or any by officers.
 
-    Forbidden; WrongState where somebody saved in between (facts: what stands there now); RuleBroken with a field.
+    Forbidden; SavedMeanwhile where somebody saved in between; RuleBroken with a field.
     """
     profile = (
         ReviewerProfile.objects.select_for_update(of=("self",), no_key=True).select_related("user").get(pk=profile.pk)
     )
     require(actor, may_keep_profile, profile)
     if profile.revision != revision:
-        raise WrongState(
-            _("This profile was saved elsewhere meanwhile."),
-            remedy=_("What stands there now is shown beside what you typed."),
-            code="saved_meanwhile",
-            facts={"revision": profile.revision},
-        )
+        raise SavedMeanwhile(differences=_differences(profile, content), revision=profile.revision)
     expertise = _checked(content.expertise)
     employers = _checked_employers(content.employers)
     before = {"load_limit": profile.load_limit, "is_available": profile.is_available}
@@ -201,6 +198,26 @@ def _check_pace(actor: Any) -> None:
 
 def _open_invitations() -> Any:
     return ReviewerInvitation.objects.filter(accepted_at=None, revoked_at=None, expires_at__gt=timezone.now())
+
+
+def _differences(profile: ReviewerProfile, typed: ProfileContent) -> list[Difference]:
+    kinds, yes_no = dict(Proposal.Purpose.choices), {True: _("yes"), False: _("no")}
+
+    def purposes(codes: Iterable[str]) -> str:
+        return ", ".join(str(kinds.get(code, code)) for code in codes)
+
+    kept, new = profile, typed.expertise
+    employers = "\n".join(f"{row.name}, {row.until}" for row in kept.former_employers.all())
+    typed_employers = "\n".join(f"{name}, {until}" for name, until in typed.employers)
+    available = (yes_no[kept.is_available], yes_no[typed.is_available])
+    return [
+        Difference(_("Affiliation"), kept.affiliation, typed.affiliation, "affiliation"),
+        Difference(_("Kinds of work"), purposes(kept.purposes), purposes(new.purposes), "purposes"),
+        Difference(_("Topics"), ", ".join(kept.topics), ", ".join(new.topics), "topics"),
+        Difference(_("Most reviews at a time"), str(kept.load_limit), str(new.load_limit), "load_limit"),
+        Difference(_("Can be asked to review now"), *available, "is_available"),
+        Difference(_("Former employers"), employers, typed_employers, "employers"),
+    ]
 
 
 def _checked(expertise: Expertise) -> Expertise:

@@ -66,7 +66,7 @@ def judge(
     """
     require(actor, may_judge, step)
     step = lock(step)
-    check_stranger(actor, step.proposal)
+    check_stranger(actor, step.proposal.organisation)
     _check_verdict(step, verdict, note, gpu_class, pool)
     before = step.state
     step.state = STEP.next(step.state, verdict)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from common.errors import DomainError
 from common.form_pages import FormPage, ObjectFormPage
 from common.gates import Gate, ObjectGate
+from common.overtaken import SavedMeanwhile
 from common.permissions import allowed
 from common.web import ObjectPage, VerbView
 from partners.forms import ReasonForm
@@ -78,7 +79,7 @@ class EditorPage(ObjectGate, ObjectFormPage):
 class SectionPage(EditorPage):
     """A section of the terms: the form knows the fields, the service the rules."""
 
-    differences: tuple[dict[str, str], ...] = ()
+    overtaken: SavedMeanwhile | None = None
 
     def get_form_class(self) -> type[SectionForm]:
         return SECTION_FORMS[self.section]
@@ -98,7 +99,7 @@ class SectionPage(EditorPage):
                 opened_on=form.cleaned_data["opened_on"],
                 opened_parts=SECTIONS[self.section],
             )
-        except calls.ChangedMeanwhile as refusal:
+        except SavedMeanwhile as refusal:
             self._compare(form, refusal)
             raise
         except DomainError as refusal:
@@ -109,11 +110,11 @@ class SectionPage(EditorPage):
         return section_url(self.object, self.section)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(differences=self.differences, **kwargs)
+        return super().get_context_data(overtaken=self.overtaken, **kwargs)
 
-    def _compare(self, form: Any, refusal: calls.ChangedMeanwhile) -> None:
+    def _compare(self, form: Any, refusal: SavedMeanwhile) -> None:
         """What differs is shown, what was typed stays, and saving again means it."""
-        self.differences = tuple(refusal.facts["differences"])
+        self.overtaken = refusal
         form.data = form.data.copy()
         form.data["opened_on"] = refusal.facts["mark"]
 

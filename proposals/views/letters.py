@@ -12,11 +12,11 @@ from django.views.generic import View
 from common.errors import DomainError
 from common.form_pages import FormPage
 from common.gates import Gate
+from common.overtaken import SavedMeanwhile
 from common.web import ObjectMixin, ObjectPage, Page, add_domain_error
 from proposals.forms import LetterTextForm
 from proposals.letter_texts import PLACES, STANDARD
 from proposals.models import DecisionLetter, LetterKind, LetterTemplate
-from proposals.overtaken import SavedMeanwhile
 from proposals.rules import may_decide
 from proposals.services import letters
 from proposals.views.opened import version_of

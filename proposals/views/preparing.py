@@ -11,13 +11,13 @@ from django.utils.translation import ngettext
 from common.errors import DomainError, WrongState
 from common.form_pages import FormPage
 from common.gates import Gate
+from common.overtaken import SavedMeanwhile
 from common.permissions import allowed
 from common.web import ObjectPage, VerbView
 from proposals.filters import WAITING
 from proposals.forms import DeclineManyForm, PrepareForm
 from proposals.lifecycle import PREPARED
 from proposals.models import PreparedDecision, Proposal
-from proposals.overtaken import SavedMeanwhile
 from proposals.rules import may_decide
 from proposals.selectors import OPEN_PREPARED
 from proposals.services import preparing, second

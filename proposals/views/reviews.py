@@ -14,6 +14,7 @@ from accounts.rules import is_reviewer
 from common.errors import DomainError
 from common.form_pages import FormPage, ObjectFormPage
 from common.gates import Gate
+from common.overtaken import SavedMeanwhile
 from common.tables import Column
 from common.templatetags.bitgoeul import moment
 from common.web import ListPage, ObjectMixin, ObjectServicePage
@@ -261,10 +262,9 @@ def keep_profile(request: HttpRequest, profile: ReviewerProfile, form: Any) -> N
             actor=request.user, profile=profile, content=form.content(), revision=form.cleaned_data["revision"]
         )
     except DomainError as error:
-        if error.code == "saved_meanwhile":
-            profile.refresh_from_db()
-            now = profile_initial(profile)
-            form.data = {**form.data.dict(), "purposes": form.cleaned_data["purposes"], "revision": profile.revision}
-            shown = "; ".join(f"{form[name].label}: {now[name]}" for name in ("topics", "load_limit", "affiliation"))
+        if isinstance(error, SavedMeanwhile):
+            revision = error.facts["revision"]
+            form.data = {**form.data.dict(), "purposes": form.cleaned_data["purposes"], "revision": revision}
+            shown = "; ".join(f"{each.label}: {each.stored or '–'}" for each in error.differences)
             messages.warning(request, gettext("What stands there now: %(shown)s") % {"shown": shown})
         raise

@@ -14,9 +14,10 @@ from rest_framework.test import APIClient
 
 from audit.models import AuditEvent
 from common.errors import DomainError, RuleBroken, WrongState
+from common.overtaken import SavedMeanwhile
 from proposals.models import Call, CallDocument
 from proposals.services import call_documents, calls
-from proposals.services.calls import ChangedMeanwhile, create_call, edit_call, publish_call, terms_of
+from proposals.services.calls import create_call, edit_call, publish_call, terms_of
 from proposals.terms import SECTIONS, CriterionTerms, DateTerms, Offer, QuestionTerms, StepTerms, mark_of
 from tests.html import Reading
 from tests.proposals.stage import Stage, browser
@@ -114,7 +115,7 @@ def test_two_officers_at_once_lose_nothing(stage: Stage, draft: Call) -> None:
     )  # another page: no business of mine
     refused = mine.post(page, opened | {"text_en": ["My words."], "title_en": ["My title"]})
     body = refused.content.decode()
-    assert refused.status_code == 422 and "Somebody else has changed" in body
+    assert refused.status_code == 422 and "Somebody else saved this" in body
     assert "Their words." in body and "My words." in body and "My title" in body
     draft.refresh_from_db()
     assert draft.text_en == "Their words."
@@ -131,7 +132,7 @@ def test_the_api_refuses_a_stale_version_and_says_what_differs(stage: Stage, dra
     version = api.get(f"{url}terms/").data["version"]
     assert api.patch(url, {"version": version, "most_years": 7}, format="json").status_code == 200
     stale = api.patch(url, {"version": version, "most_years": 3}, format="json")
-    assert (stale.status_code, stale.data["code"]) == (409, "changed_meanwhile")
+    assert (stale.status_code, stale.data["code"]) == (409, "overtaken")
     assert [row["field"] for row in stale.data["facts"]["differences"]] == ["most_years"]
     api.force_authenticate(stage.cast.owner)
     assert api.get(f"{url}terms/").status_code == 404
@@ -295,7 +296,7 @@ def test_jamo_are_composed_and_marks_follow_the_words(stage: Stage, draft: Call)
     jamo = "\u1100\u1161"  # 가, as macOS sends it
     changed = edit_call(actor=stage.cast.officer, call=draft, changes={"title_ko": f"  {jamo}  공모"}, opened_on="")
     assert changed.title_ko == "가 공모"
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(SavedMeanwhile):
         edit_call(
             actor=stage.cast.officer,
             call=draft,

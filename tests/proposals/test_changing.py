@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from accounts.models import User
 from allocations.models import Allocation, Envelope, LedgerEntry
 from allocations.selectors.balances import balance
 from allocations.selectors.proof import ledger_faults
@@ -44,6 +45,20 @@ def test_more_hours_come_at_once_and_both_pictures_are_kept(stage: Stage, alloca
     assert event.changes["after"]["left_gpu_hours"] == "500.00" and not list(ledger_faults())
     with pytest.raises(InvalidTransition):
         changing.grant(actor=stage.cast.officer, change=change)
+
+
+def test_what_else_is_sent_along_is_not_asked_for_and_ones_own_organisation_is_not_granted(
+    stage: Stage, allocation: Allocation
+) -> None:
+    change = asked(
+        stage, allocation, kind="hours", gpu_seconds=HOUR, valid_until=allocation.valid_until, lead=stage.cast.teammate
+    )
+    assert (change.valid_until, change.pool, change.lead) == (None, None, None)
+    own = User.objects.get(pk=grant_role(stage.cast.viewer, "officer").pk)
+    for act in (changing.grant, changing.decline):
+        with pytest.raises(RuleBroken) as caught:
+            act(actor=own, change=change, reason="x")
+        assert caught.value.code == "own_organisation"
 
 
 def test_the_agreement_the_term_and_the_pool_refuse_as_they_do_an_award(stage: Stage, allocation: Allocation) -> None:

@@ -7,9 +7,9 @@ from django.urls import reverse
 
 from cluster.models import Pool
 from common.errors import RuleBroken
+from common.overtaken import SavedMeanwhile
 from proposals.letter_texts import filled
 from proposals.models import Call, DecisionLetter, LetterTemplate, PreparedDecision, Proposal
-from proposals.overtaken import SavedMeanwhile
 from proposals.services import decisions, letters, preparing
 from reports.selectors.home import partner_home
 from tests.factories import UserFactory, enable_mfa, grant_role

@@ -8,9 +8,9 @@ from django.utils.translation import override
 from allocations.models import Envelope
 from cluster.models import Pool
 from common.errors import Forbidden, InvalidTransition, RuleBroken, WrongState
+from common.overtaken import SavedMeanwhile
 from notifications.models import Notification
 from proposals.models import AwardLine, Call, Decision, DecisionLetter, PreparedDecision, Proposal
-from proposals.overtaken import SavedMeanwhile
 from proposals.services import decisions, preparing, releasing
 from tests.factories import UserFactory, enable_mfa, grant_role
 from tests.proposals.stage import HOUR, Stage
@@ -58,7 +58,7 @@ def test_a_second_officer_sees_the_difference_and_loses_nothing(stage: Stage, se
     found = {str(each.label): (each.stored, each.typed) for each in caught.value.differences}
     assert found["Decision"] == ("award", "decline") and found["Reason"] == ("", "Too vague.")
     assert "4 GPUs" in found["Lines"][0] and PreparedDecision.objects.get().kind == "award"
-    row = preparing.prepare(actor=second, version=caught.value.version, **mine)
+    row = preparing.prepare(actor=second, version=caught.value.facts["version"], **mine)
     assert (row.kind, row.version, row.prepared_by) == ("decline", 2, second)
 
 

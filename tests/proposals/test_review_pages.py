@@ -259,7 +259,8 @@ def test_a_reviewer_joins_by_mail_and_two_who_save_a_profile_lose_nothing(jury: 
     data = {"topics": "LLM", "load_limit": 3, "is_available": "on", "employers": "Upstage, 2026-01-31", "revision": 1}
     assert desk.post(page("reviewer", profile), data).status_code == 302
     late = desk.post(page("reviewer", profile), {**data, "load_limit": 9})
-    assert late.status_code == 422 and 'value="9"' in late.content.decode()
+    shown = late.content.decode()
+    assert late.status_code == 422 and 'value="9"' in shown and "Most reviews at a time: 3" in shown
     assert profile.former_employers.get().organisation == jury.stage.cast.organisation
     assert desk.post(page("reviewer", profile), {**data, "employers": "Upstage", "revision": 2}).status_code == 422
     assert "Outsider" in desk.get(reverse("proposals:reviewers")).content.decode()
