@@ -318,6 +318,7 @@ CELERY_BEAT_SCHEDULE = {
     "heartbeat": {"task": "portal.worker_heartbeat", "schedule": 5.0, "options": {"expires": 5}},
     "decide-usage": {"task": "allocations.decide_usage", "schedule": 300.0, "options": {"expires": 300}},
     "learn-idle-power": {"task": "allocations.learn_idle_power", "schedule": 3600.0, "options": {"expires": 600}},
+    "close-statements": {"task": "usage.close_statements", "schedule": 3600.0, "options": {"expires": 600}},
     "tidy": {"task": "portal.tidy", "schedule": 3600.0, "options": {"expires": 600}},
     "tidy-cluster": {"task": "cluster.tidy", "schedule": 3600.0, "options": {"expires": 600}},
     "tidy-telemetry": {"task": "telemetry.tidy", "schedule": 3600.0, "options": {"expires": 600}},

@@ -4,8 +4,14 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from usage.api.idle import IdleCaseViewSet, IdleNowView, IdleRuleViewSet
+from usage.api.statements import StatementViewSet
+from usage.api.sums import UsageView
 
 router = SimpleRouter()
 router.register("idle-cases", IdleCaseViewSet, basename="idle-case")
 router.register("idle-rules", IdleRuleViewSet, basename="idle-rule")
-urlpatterns = [path("idle-now/<slug:public_id>/", IdleNowView.as_view(), name="idle-now")]
+router.register("statements", StatementViewSet, basename="statement")
+urlpatterns = [
+    path("usage/", UsageView.as_view(), name="usage"),
+    path("idle-now/<slug:public_id>/", IdleNowView.as_view(), name="idle-now"),
+]

@@ -1,14 +1,24 @@
 """Filters that the pages and the API share."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import django_filters
+from django.forms.widgets import DateInput
 from django.utils.translation import gettext_lazy as _
 
 from cluster.models import Pool
 from common.filters import LinkFilter, SinceDayFilter, UntilDayFilter, state_choices
+from partners.models import Organisation
 from usage.lifecycle import IDLE_CASE, IDLE_RULE
-from usage.models import IdleCase, IdleRule
+from usage.models import IdleCase, IdleRule, Statement
+
+
+def _organisations(request: Any) -> Any:
+    return Organisation.objects.visible_to(request.user) if request else Organisation.objects.none()
+
+
+def _day() -> DateInput:
+    return DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
 
 class IdleCaseFilter(django_filters.FilterSet):
@@ -36,4 +46,19 @@ class IdleRuleFilter(django_filters.FilterSet):
 
     class Meta:
         model = IdleRule
+        fields: ClassVar[list[str]] = []
+
+
+class StatementFilter(django_filters.FilterSet):
+    """Statements by number, organisation and month."""
+
+    number = django_filters.CharFilter(label=_("Number"), lookup_expr="istartswith")
+    organisation = django_filters.ModelChoiceFilter(
+        label=_("Organisation"), queryset=_organisations, to_field_name="public_id"
+    )
+    since = django_filters.DateFilter(label=_("From"), field_name="month", lookup_expr="gte", widget=_day())
+    until = django_filters.DateFilter(label=_("Until"), field_name="month", lookup_expr="lte", widget=_day())
+
+    class Meta:
+        model = Statement
         fields: ClassVar[list[str]] = []

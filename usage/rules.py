@@ -17,3 +17,6 @@ may_open_breaches = may_run_programme | may_run_nodes
 def may_speak(user: Any, case: Any) -> bool:
     """Owners, managers and members of the organisation whose reservation it is."""
     return role_in(user, case.lease.allocation.project.organisation) in USING
+
+
+may_close_months = may_run_programme

@@ -2,10 +2,14 @@
 
 from django.urls import path
 
-from usage.views import cases, idle_rules
+from usage.views import cases, idle_rules, statements, sums
 
 app_name = "usage"
 urlpatterns = [
+    path("usage/", sums.UsagePage.as_view(), name="sums"),
+    path("statements/", statements.StatementList.as_view(), name="statements"),
+    path("statements/<slug:public_id>/", statements.StatementPage.as_view(), name="statement"),
+    path("statements/<slug:public_id>/file.json", statements.StatementFile.as_view(), name="statement-file"),
     path("idle/", cases.IdleCaseList.as_view(), name="idle-cases"),
     path("idle/<slug:public_id>/", cases.IdleCasePage.as_view(), name="idle-case"),
     path("idle/<slug:public_id>/reply/", cases.ReplyPage.as_view(), name="idle-reply"),

@@ -1,6 +1,7 @@
 """Sums of use as a bar, and the minutes of an hour as a strip: pictures with their numbers beside them."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django import template
@@ -8,9 +9,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from allocations.models import UsageCorrection
 from allocations.selectors.usage.figures import UsageSums
 from allocations.usage_classes import UsageClass
-from common.templatetags.bitgoeul import hours
+from common.templatetags.bitgoeul import hours, moment
 
 register = template.Library()
 
@@ -95,3 +97,21 @@ def usage_strip(codes: list[str], device: Any) -> SafeString:
 def clock_of(minute: int) -> str:
     """A minute of the day as `08:30`; the last one's end is 24:00."""
     return f"{minute // 60:02}:{minute % 60:02}"
+
+
+@register.filter
+def class_word(name: str) -> str:
+    """The name of a class as signed documents keep it, in the reader's language; empty: not held."""
+    return str(UsageClass(name).label) if name else _("not held")
+
+
+@register.filter
+def correction_word(reason: str) -> str:
+    """A correction's reason: what the portal writes by itself in the reader's language."""
+    return str(UsageCorrection.WHY.get(reason, reason))
+
+
+@register.filter
+def iso_moment(text: str) -> str:
+    """A moment that a document keeps as text, in the reader's zone."""
+    return moment(datetime.fromisoformat(text))

@@ -24,6 +24,8 @@ PARTNER: tuple[tuple[Any, Names], ...] = (
             ("allocations:find", _("Find me a slot")),
             ("allocations:waitlist", _("Wait-list")),
             ("usage:idle-cases", _("Idle GPUs")),
+            ("usage:sums", _("Use")),
+            ("usage:statements", _("Monthly statements")),
         ),
     ),
     ("", (("partners:organisations", _("Organisation")),)),
@@ -62,6 +64,8 @@ STAFF: tuple[tuple[Any, Names], ...] = (
             ("allocations:staff-waitlist", _("Wait-list")),
             ("usage:idle-cases", _("Idle GPUs")),
             ("usage:idle-rules", _("Rules about idle GPUs")),
+            ("usage:sums", _("Use")),
+            ("usage:statements", _("Monthly statements")),
         ),
     ),
     (

@@ -29,6 +29,7 @@ availability-calendar availability-slots calendar-feed-list
 calendar-feed-revoke call-cancel call-detail call-documents call-eligibility call-list call-remove-document
 demo-workload
 idle-case-list idle-rule-list usage:idle-cases
+statement-list usage usage:statements usage:sums
 device-list home lease-list maintenance-window-list me node-list
 notification-detail notification-list notification-mark-all-read
 notification-mark-read notifications:inbox notifications:mark-all-read notifications:open organisation-list
@@ -58,6 +59,7 @@ allocations:lease-live
 allocations:lease-release allocations:lease-series allocations:lease-shrink allocations:lease-swap
 allocations:ledger
 allocations:lease-usage lease-usage-corrections lease-usage-days
+statement-detail usage:statement usage:statement-file
 lease-cancel lease-certificate lease-change lease-detail lease-devices lease-extend lease-handover
 lease-release lease-reshapes lease-shrink lease-swap lease-usage
 organisation-detail organisation-invite organisation-members partners:agreement

@@ -1,5 +1,6 @@
 """One object of every noun, and the address that each route has in that world."""
 
+import json
 from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -7,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from allocations.models import Blackout, PoolWeight, WaitEntry
+from allocations.selectors.usage.figures import NAMES
 from cluster.models import MaintenanceWindow
 from partners.models import Invitation
 from proposals.models import Call, CallStep, ChangeRequest, Criterion, Decision, ReviewerProfile
@@ -22,7 +24,7 @@ from tests.factories import (
     grant_role,
 )
 from tests.proposals.stage import Stage, make_stage
-from usage.models import IdleCase, IdleRule
+from usage.models import IdleCase, IdleRule, Statement
 
 CALLS = ("proposals:call", "proposals:call-document", "proposals:call-figures", "proposals:public-call")
 """Of an open call; all the editor's pages are of a draft."""
@@ -51,6 +53,23 @@ def _under_review(stage: Stage) -> dict[str, Any]:
         "step": proposal.steps.get().public_id,
         "juror": juror,
     }
+
+
+def _statement(organisation: Any) -> str:
+    """A closed month of nothing."""
+    said = {"month": "2026-01", "totals": dict.fromkeys(NAMES, 0), "projects": [], "leases": [], "days": []}
+    row = Statement.objects.create(
+        number="BG-2026-01-0001",
+        organisation=organisation,
+        month="2026-01-01",
+        text=json.dumps(said),
+        sha256="0" * 64,
+        held_seconds=0,
+        used_seconds=0,
+        idle_seconds=0,
+        closed_at=timezone.now(),
+    )
+    return row.public_id
 
 
 def _idle(cast: Any, allocation: Any) -> dict[str, Any]:
@@ -113,6 +132,7 @@ def make_world() -> dict[str, Any]:
             latest_at="2099-01-01T00:00:00Z",
         ).public_id,
         **_idle(cast, allocation),
+        "statement": _statement(cast.organisation),
         "organisation": cast.organisation.public_id,
         "partner": cast.organisation.public_id,
         "project": cast.project.public_id,
@@ -168,6 +188,8 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
         return str(world["call"])
     if last.startswith("progress") and last != "progress-new":
         return str(world["progress"])
+    if last.startswith("statement"):
+        return str(world["statement"])
     if last.startswith("idle"):
         kinds = {"idle-rule": "idle-rule", "idle-now": "lease"}
         return str(world[next((kinds[word] for word in kinds if last.startswith(word)), "idle-case")])

@@ -5,6 +5,9 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from allocations.selectors.usage import judging
+from allocations.selectors.usage.figures import NAMES, UsageSums
+
 SEOUL = ZoneInfo("Asia/Seoul")
 """The days of statements and sums are the agency's, whatever a reader's zone. They begin on whole hours of UTC."""
 NEWEST = 2**62
@@ -31,7 +34,7 @@ DAYS = f"""
 WITH entered AS (
     SELECT lease_id, hour, {", ".join(f"{name}_seconds" for name in _CLASSES)}, samples, energy_j
     FROM allocations_usagehour
-    WHERE hour >= %(since)s::timestamptz AND hour < %(until)s::timestamptz
+    WHERE hour >= %(since)s::timestamptz AND hour < %(until)s::timestamptz AND decided_at <= %(as_of)s::timestamptz
       AND (%(leases)s::bigint[] IS NULL OR lease_id = ANY(%(leases)s::bigint[]))
     UNION ALL
     SELECT lease_id, hour, {_MOVED}, sum(samples), sum(energy_j)
@@ -71,7 +74,32 @@ def day_of(moment: datetime) -> date:
     return moment.astimezone(SEOUL).date()
 
 
-def values(first: date, last: date, leases: Iterable[int] | None = None, known: int = NEWEST) -> dict[str, Any]:
-    """For `DAYS`: the days from first to last, of these leases (None: all), with the corrections up to a key."""
+def values(
+    first: date,
+    last: date,
+    leases: Iterable[int] | None = None,
+    *,
+    known: int = NEWEST,
+    as_of: datetime | None = None,
+) -> dict[str, Any]:
+    """For `DAYS`: the days from first to last, of these leases (None: all). With `known` and `as_of` as they were: the
+    corrections up to a key, the hours that were decided by a moment.
+    """
     since, until = bounds(first, last)
-    return {"since": since, "until": until, "leases": None if leases is None else list(leases), "known": known}
+    return {
+        "since": since,
+        "until": until,
+        "leases": None if leases is None else list(leases),
+        "known": known,
+        "as_of": as_of or "infinity",
+    }
+
+
+def as_they_were(
+    first: date, last: date, leases: Iterable[int], *, known: int, as_of: datetime
+) -> list[tuple[int, date, UsageSums]]:
+    """(lease, day, sums) worked out anew from hours and corrections, as `UsageDay` had them then."""
+    names = ", ".join(NAMES)
+    sql = f"{DAYS} SELECT lease_id, day, {names} FROM days ORDER BY 1, 2"  # noqa: S608 (constants only)
+    found = judging.run(sql, values(first, last, leases, known=known, as_of=as_of))
+    return [(row[0], row[1], UsageSums(*(int(figure) for figure in row[2:]))) for row in found]

@@ -14,7 +14,7 @@ from allocations.rules import may_correct_usage
 from allocations.selectors.usage.minutes import corrected
 from allocations.selectors.usage.seconds import seconds_of
 from allocations.services.telling import tell_partner
-from allocations.services.usage.deciding import make_days
+from allocations.services.usage.deciding import lock_days, make_days
 from allocations.usage_classes import UsageClass
 from audit import services as audit
 from cluster.models import Device
@@ -130,6 +130,7 @@ def enter(lease: Lease, wanted: list[tuple[UsageHour, str]], *, reason: str, act
             )
     made = [entry for entry in made if entry.seconds > 0]
     if made:
+        lock_days()  # before their keys are given: whoever holds it knows all corrections up to the newest
         UsageCorrection.objects.bulk_create(made)
         hours = [entry.hour for entry in made]
         make_days(min(hours), max(hours) + _HOUR, [lease.pk])

@@ -26,8 +26,8 @@ _FIELDS = (
     "maintenance_seconds, samples, energy_j"
 )
 _DECIDE = f"""{judging.UNDECIDED_HOURS}
-INSERT INTO allocations_usagehour (lease_id, device_id, hour, codes, {_FIELDS}, rule_version)
-SELECT lease_id, device_id, hour, codes, {_FIELDS}, {RULE.version} FROM hours
+INSERT INTO allocations_usagehour (lease_id, device_id, hour, codes, {_FIELDS}, rule_version, decided_at)
+SELECT lease_id, device_id, hour, codes, {_FIELDS}, {RULE.version}, %(now)s::timestamptz FROM hours
 ON CONFLICT (lease_id, device_id, hour) DO NOTHING
 """  # noqa: S608 (constants only)
 _MAKE_DAYS = f"""{days.DAYS}
@@ -61,11 +61,11 @@ def _next_hour(now: datetime) -> int | None:
     if hour is None or hour + timedelta(hours=1) + LATENESS > now:
         return None
     until = hour + timedelta(hours=1)
-    written = _insert(hour, until)
+    written = _insert(hour, until, now)
     if written:
         make_days(hour, until)
     for lease in _handed_over_late(hour, until):
-        written += decide_lease(lease, until)
+        written += _decide_lease(lease, until, now)
     UsageMark.objects.update_or_create(name="decided", defaults={"done_until": until})
     return written
 
@@ -94,19 +94,23 @@ def decide_lease(lease: Lease, now: datetime) -> int:
 
     At its end: the caller has locked it, and has made minutes of its samples.
     """
+    return _decide_lease(lease, now, now)
+
+
+def _decide_lease(lease: Lease, now: datetime, decided_at: datetime) -> int:
     if lease.active_at is None:
         return 0
     since = max(undecided_since(lease, decided_until()), now - KEPT)
     until = min(now, lease.drained_at or lease.ends_at)
-    written = _insert(min(since, until), until, [lease.pk]) if until > lease.starts_at else 0
+    written = _insert(min(since, until), until, decided_at, [lease.pk]) if until > lease.starts_at else 0
     if written:
         make_days(min(since, until), until, [lease.pk])
     return written
 
 
-def _insert(since: datetime, until: datetime, leases: Iterable[int] | None = None) -> int:
+def _insert(since: datetime, until: datetime, now: datetime, leases: Iterable[int] | None = None) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(_DECIDE, judging.window(since, until, leases))
+        cursor.execute(_DECIDE, judging.window(since, until, leases) | {"now": now})
         written: int = cursor.rowcount
     return written
 
@@ -118,11 +122,17 @@ def make_days(since: datetime, until: datetime, leases: Iterable[int] | None = N
     One transaction at a time: each must see what the others have entered.
     """
     first, last = days.day_of(since), days.day_of(until - timedelta(microseconds=1))
+    lock_days()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [DAYS_LOCK])
         cursor.execute(_MAKE_DAYS, days.values(first, last, leases))
         changed: int = cursor.rowcount
     return changed
+
+
+def lock_days() -> None:
+    """Keep everybody else from making days and entering corrections until the transaction is over."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [DAYS_LOCK])
 
 
 def used_in_all(lease: Lease) -> int:

@@ -1,0 +1,64 @@
+"""Sums of use with the names of what they belong to. Reads only: four queries and one for the names."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, cast
+
+from accounts.models import User
+from allocations.models import Allocation, Lease
+from allocations.selectors import usage
+from allocations.selectors.usage import UsageSums, begin_of
+from allocations.selectors.usage.adding import Dimension
+from cluster.models import GpuClass, Pool
+from partners.models import Organisation
+from projects.models import Project
+
+_MODELS: dict[str, Any] = {
+    "lease": Lease,
+    "allocation": Allocation.objects.select_related("project", "pool"),
+    "project": Project,
+    "organisation": Organisation,
+    "gpu_class": GpuClass,
+    "pool": Pool,
+    "person": User,
+}
+
+
+@dataclass(frozen=True)
+class SumsRow:
+    """One line: whose, where its page is, and the sums."""
+
+    sums_of: str
+    name: str
+    url: str
+    sums: UsageSums
+
+
+@dataclass(frozen=True)
+class UsageAnswer:
+    """The lines, the most held first, and all of them together. `decided_until`: later hours are not in them."""
+
+    by: str
+    since: date
+    until: date
+    decided_until: datetime | None
+    rows: tuple[SumsRow, ...]
+    total: UsageSums
+
+
+def usage_by(user: Any, by: str, since: date, until: date) -> UsageAnswer:
+    """What was made of what this user may see, from the first day to the last (Asia/Seoul)."""
+    scope = Lease.objects.visible_to(user)
+    found = usage.sums_by(cast(Dimension, by), scope, begin_of(since), begin_of(until + timedelta(days=1)))
+    model = _MODELS[by]
+    named = (model.objects if hasattr(model, "objects") else model).in_bulk(found.keys())
+    rows = [_row(by, named[key], sums) for key, sums in found.items() if sums]
+    rows.sort(key=lambda row: (-row.sums.held_seconds, row.name))
+    return UsageAnswer(by, since, until, usage.decided_until(), tuple(rows), UsageSums.total(row.sums for row in rows))
+
+
+def _row(by: str, thing: Any, sums: UsageSums) -> SumsRow:
+    key = thing.code if by == "gpu_class" else thing.public_id
+    linked = by in ("lease", "allocation", "project", "organisation")
+    name = thing.title if by == "project" else str(thing)
+    return SumsRow(key, name, thing.get_absolute_url() if linked else "", sums)
