@@ -12,6 +12,7 @@ NAMES = (
     "lease_lag",
     "lease_crowd",
     "sampler_cost",
+    "ingest",
     "faults",
 )
 

@@ -32,7 +32,7 @@ class BatchSerializer(serializers.Serializer):
 
     boot_id = serializers.CharField(max_length=64)
     sequence = serializers.IntegerField(min_value=0, max_value=2**63 - 1)
-    samples = serializers.ListField(child=serializers.JSONField(), max_length=10_000)
+    samples = serializers.ListField(max_length=10_000)
     host = serializers.JSONField(required=False)
 
 
