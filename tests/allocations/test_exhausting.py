@@ -14,6 +14,7 @@ from notifications.models import Notification
 from tests.allocations.conftest import Stage
 from tests.allocations.test_reconcile import brought_back, go, started
 from tests.factories import AllocationFactory
+from tests.proposals.stage import browser
 
 HOURS_4 = 4 * 3600
 
@@ -33,6 +34,8 @@ def test_it_is_exhausted_when_its_last_reservation_is_settled_and_not_while_one_
     told = Notification.objects.filter(event="allocation_exhausted")
     assert {note.recipient for note in told} == {stage.cast.owner, stage.cast.manager}
     assert AuditEvent.objects.filter(verb="allocation.exhaust").count() == 1
+    page = browser(stage.cast.owner).get(stage.allocation.get_absolute_url()).content.decode()
+    assert 'id="exhausted"' in page and f"/allocations/{stage.allocation.public_id}/book/" not in page
     with pytest.raises(RuleBroken) as caught:
         stage.book(1, start=30, hours=1)
     assert caught.value.code == "balance"
