@@ -93,7 +93,7 @@ def pages(devices: int) -> None:
         asked.append(("statement", partner, statement.get_absolute_url()))
     for name, reader, url in asked:
         client = Client()
-        client.force_login(reader, backend="django.contrib.auth.backends.ModelBackend")
+        client.force_login(reader)
         with CaptureQueriesContext(
             connection,
         ) as asked_for:
