@@ -51,6 +51,12 @@ def with_database_number(url: str, number: int) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{number}"))
 
 
+def keep_bytecode() -> None:
+    """A run starts hundreds of Python processes: where the shell forbids it, each would compile every module anew."""
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
 def start_services() -> None:
     """Servers (or those of the environment), secrets and compiled translations; stopped with the run."""
     folder = _exits.enter_context(open_folder("bitgoeul-test-"))
@@ -70,6 +76,7 @@ def pytest_load_initial_conftests() -> Generator[None, object, object]:
         if os.environ.get("BITGOEUL_TEST_USE_ENV") != "1":
             os.environ["REDIS_URL"] = with_database_number(os.environ["REDIS_URL"], number)
     else:
+        keep_bytecode()
         start_services()
     return (yield)
 

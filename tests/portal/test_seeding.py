@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -24,9 +23,8 @@ SEOUL = ZoneInfo("Asia/Seoul")
 
 
 @pytest.fixture
-def story(db: None, tmp_path: Path, settings: Any) -> Pool:
-    """The first part of the story, with passwords that are hashed in no time."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def story(db: None, tmp_path: Path) -> Pool:
+    """The first part of the story."""
     tell(tmp_path)
     return Pool.objects.get(name=POOL)
 
