@@ -21,7 +21,7 @@ from allocations.selectors.leases import BACKING, gpus_in, held_leases
 from allocations.selectors.offers import Slot, Wish, find_slots
 from allocations.selectors.rulebooks import passing_starts, rulebook_of
 from allocations.selectors.weights import weights_of
-from allocations.selectors.yearly import left_of_years, within_years
+from allocations.selectors.yearly import years_bear
 from allocations.shapes import ANY
 from allocations.timeline import FOREVER, Busy, Spans, starts_below
 from cluster.models import Pool
@@ -136,11 +136,8 @@ def obstacle(entry: WaitEntry, now: datetime) -> Obstacle | None:
 
 
 def within_its_years(entry: WaitEntry, count: int, span: Span) -> bool:
-    """Whether the agreement's ceilings of calendar years bear so many GPUs somewhere in the span: one query at most."""
-    left = left_of_years(entry.allocation.project.agreement, *span)
-    starts = [(span[0], span[1] - entry.duration)]
-    weights = weights_of(entry.allocation) if left else ()
-    return bool(within_years(left, starts, count, entry.duration, weights, entry.share))
+    """Whether the agreement's ceilings of calendar years bear so many GPUs somewhere in the span."""
+    return years_bear(entry.allocation, count, entry.duration, *span, entry.share)
 
 
 def can_pay(entry: WaitEntry, count: int, left: int, span: Span) -> bool:

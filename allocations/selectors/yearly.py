@@ -88,6 +88,18 @@ def within_years(
     return found
 
 
+def years_bear(
+    allocation: Allocation, count: int, length: timedelta, first: datetime, last: datetime, share: Fraction = WHOLE
+) -> bool:
+    """Whether the agreement's ceilings of calendar years bear so many devices for so long somewhere between two
+    moments: two queries at most.
+    """
+    left = left_of_years(allocation.project.agreement, first, last)
+    if left is None or last - first < length:
+        return left is None
+    return bool(within_years(left, [(first, last - length)], count, length, weights_of(allocation), share))
+
+
 def permitted_starts(
     allocation: Allocation,
     book: Rulebook,

@@ -1,5 +1,6 @@
 """Find me a slot: an ask, and the best three windows with what each of them costs."""
 
+from fractions import Fraction
 from typing import Any
 from urllib.parse import urlencode
 
@@ -7,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from allocations.charging import WHOLE
 from allocations.forms.finding import FindForm
 from allocations.models import Lease
 from allocations.rules import may_book
@@ -19,7 +21,7 @@ from allocations.selectors.offers import (
     bookable_allocations,
     find_slots,
 )
-from allocations.selectors.yearly import left_of_years
+from allocations.selectors.yearly import left_of_years, years_bear
 from allocations.shapes import ANY
 from allocations.views.booking import offer_of
 from allocations.views.waitlist import PREFILLED as WAIT_FIELDS
@@ -53,7 +55,7 @@ class FindPage(Page):
                 wish = form.cleaned_data["wish"]
                 barred = barred_of(chosen[:MOST_ALLOCATIONS], agency_day(wish.earliest))
                 able = [row for row in chosen if row not in [one.allocation for one in barred]]
-                waits = [(row, self._wait_url(row)) for row in _having(able, form)[:MOST]]
+                waits = [(row, self._wait_url(row)) for row in _having(able, form) if _bears(row, wish)][:MOST]
                 years = _left(able[:MOST_ALLOCATIONS], wish)
         return super().get_context_data(
             form=form,
@@ -80,6 +82,12 @@ def _left(allocations: list[Any], wish: Wish) -> list[tuple[Any, int, int]]:
         for agreement in agreements.values()
         for year, seconds in (left_of_years(agreement, wish.earliest, wish.latest) or {}).items()
     ]
+
+
+def _bears(allocation: Any, wish: Wish) -> bool:
+    """Whether waiting may help: the years of the agreement bear all of it."""
+    share = Fraction(*profiles_in(allocation.pool).get(wish.profile, (1, 1))) if wish.profile else WHOLE
+    return years_bear(allocation, wish.count, wish.duration, wish.earliest, wish.latest, share)
 
 
 def _having(allocations: list[Any], form: FindForm) -> list[Any]:

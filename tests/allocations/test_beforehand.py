@@ -55,6 +55,7 @@ def test_what_a_year_does_not_bear_is_not_offered(stage: Stage, start: float) ->
         },
     )
     assert "may still take 2.00 GPU-hours" in page.content.decode()
+    assert reverse("allocations:wait", args=[stage.allocation.public_id]) not in page.content.decode()
     stage.book(1, start + 3, 2)
     assert slots(stage, 1, start + 6) == []
 
