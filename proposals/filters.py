@@ -18,6 +18,14 @@ WAITING = ("submitted", "in_review")
 OPEN_CHANGES = ("asked", "approved")
 
 
+def named(value: str, prefix: str = "") -> Q:
+    """Proposals of this number (its beginning), title or organisation; `prefix` is the way to them: `proposal__`."""
+    found = Q(**{f"{prefix}number__startswith": value})
+    for field in ("title", "organisation__name_ko", "organisation__name_en"):
+        found |= Q(**{f"{prefix}{field}__icontains": value})
+    return found
+
+
 class CallFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(label=_("Title"), method="search")
     open = YesNoFilter(label=_("Takes proposals now"), method="only_open")
@@ -76,12 +84,7 @@ class ProposalFilter(django_filters.FilterSet):
 
     def search(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """Number, title and both names of the organisation."""
-        return queryset.filter(
-            Q(number__startswith=value)
-            | Q(title__icontains=value)
-            | Q(organisation__name_ko__icontains=value)
-            | Q(organisation__name_en__icontains=value)
-        )
+        return queryset.filter(named(value))
 
     def late(self, queryset: QuerySet[Any], _name: str, value: bool) -> QuerySet[Any]:
         """Those with a step that is open past its deadline, or the others."""
@@ -140,12 +143,7 @@ class PreparedFilter(django_filters.FilterSet):
 
     def search(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """Number, title and both names of the organisation."""
-        return queryset.filter(
-            Q(proposal__number__startswith=value)
-            | Q(proposal__title__icontains=value)
-            | Q(proposal__organisation__name_ko__icontains=value)
-            | Q(proposal__organisation__name_en__icontains=value)
-        )
+        return queryset.filter(named(value, "proposal__"))
 
     def by_state(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """One state, those that wait, or all."""

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from cluster.models import GpuClass
 from common.filters import LinkFilter, YesNoFilter, state_choices
 from partners.models import Organisation
-from proposals.filters import ProposalFilter
+from proposals.filters import ProposalFilter, named
 from proposals.lifecycle import ASSIGNMENT, STEP
 from proposals.models import (
     Assignment,
@@ -62,12 +62,7 @@ class StepFilter(django_filters.FilterSet):
 
     def search(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """Number, title and both names of the organisation."""
-        return queryset.filter(
-            Q(proposal__number__startswith=value)
-            | Q(proposal__title__icontains=value)
-            | Q(proposal__organisation__name_ko__icontains=value)
-            | Q(proposal__organisation__name_en__icontains=value)
-        )
+        return queryset.filter(named(value, "proposal__"))
 
     def by_state(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """One state, or what is to be taken now."""

@@ -105,7 +105,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "proposals:prepared-list": ("/letters/", "/staff/letters/"),
     "proposals:proposals": ("/attachments/", "/letters/"),
     "proposals:queue": ("/attachments/", "/proposals/", "/staff/assignments/"),
-    "proposals:staff-calls": ("/calls/", "/open-calls/"),
+    "proposals:staff-calls": ("/calls/", "/open-calls/", "/staff/files/"),
     "reports:fleet": ("/staff/devices/", "/staff/live/", "/staff/storage/"),
     "reports:nodes": ("/staff/windows/",),
 }

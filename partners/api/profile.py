@@ -1,7 +1,10 @@
-"""An organisation's profile, to the API."""
+"""An organisation's profile, to the API: four kinds of rows, read by those who see the organisation."""
+
+from collections.abc import Callable
+from typing import Any
 
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,114 +16,91 @@ from partners.models import Contact, Department, Organisation, Relation, Shareho
 from partners.serializers import profile as shapes
 from partners.services import contacts, related
 
-
-def _organisation(request: Request, public_id: str) -> Organisation:
-    return get_object_or_404(Organisation.objects.visible_to(request.user), public_id=public_id)
+OFFICERS, MANAGERS = "officers", "managers of the organisation, officers"
 
 
-class ShareholderViewSet(ReadViewSet):
+class _Rows(ReadViewSet):
+    """Written down under the organisation that the body names, and taken away; `row` is what the verbs call one."""
+
+    row: str
+    new: Any
+    save: Callable[..., Any]
+    remove: Callable[..., Any]
+
+    def create(self, request: Request) -> Response:
+        """Write one down."""
+        ask = body_of(self.new, request)
+        mine = Organisation.objects.visible_to(request.user)
+        organisation = get_object_or_404(mine, public_id=ask.pop("organisation"))
+        made = self.save(actor=request.user, organisation=organisation, **ask)
+        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+
+    def destroy(self, request: Request, public_id: str) -> Response:
+        """It is not so any more."""
+        self.remove(actor=request.user, **{self.row: self.get_object()})
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class _EditedRows(_Rows):
+    """Rows that can be put right."""
+
+    write: Any
+
+    def partial_update(self, request: Request, public_id: str) -> Response:
+        """Put it right: all of it."""
+        found: Any = self.get_object()
+        ask = body_of(self.write, request)
+        saved = self.save(actor=request.user, organisation=found.organisation, **{self.row: found}, **ask)
+        return Response(self.get_serializer(saved).data)
+
+
+def _told(shown: Any, new: Any, who: str, write: Any = None) -> Any:
+    """What the schema says of the verbs of a kind of rows, and who may send them."""
+    words = {
+        "create": extend_schema(request=new, responses={201: shown}, description=f"Write one down ({who})."),
+        "destroy": extend_schema(description=f"It is not so any more ({who})."),
+    }
+    if write:
+        description = f"Put it right: all of it ({who})."
+        words["partial_update"] = extend_schema(request=write, responses=shown, description=description)
+    return extend_schema_view(**words)
+
+
+@_told(shapes.ShareholderSerializer, shapes.NewShareholderSerializer, OFFICERS, shapes.WriteShareholderSerializer)
+class ShareholderViewSet(_EditedRows):
     """Who holds parts of organisations."""
 
     queryset = Shareholder.objects.select_related("organisation", "holder")
-    serializer_class = shapes.ShareholderSerializer
-    filterset_class = ShareholderFilter
-
-    @extend_schema(request=shapes.NewShareholderSerializer, responses={201: shapes.ShareholderSerializer})
-    def create(self, request: Request) -> Response:
-        """Write one down (officers)."""
-        ask = body_of(shapes.NewShareholderSerializer, request)
-        organisation = _organisation(request, ask.pop("organisation"))
-        made = related.set_shareholder(actor=request.user, organisation=organisation, **ask)
-        return Response(shapes.ShareholderSerializer(made).data, status=status.HTTP_201_CREATED)
-
-    @extend_schema(request=shapes.WriteShareholderSerializer, responses=shapes.ShareholderSerializer)
-    def partial_update(self, request: Request, public_id: str) -> Response:
-        """Put it right: all of it (officers)."""
-        row: Shareholder = self.get_object()
-        ask = body_of(shapes.WriteShareholderSerializer, request)
-        saved = related.set_shareholder(actor=request.user, organisation=row.organisation, shareholder=row, **ask)
-        return Response(shapes.ShareholderSerializer(saved).data)
-
-    def destroy(self, request: Request, public_id: str) -> Response:
-        """It is not so any more (officers)."""
-        related.remove_shareholder(actor=request.user, shareholder=self.get_object())
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    serializer_class, filterset_class = shapes.ShareholderSerializer, ShareholderFilter
+    row, new, write = "shareholder", shapes.NewShareholderSerializer, shapes.WriteShareholderSerializer
+    save, remove = staticmethod(related.set_shareholder), staticmethod(related.remove_shareholder)
 
 
-class RelationViewSet(ReadViewSet):
+@_told(shapes.RelationSerializer, shapes.NewRelationSerializer, OFFICERS)
+class RelationViewSet(_Rows):
     """Which organisations are of one house."""
 
     queryset = Relation.objects.select_related("organisation", "other")
-    serializer_class = shapes.RelationSerializer
-    filterset_class = RelationFilter
-
-    @extend_schema(request=shapes.NewRelationSerializer, responses={201: shapes.RelationSerializer})
-    def create(self, request: Request) -> Response:
-        """Write one down (officers)."""
-        ask = body_of(shapes.NewRelationSerializer, request)
-        organisation = _organisation(request, ask.pop("organisation"))
-        made = related.add_relation(actor=request.user, organisation=organisation, **ask)
-        return Response(shapes.RelationSerializer(made).data, status=status.HTTP_201_CREATED)
-
-    def destroy(self, request: Request, public_id: str) -> Response:
-        """It is not so any more (officers)."""
-        related.remove_relation(actor=request.user, relation=self.get_object())
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    serializer_class, filterset_class = shapes.RelationSerializer, RelationFilter
+    row, new = "relation", shapes.NewRelationSerializer
+    save, remove = staticmethod(related.add_relation), staticmethod(related.remove_relation)
 
 
-class ContactViewSet(ReadViewSet):
+@_told(shapes.ContactSerializer, shapes.NewContactSerializer, MANAGERS, shapes.WriteContactSerializer)
+class ContactViewSet(_EditedRows):
     """Whom to reach at organisations."""
 
     queryset = Contact.objects.select_related("organisation")
-    serializer_class = shapes.ContactSerializer
-    filterset_class = ContactFilter
-
-    @extend_schema(request=shapes.NewContactSerializer, responses={201: shapes.ContactSerializer})
-    def create(self, request: Request) -> Response:
-        """Write one down (managers of the organisation, officers)."""
-        ask = body_of(shapes.NewContactSerializer, request)
-        organisation = _organisation(request, ask.pop("organisation"))
-        made = contacts.set_contact(actor=request.user, organisation=organisation, **ask)
-        return Response(shapes.ContactSerializer(made).data, status=status.HTTP_201_CREATED)
-
-    @extend_schema(request=shapes.WriteContactSerializer, responses=shapes.ContactSerializer)
-    def partial_update(self, request: Request, public_id: str) -> Response:
-        """Put it right: all of it (managers of the organisation, officers)."""
-        row: Contact = self.get_object()
-        ask = body_of(shapes.WriteContactSerializer, request)
-        saved = contacts.set_contact(actor=request.user, organisation=row.organisation, contact=row, **ask)
-        return Response(shapes.ContactSerializer(saved).data)
-
-    def destroy(self, request: Request, public_id: str) -> Response:
-        """It is not so any more (managers of the organisation, officers)."""
-        contacts.remove_contact(actor=request.user, contact=self.get_object())
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    serializer_class, filterset_class = shapes.ContactSerializer, ContactFilter
+    row, new, write = "contact", shapes.NewContactSerializer, shapes.WriteContactSerializer
+    save, remove = staticmethod(contacts.set_contact), staticmethod(contacts.remove_contact)
 
 
-class DepartmentViewSet(ReadViewSet):
+@_told(shapes.DepartmentSerializer, shapes.NewDepartmentSerializer, MANAGERS, shapes.WriteDepartmentSerializer)
+class DepartmentViewSet(_EditedRows):
     """Parts of organisations."""
 
     queryset = Department.objects.select_related("organisation")
-    serializer_class = shapes.DepartmentSerializer
-    filterset_class = DepartmentFilter
-
-    @extend_schema(request=shapes.NewDepartmentSerializer, responses={201: shapes.DepartmentSerializer})
-    def create(self, request: Request) -> Response:
-        """Write one down (managers of the organisation, officers)."""
-        ask = body_of(shapes.NewDepartmentSerializer, request)
-        organisation = _organisation(request, ask.pop("organisation"))
-        made = contacts.set_department(actor=request.user, organisation=organisation, **ask)
-        return Response(shapes.DepartmentSerializer(made).data, status=status.HTTP_201_CREATED)
-
-    @extend_schema(request=shapes.WriteDepartmentSerializer, responses=shapes.DepartmentSerializer)
-    def partial_update(self, request: Request, public_id: str) -> Response:
-        """Put it right: all of it (managers of the organisation, officers)."""
-        row: Department = self.get_object()
-        ask = body_of(shapes.WriteDepartmentSerializer, request)
-        saved = contacts.set_department(actor=request.user, organisation=row.organisation, department=row, **ask)
-        return Response(shapes.DepartmentSerializer(saved).data)
-
-    def destroy(self, request: Request, public_id: str) -> Response:
-        """It is not so any more (managers of the organisation, officers)."""
-        contacts.remove_department(actor=request.user, department=self.get_object())
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    serializer_class, filterset_class = shapes.DepartmentSerializer, DepartmentFilter
+    row, new, write = "department", shapes.NewDepartmentSerializer, shapes.WriteDepartmentSerializer
+    save, remove = staticmethod(contacts.set_department), staticmethod(contacts.remove_department)

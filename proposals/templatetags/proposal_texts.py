@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from django import template
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from proposals.models import Answer, Attachment
+from proposals.rules import may_assign, may_see_ranking
 from proposals.selectors.contents import answer_json, plain
 from proposals.selectors.differences import given
 from proposals.services.drafting import shown_moment
@@ -16,6 +18,21 @@ from proposals.services.drafting import shown_moment
 register = template.Library()
 AROUND = 160
 """Characters of unchanged text that are shown on each side of a change."""
+
+
+@register.inclusion_tag("proposals/_call_tabs.html", takes_context=True)
+def call_tabs(context: dict[str, Any], tab: str) -> dict[str, Any]:
+    """The pages about a call's reviews, of which the reader may open each; `tab` is the one they are on."""
+    user, call = context["user"], context["call"]
+    pages = [("progress", _("Progress"), "call-progress", True)]
+    pages.append(("board", _("Assignments"), "call-assignments", may_assign.test(user, None)))
+    pages.append(("ranking", _("Ranking"), "call-ranking", may_see_ranking.test(user, None)))
+    tabs = [
+        (name, label, reverse(f"proposals:{route}", args=[call.public_id])) for name, label, route, may in pages if may
+    ]
+    if call.blind:
+        tabs.append(("files", _("Names in files"), f"{reverse('proposals:named-files')}?call={call.public_id}"))
+    return {"tabs": tabs, "tab": tab}
 
 
 @register.filter

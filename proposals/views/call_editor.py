@@ -38,6 +38,18 @@ SECTION_TITLES: dict[str, Any] = {
 }
 
 
+SECTION_INTROS: dict[str, Any] = {
+    "texts": _("A draft can be changed in everything. Of an open call: the words, a later cut-off, larger budgets."),
+    "who": _("Each organisation sees on the call's page whether it meets this, before it writes."),
+    "pools": _("What is offered, and how much of it may be awarded in all."),
+    "criteria": _("What reviewers score, each on its scale; the weights say how much it counts in the sum."),
+    "questions": _("What every proposal answers beyond the common form."),
+    "steps": _("The steps between submission and decision, in this order. A step that is not taken is left out."),
+    "dates": _("The cut-off, and the days that partners should know of."),
+    "fast_lane": _("How small asks are decided, and what each award holds back at first."),
+}
+
+
 def section_url(call: Call, section: str) -> str:
     """The address of a page of the editor."""
     name = "call-edit" if section == "texts" else f"call-{section.replace('_', '-')}"
@@ -77,7 +89,7 @@ class EditorPage(ObjectGate, ObjectFormPage):
 
 
 class SectionPage(EditorPage):
-    """A section of the terms: the form knows the fields, the service the rules."""
+    """A section of the terms (`section`, told by its address): the form knows the fields, the service the rules."""
 
     overtaken: SavedMeanwhile | None = None
 
@@ -110,53 +122,13 @@ class SectionPage(EditorPage):
         return section_url(self.object, self.section)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(overtaken=self.overtaken, **kwargs)
+        return super().get_context_data(overtaken=self.overtaken, intro=SECTION_INTROS[self.section], **kwargs)
 
     def _compare(self, form: Any, refusal: SavedMeanwhile) -> None:
         """What differs is shown, what was typed stays, and saving again means it."""
         self.overtaken = refusal
         form.data = form.data.copy()
         form.data["opened_on"] = refusal.facts["mark"]
-
-
-class Texts(SectionPage):
-    section = "texts"
-    intro = _("A draft can be changed in everything. Of an open call: the words, a later cut-off, larger budgets.")
-
-
-class Who(SectionPage):
-    section = "who"
-    intro = _("Each organisation sees on the call's page whether it meets this, before it writes.")
-
-
-class Pools(SectionPage):
-    section = "pools"
-    intro = _("What is offered, and how much of it may be awarded in all.")
-
-
-class Criteria(SectionPage):
-    section = "criteria"
-    intro = _("What reviewers score, each on its scale; the weights say how much it counts in the sum.")
-
-
-class Questions(SectionPage):
-    section = "questions"
-    intro = _("What every proposal answers beyond the common form.")
-
-
-class Steps(SectionPage):
-    section = "steps"
-    intro = _("The steps between submission and decision, in this order. A step that is not taken is left out.")
-
-
-class Dates(SectionPage):
-    section = "dates"
-    intro = _("The cut-off, and the days that partners should know of.")
-
-
-class FastLanePage(SectionPage):
-    section = "fast_lane"
-    intro = _("How small asks are decided, and what each award holds back at first.")
 
 
 class Documents(EditorPage):

@@ -139,6 +139,11 @@ def test_who_reviews_is_told_to_those_alone_who_see_reviewers(jury: Jury) -> Non
         shown, told = browser(person).get(page("call-progress", call)), api(person).get(address)
         assert (shown.status_code == 200, told.status_code == 200) == (sees is not None,) * 2, person
         assert ("Juror 0" in shown.content.decode(), "Juror 0" in told.content.decode()) == (bool(sees),) * 2, person
+        for link in re.findall(rf'nav-link[^>]* href="(/staff/calls/{call.public_id}/[^"]*)"', shown.content.decode()):
+            assert browser(person).get(link).status_code == 200, (
+                person,
+                link,
+            )  # no tab leads to a page that is not theirs
 
 
 def test_what_others_wrote_is_read_after_ones_own_and_their_names_only_in_an_open_call(jury: Jury) -> None:
