@@ -59,6 +59,13 @@ BADGES = {
     "released": "green",
     "asked": "azure",
     "granted": "green",
+    "noticed": "yellow",
+    "due": "orange",
+    "executing": "orange",
+    "executed": "blue",
+    "resolved": "green",
+    "upheld": "green",
+    "on": "green",
 }
 
 

@@ -16,11 +16,13 @@ from projects.models import ProgressReport
 from proposals.filters import OPEN_CHANGES
 from proposals.models import CallStep, ChangeRequest, PreparedDecision, Proposal, ProposalStep
 from proposals.selectors import OPEN_PREPARED, listed_prepared
+from usage.models import IdleCase
 
 READERS = frozenset({AgencyRole.OFFICER, AgencyRole.ADMINISTRATOR, AgencyRole.AUDITOR})
 """Who has the whole programme before them; operators take the technical checks alone."""
 
-
+TO_DECIDE = Q(state="due", rule__follows="propose")
+"""Cases about idle GPUs that wait for an officer's word."""
 _TECHNICAL = str(CallStep.Kind.TECHNICAL)
 
 
@@ -50,7 +52,8 @@ def programme_work(user: Any, proposals: dict[str, int]) -> list[Waiting]:
     )
     reports = ProgressReport.objects.visible_to(user).filter(state="submitted").order_by().values_list(Value("report"))
     proposed = Adjustment.objects.visible_to(user).filter(state="proposed").order_by().values_list(Value("adjustment"))
-    others = Counter(kind for (kind,) in reports.union(proposed, all=True))
+    idle = IdleCase.objects.visible_to(user).filter(Q(state="appealed") | TO_DECIDE).order_by().values_list("state")
+    others = Counter(kind for (kind,) in reports.union(proposed, idle, all=True))
     return [
         _line(_("Proposals not taken into review yet"), proposals["submitted"], "proposals:queue", state="submitted"),
         *steps,
@@ -71,6 +74,8 @@ def programme_work(user: Any, proposals: dict[str, int]) -> list[Waiting]:
             "proposals:change-requests",
             state="approved",
         ),
+        _line(_("Appeals about idle GPUs to be answered"), others["appealed"], "usage:idle-cases", state="appealed"),
+        _line(_("Idle GPUs to be decided about"), others["due"], "usage:idle-cases", state="due"),
         _line(_("Adjustments to be confirmed"), others["adjustment"], "allocations:adjustments", state="proposed"),
         _line(_("Progress reports to be read"), others["report"], "projects:progress-list", state="submitted"),
     ]

@@ -11,7 +11,9 @@ from allocations.selectors.reshapes import charged_until
 from allocations.selectors.rulebooks import bill_of
 from allocations.selectors.windows import back_of_one, standing
 from cluster.models import Device
+from common.permissions import allowed
 from telemetry.selectors import measured_use_of
+from usage.rules import may_open_breaches
 from usage.selectors.cases import open_case
 from usage.selectors.parts import fitting_part
 
@@ -57,5 +59,6 @@ def lease_notice(lease: Lease, user: Any, *, may_finish: bool) -> dict[str, Any]
     """
     if lease.state != "active":
         return {}
+    ends = allowed(user, may_open_breaches)
     now_idle = idle_now(lease, timezone.now()) if may_finish else None
-    return {"idle_case": open_case(lease), "idle_now": now_idle}
+    return {"idle_case": open_case(lease), "idle_now": now_idle, "may_end_for_breach": ends}

@@ -4,13 +4,16 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
+from django.utils.translation import gettext as _
 
+from common.errors import RuleBroken
 from usage.models import IdleRule
-from usage.selectors.evidence_sql import HOURS
+from usage.selectors.evidence_sql import HOURS, HOURS_OF_ONE
 from usage.selectors.finding import decided_until
 
 MOST_DAYS = 92
+MOST_SECONDS = 20
 SHOWN = 50
 """Reservations that are named, those of the most GPU-hours first; all are counted."""
 
@@ -44,23 +47,33 @@ spans AS MATERIALIZED (
            %(until)s::timestamptz AS until FROM held
 ),
 hours AS ($HOURS),
-rolled AS (
+idle_hours AS (
     SELECT lease_id, device_id, hour,
-           sum(used + idle + parked + hung) OVER past AS measured,
-           sum(idle + CASE WHEN %(parked)s THEN parked ELSE 0 END + CASE WHEN %(hung)s THEN hung ELSE 0 END) OVER past
-             AS idle,
-           sum(used) OVER later AS used_again
-    FROM hours
+           idle + CASE WHEN %(parked)s THEN parked ELSE 0 END + CASE WHEN %(hung)s THEN hung ELSE 0 END AS idle
+    FROM hours WHERE idle <> 0 OR parked <> 0 OR hung <> 0
+),
+rolled AS (
+    SELECT lease_id, device_id, hour, sum(idle) OVER past AS idle FROM idle_hours
     WINDOW past AS (PARTITION BY lease_id, device_id ORDER BY hour
-                    RANGE BETWEEN make_interval(secs => %(window)s - 3600) PRECEDING AND CURRENT ROW),
-           later AS (PARTITION BY lease_id, device_id ORDER BY hour
-                     RANGE BETWEEN interval '1 hour' FOLLOWING AND make_interval(secs => %(grace)s + 3600) FOLLOWING)
+                    RANGE BETWEEN make_interval(secs => %(window)s - 3600) PRECEDING AND CURRENT ROW)
+),
+likely AS MATERIALIZED (
+    SELECT r.lease_id, r.device_id, r.hour, r.idle,
+           greatest(s.since, r.hour - make_interval(secs => %(window)s - 3600)) AS first,
+           r.hour + make_interval(secs => %(grace)s + 3600) AS last
+    FROM rolled r JOIN spans s ON s.lease_id = r.lease_id AND s.device_id = r.device_id
+    WHERE 10000 * r.idle >= %(idle)s * %(measured)s * %(window)s::bigint
 ),
 hits AS (
-    SELECT lease_id, device_id, min(hour) + make_interval(secs => 7200 + %(grace)s) AS due
-    FROM rolled
-    WHERE 100 * measured >= %(measured)s * %(window)s AND 100 * idle >= %(idle)s * measured
-      AND coalesce(used_again, 0) < %(used_again)s
+    SELECT l.lease_id, l.device_id, min(l.hour) + make_interval(secs => 7200 + %(grace)s) AS due
+    FROM likely l
+    CROSS JOIN LATERAL (
+        SELECT sum(h.used + h.idle + h.parked + h.hung) FILTER (WHERE h.hour <= l.hour) AS measured,
+               sum(h.used) FILTER (WHERE h.hour > l.hour) AS used_again
+        FROM ($ONE) h
+    ) around
+    WHERE 100 * around.measured >= %(measured)s * %(window)s AND 100 * l.idle >= %(idle)s * around.measured
+      AND coalesce(around.used_again, 0) < %(used_again)s
     GROUP BY 1, 2
 ),
 taken AS (
@@ -73,7 +86,7 @@ taken AS (
 SELECT public_id, count(*), sum(extract(epoch FROM gone - due) * share)::bigint, min(due)
 FROM taken WHERE due < gone AND (%(part)s OR idle_devices = devices)
 GROUP BY lease_id, public_id ORDER BY 3 DESC
-""".replace("$HOURS", HOURS)
+""".replace("$HOURS", HOURS).replace("$ONE", HOURS_OF_ONE)
 
 
 @dataclass(frozen=True)
@@ -101,9 +114,7 @@ def try_out(rule: IdleRule, days: int, now: datetime) -> Tryout:
     """
     until = decided_until(now)
     since = until - timedelta(days=days)
-    with connection.cursor() as cursor:
-        cursor.execute(_WOULD, _asked(rule) | {"since": since, "until": until})
-        rows = cursor.fetchall()
+    rows = _rows(_asked(rule) | {"since": since, "until": until})
     named = [
         {"lease": lease, "devices": devices, "seconds": int(seconds), "due_at": due.isoformat()}
         for lease, devices, seconds, due in rows[:SHOWN]
@@ -133,3 +144,23 @@ def _asked(rule: IdleRule) -> dict[str, Any]:
         "used_again": rule.used_again_seconds,
         "part": rule.takes_part,
     }
+
+
+def _rows(values: dict[str, Any]) -> list[Any]:
+    """In bounded time: whoever asks waits for it."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = %s", [f"{MOST_SECONDS}s"])
+            cursor.execute(_WOULD, values)
+            rows: list[Any] = cursor.fetchall()
+            cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
+            return rows
+    except OperationalError as error:
+        if getattr(error.__cause__, "pgcode", None) != "57014":
+            raise
+        raise RuleBroken(
+            _("So much history takes longer than %(seconds)s seconds to look through.") % {"seconds": MOST_SECONDS},
+            code="too_much_history",
+            remedy=_("Choose fewer days, or a rule of one pool or agreement."),
+            field="days",
+        ) from None

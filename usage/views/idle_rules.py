@@ -7,12 +7,15 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.rules import is_agency
 from allocations.forms.verbs import ConfirmForm
+from allocations.usage_classes import UsageClass
+from allocations.usage_rule import RULE
 from common.form_pages import FormPage, ObjectFormPage
 from common.gates import Gate
 from common.permissions import allowed
 from common.tables import Column
 from common.templatetags.bitgoeul import moment, seconds_in_words
 from common.web import ListPage, ObjectPage
+from telemetry.models import IdlePower
 from usage.filters import IdleRuleFilter
 from usage.forms.idle import IdleRuleForm, NewIdleRuleForm, ReasonForm, TryForm
 from usage.lifecycle import IDLE_RULE
@@ -84,6 +87,9 @@ class IdleRulePage(_RuleMixin, ObjectPage):
             sentences=sentences(rule),
             tried=tried_in_words(rule.tried),
             named=(rule.tried or {}).get("named", []),
+            classes=[(kind.label, kind.meaning) for kind in UsageClass],
+            powers=IdlePower.objects.select_related("gpu_class").order_by("gpu_class__name"),
+            margin=RULE.idle_watts_above,
             may_draft=may and IDLE_RULE.allows(rule.state, "switch_on"),
             may_try=may and rule.state in ("draft", "on"),
             may_switch_off=may and IDLE_RULE.allows(rule.state, "switch_off"),
