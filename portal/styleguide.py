@@ -8,12 +8,13 @@ from django import forms
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from allocations.lifecycle import ADJUSTMENT, ALLOCATION, LEASE
+from allocations.lifecycle import ADJUSTMENT, ALLOCATION, LEASE, RESHAPE, WAIT
 from cluster.lifecycle import COMMAND, DEVICE, NODE
 from cluster.models import Device
 from common.web import Page, staff_only
-from partners.lifecycle import AGREEMENT
-from proposals.lifecycle import PROPOSAL
+from partners.lifecycle import AGREEMENT, AMENDMENT
+from projects.lifecycle import PROGRESS_REPORT
+from proposals.lifecycle import ASSIGNMENT, CHANGE, PREPARED, PROPOSAL, STEP
 
 MOMENT = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 ICONS = ("bell", "download", "filter", "inbox", "moon", "plus", "user")
@@ -61,7 +62,8 @@ class StyleguidePage(Page):
         return super().dispatch(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        lifecycles = (AGREEMENT, PROPOSAL, ALLOCATION, LEASE, ADJUSTMENT, DEVICE, NODE, COMMAND)
+        people = (AGREEMENT, AMENDMENT, PROPOSAL, STEP, ASSIGNMENT, PREPARED, CHANGE, PROGRESS_REPORT)
+        lifecycles = (*people, ALLOCATION, LEASE, RESHAPE, WAIT, ADJUSTMENT, DEVICE, NODE, COMMAND)
         return super().get_context_data(
             colours=COLOURS,
             icons=ICONS,

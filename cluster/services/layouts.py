@@ -23,6 +23,7 @@ from cluster.services.outbox import DatabaseOutbox
 from common.actors import SystemActor
 from common.errors import RuleBroken, WrongState
 from common.permissions import require
+from common.state_words import state_word
 
 VERB = NodeCommand.Verb.PARTITION
 DEADLINE = timedelta(minutes=2)
@@ -74,7 +75,7 @@ def order(*, actor: Any, gpu: Device, layout: Layout, reason: str) -> Device:
     gpu = device_verbs.lock(Device.objects.filter(pk=gpu.pk))[0]
     if gpu.state in GONE:
         raise WrongState(
-            _("This GPU is out of service: “%(state)s”.") % {"state": gpu.get_state_display()},
+            _("This GPU is out of service: “%(state)s”.") % {"state": state_word(gpu.state, "device")},
             code="out_of_service",
             remedy=_("Return it to service first."),
         )
