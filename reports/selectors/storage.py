@@ -13,10 +13,10 @@ from telemetry.models import RollupMark
 DAY = timedelta(days=1)
 WHAT: dict[str, Any] = {
     "telemetry_sample": _("Samples, every ten seconds"),
-    "telemetry_nodesample": _("Samples of the machines"),
     "telemetry_deviceminute": _("Minutes"),
     "telemetry_nodeminute": _("Minutes of the machines"),
     "telemetry_devicehour": _("Hours"),
+    "telemetry_nodehour": _("Hours of the machines"),
     "telemetry_deviceday": _("Days"),
     "telemetry_poolhour": _("Hours of the pools"),
     "telemetry_latestsample": _("The newest sample of each GPU"),
@@ -25,10 +25,10 @@ WHAT: dict[str, Any] = {
 }
 SETTINGS = {
     "telemetry_sample": "TELEMETRY_KEEP_SAMPLES_DAYS",
-    "telemetry_nodesample": "TELEMETRY_KEEP_SAMPLES_DAYS",
     "telemetry_deviceminute": "TELEMETRY_KEEP_MINUTES_DAYS",
     "telemetry_nodeminute": "TELEMETRY_KEEP_MINUTES_DAYS",
     "telemetry_devicehour": "TELEMETRY_KEEP_HOURS_DAYS",
+    "telemetry_nodehour": "TELEMETRY_KEEP_HOURS_DAYS",
 }
 PLAIN = (
     "telemetry_deviceday",

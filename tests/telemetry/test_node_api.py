@@ -5,22 +5,26 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from cluster.services.nodes import register_node
 from common.actors import SEED
+from telemetry.models import Sample
 from tests.factories import DeviceFactory, PoolFactory
 
 pytestmark = pytest.mark.django_db
 URL = "/api/node/v1/samples/"
 
 
-def post(token: str, body: Any, *, packed: bool = True) -> Any:
+def post(token: str, body: Any, *, packed: bool = True, quiet: bool = False) -> Any:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"HTTP_AUTHORIZATION": f"Node {token}"} | ({"HTTP_CONTENT_ENCODING": "gzip"} if packed else {})
     sent = gzip.compress(raw) if packed else raw
-    return APIClient().generic("POST", URL, sent, content_type="application/json", **headers)
+    return APIClient(raise_request_exception=not quiet).generic(
+        "POST", URL, sent, content_type="application/json", **headers
+    )
 
 
 def test_a_node_delivers_packed_and_repeats_harmlessly() -> None:
@@ -57,3 +61,19 @@ def test_strangers_are_turned_away() -> None:
 def test_nonsense_is_a_400(body: bytes) -> None:
     _node, token = register_node(actor=SEED, name="gpu-1", pool=PoolFactory())
     assert post(token, body).status_code == 400
+
+
+def test_a_full_disk_is_a_503_and_the_same_delivery_is_taken_whole_later() -> None:
+    node, token = register_node(actor=SEED, name="gpu-1", pool=PoolFactory())
+    sample = {"uuid": DeviceFactory(node=node).uuid, "at": timezone.now().timestamp(), "utilisation_percent": 3}
+    body = {"boot_id": "b", "sequence": 7, "samples": [sample]}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'; END $$;"
+            "CREATE TRIGGER no_room BEFORE INSERT ON telemetry_latestsample EXECUTE FUNCTION no_room()"
+        )
+        refused = post(token, body, quiet=True)
+        assert refused.status_code == 503 and refused.headers["Retry-After"] and not Sample.objects.exists()
+        cursor.execute("DROP TRIGGER no_room ON telemetry_latestsample")
+    assert post(token, body).data["accepted"] == 1 and Sample.objects.count() == 1
