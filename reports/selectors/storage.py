@@ -31,9 +31,9 @@ SETTINGS = {
     "telemetry_nodehour": "TELEMETRY_KEEP_HOURS_DAYS",
 }
 PLAIN = (
+    "telemetry_latestsample",
     "telemetry_deviceday",
     "telemetry_poolhour",
-    "telemetry_latestsample",
     "allocations_usagehour",
     "allocations_usageday",
 )
@@ -41,7 +41,7 @@ _PLAIN = """
 SELECT c.relname, pg_total_relation_size(c.oid), pg_indexes_size(c.oid),
        greatest(c.reltuples, s.n_live_tup, 0)::bigint
 FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
-WHERE c.relname = ANY(%s) AND c.relkind = 'r' ORDER BY c.relname
+WHERE c.relname = ANY(%s) AND c.relkind = 'r' ORDER BY array_position(%s, c.relname::text)
 """
 
 
@@ -118,7 +118,7 @@ class Storage:
 def storage(now: datetime) -> Storage:
     """Five queries, whatever the number of tables and partitions."""
     with connection.cursor() as cursor:
-        cursor.execute(_PLAIN, [list(PLAIN)])
+        cursor.execute(_PLAIN, [list(PLAIN), list(PLAIN)])
         plain = cursor.fetchall()
         cursor.execute("SELECT pg_database_size(current_database())")
         whole = cursor.fetchone()[0]
