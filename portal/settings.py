@@ -268,6 +268,7 @@ SPECTACULAR_SETTINGS = {
         "DeviceStateEnum": DEVICE.choices(),
         "NodeStateEnum": NODE.choices(),
         "HealthEnum": "cluster.models.Device.Health",
+        "UsageClassEnum": "allocations.usage_classes.UsageClass",
         "LedgerEntryKindEnum": "allocations.models.LedgerEntry.Kind",
         "QuestionKindEnum": "proposals.models.Question.Kind",
         "CallStepKindEnum": "proposals.models.CallStep.Kind",
