@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from telemetry.reading import parameters, rows, times
 from telemetry.windows import DAYS, HOURS, MINUTES, Window
@@ -36,14 +37,20 @@ _MEBI, _GIBI = "/ 1048576.0", "/ 1024.0"
 PICTURES = {
     each.key: each
     for each in (
-        HostPicture("cpu", "%", _("Processor"), (HostLine("cpu", _("at work"), "t.cpu_percent"),), most=100),
+        HostPicture(
+            "cpu",
+            "%",
+            _("Processor"),
+            (HostLine("cpu", pgettext_lazy("machine", "at work"), "t.cpu_percent"),),
+            most=100,
+        ),
         HostPicture(
             "ram",
             "GiB",
             _("Memory of the machine"),
             (
-                HostLine("used", _("used"), f"t.memory_used_mib {_GIBI}"),
-                HostLine("total", _("Limit"), f"t.memory_total_mib {_GIBI}", "limit"),
+                HostLine("used", pgettext_lazy("machine", "used"), f"t.memory_used_mib {_GIBI}"),
+                HostLine("total", pgettext_lazy("machine", "Limit"), f"t.memory_total_mib {_GIBI}", "limit"),
             ),
         ),
         HostPicture(
@@ -51,8 +58,8 @@ PICTURES = {
             "MiB/s",
             _("Disks"),
             (
-                HostLine("read", _("read"), f"t.disk_read_bytes {_MEBI}"),
-                HostLine("written", _("written"), f"t.disk_written_bytes {_MEBI}"),
+                HostLine("read", pgettext_lazy("machine", "read"), f"t.disk_read_bytes {_MEBI}"),
+                HostLine("written", pgettext_lazy("machine", "written"), f"t.disk_written_bytes {_MEBI}"),
             ),
         ),
         HostPicture(
@@ -60,8 +67,8 @@ PICTURES = {
             "GiB",
             _("Disk space"),
             (
-                HostLine("used", _("used"), f"t.disk_used_mib {_GIBI}"),
-                HostLine("total", _("Limit"), f"t.disk_total_mib {_GIBI}", "limit"),
+                HostLine("used", pgettext_lazy("machine", "used"), f"t.disk_used_mib {_GIBI}"),
+                HostLine("total", pgettext_lazy("machine", "Limit"), f"t.disk_total_mib {_GIBI}", "limit"),
             ),
         ),
         HostPicture(
@@ -69,8 +76,8 @@ PICTURES = {
             "MiB/s",
             _("Network"),
             (
-                HostLine("received", _("received"), f"t.network_received_bytes {_MEBI}"),
-                HostLine("sent", _("sent"), f"t.network_sent_bytes {_MEBI}"),
+                HostLine("received", pgettext_lazy("machine", "received"), f"t.network_received_bytes {_MEBI}"),
+                HostLine("sent", pgettext_lazy("machine", "sent"), f"t.network_sent_bytes {_MEBI}"),
             ),
         ),
         HostPicture("load", "", _("Load"), (HostLine("load", _("processes that run or wait"), "t.load"),)),
