@@ -74,7 +74,18 @@ def _ask_broker() -> None:
 @never_cache
 @require_safe
 def metrics_page(request: HttpRequest) -> HttpResponse:
-    """Prometheus text for whoever holds the token or asks straight from an allowed address."""
+    """Prometheus text of the portal, for whoever holds the token or asks straight from an allowed address."""
+    return _exposed(request, metrics.portal_text)
+
+
+@never_cache
+@require_safe
+def device_metrics_page(request: HttpRequest) -> HttpResponse:
+    """The same of every device: a page of its own, because a site may have them from elsewhere or ask less often."""
+    return _exposed(request, metrics.device_text)
+
+
+def _exposed(request: HttpRequest, text: Callable[[], bytes]) -> HttpResponse:
     if not metrics.may_read(request):
         return HttpResponse("forbidden\n", status=403, content_type="text/plain")
-    return HttpResponse(metrics.text(), content_type=metrics.CONTENT_TYPE)
+    return HttpResponse(text(), content_type=metrics.CONTENT_TYPE)

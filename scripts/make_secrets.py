@@ -35,6 +35,7 @@ def main() -> int:
         keep(folder, name, value)
     keep(folder, "DATABASE_URL", POSTGRES.format(keep(folder, "POSTGRES_PASSWORD", secrets.token_urlsafe(30))))
     keep(folder, "REDIS_URL", VALKEY.format(keep(folder, "VALKEY_PASSWORD", secrets.token_urlsafe(30))))
+    keep(folder, "GRAFANA_PASSWORD", secrets.token_urlsafe(30))
     if not (folder / "email_url").exists():
         print(f"still missing: {folder / 'email_url'}, one line like smtp+tls://user:password@mail.example.org:587")
     return 0

@@ -13,7 +13,8 @@ NODE       agents with a node token; no person, whatever the role
 OPEN = """
 proposals:reviewer-join
 proposals:call-document proposals:public-call proposals:public-calls
-allocations:feed-file demo demo-mail demo-mail-message healthz metrics node-join partners:invitation readyz
+allocations:feed-file demo demo-mail demo-mail-message healthz metrics metrics-devices node-join
+partners:invitation readyz
 """
 MEMBER = """
 progress-report-list
