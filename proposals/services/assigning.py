@@ -20,7 +20,7 @@ from proposals.models.reviewing import ACTIVE
 from proposals.models.steps import IN_REVIEW
 from proposals.rules import may_assign
 from proposals.selectors.conflicts import blocked_pairs, facts_of
-from proposals.selectors.reviewers import loads, pool_of_reviewers
+from proposals.selectors.reviewers import loads, pool_of_reviewers, staff
 
 
 @transaction.atomic
@@ -102,12 +102,10 @@ def send(*, actor: Any, call: Call) -> int:
     require(actor, may_assign)
     steps = ProposalStep.objects.at_work().filter(proposal__call=call, kind=CallStep.Kind.EXPERT)
     due = dict(steps.values_list("proposal_id", "due_at"))
-    rows = list(
-        Assignment.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("reviewer")
-        .filter(proposal__in=due, state="proposed")
-        .order_by("pk")
-    )
+    waiting = Assignment.objects.filter(proposal__in=due, state="proposed")
+    if call.blind:
+        waiting = waiting.exclude(reviewer__in=staff())  # came to the agency since they were proposed
+    rows = list(waiting.select_for_update(of=("self",), no_key=True).select_related("reviewer").order_by("pk"))
     if not rows:
         raise RuleBroken(
             _("Nobody can be asked now."),

@@ -121,6 +121,9 @@ def test_a_blind_call_is_reviewed_by_nobody_who_works_for_the_agency(jury: Jury)
     refused = api(cast.officer).post("/api/v1/reviews/", {**asked, "proposal": proposal.public_id})
     assert (refused.status_code, refused.json()["code"]) == (422, "staff_in_blind_call")
     plan = assigning.propose_for_call(actor=cast.officer, call=call)
+    grant_role(jury.reviewers[1], "auditor")  # proposed already: is not asked
+    assigning.send(actor=cast.officer, call=call)
+    assert set(Assignment.objects.filter(state="sent").values_list("reviewer", flat=True)) == {jury.reviewers[2].pk}
     assert {match.candidate for match in plan.matches} == {other.pk for other in jury.reviewers[1:]}
 
 
