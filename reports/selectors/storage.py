@@ -13,11 +13,11 @@ from telemetry.models import RollupMark
 DAY = timedelta(days=1)
 WHAT: dict[str, Any] = {
     "telemetry_sample": _("Samples, every ten seconds"),
-    "telemetry_deviceminute": _("Minutes"),
+    "telemetry_deviceminute": _("Minutes of each GPU"),
     "telemetry_nodeminute": _("Minutes of the machines"),
-    "telemetry_devicehour": _("Hours"),
+    "telemetry_devicehour": _("Hours of each GPU"),
     "telemetry_nodehour": _("Hours of the machines"),
-    "telemetry_deviceday": _("Days"),
+    "telemetry_deviceday": _("Days of each GPU"),
     "telemetry_poolhour": _("Hours of the pools"),
     "telemetry_latestsample": _("The newest sample of each GPU"),
     "allocations_usagehour": _("Use of each held hour"),
