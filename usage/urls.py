@@ -14,6 +14,7 @@ urlpatterns = [
     path("idle/<slug:public_id>/", cases.IdleCasePage.as_view(), name="idle-case"),
     path("idle/<slug:public_id>/reply/", cases.ReplyPage.as_view(), name="idle-reply"),
     path("idle/<slug:public_id>/appeal/", cases.AppealPage.as_view(), name="idle-appeal"),
+    path("leases/<slug:public_id>/idle/", cases.LeaseIdle.as_view(), name="lease-idle"),
     path("leases/<slug:public_id>/release-idle/", cases.GiveBackIdle.as_view(), name="lease-release-idle"),
     path("staff/idle/<slug:public_id>/uphold/", cases.UpholdPage.as_view(), name="idle-uphold"),
     path("staff/idle/<slug:public_id>/dismiss/", cases.DismissPage.as_view(), name="idle-dismiss"),

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
-from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView, View
 
@@ -124,7 +122,6 @@ class LeasePage(_LeaseMixin, ObjectPage):
             may_extend=may_finish and lease.state in EXTENDABLE,
             may_answer=lease.state == "offered" and may_finish,
             may_audit=allowed(user, may_read_audit),
-            **import_string(settings.IDLE_NOTICE)(lease, user, may_finish=may_finish),
             **kwargs,
         )
 

@@ -45,7 +45,7 @@ audit-event-detail audit-event-list person-grant-role person-list
 """Everybody reads themselves and what they did; tests/audit and tests/accounts look closer."""
 OBJECT = """
 idle-case-appeal idle-case-detail idle-case-reply idle-now
-usage:idle-appeal usage:idle-case usage:idle-reply usage:lease-release-idle
+usage:idle-appeal usage:idle-case usage:idle-reply usage:lease-idle usage:lease-release-idle
 allocations:lease-host-series allocations:lease-measured lease-comparison lease-host-series lease-processes lease-series
 step-detail
 progress-report-detail progress-report-submit projects:progress projects:progress-edit projects:progress-new

@@ -88,9 +88,12 @@ def test_the_reservation_tells_of_the_case_and_offers_the_one_click(stage: Stage
     assert lease.active_at
     now = clock(lease.active_at + 2 * HOUR)
     measured(lease, now)
-    shown = page(stage.cast.owner, lease.get_absolute_url())
+    part = reverse("usage:lease-idle", args=[lease.public_id])
+    assert f'hx-get="{part}"' in page(stage.cast.owner, lease.get_absolute_url())
+    shown = page(stage.cast.owner, part)
     assert 'id="idle-now"' in shown and shown.count('name="devices"') == 4
-    assert 'id="give-back-idle"' not in page(stage.cast.viewer, lease.get_absolute_url())
+    assert 'id="give-back-idle"' not in page(stage.cast.viewer, part)
+    assert reverse("usage:lease-breach", args=[lease.public_id]) in page(stage.cast.operator, part)
     url = reverse("usage:lease-release-idle", args=[lease.public_id])
     names = [row.device.public_id for row in lease.placements.order_by("device_id")]
     assert sign_in(stage.cast.owner).post(url, {"devices": names}).status_code == 302

@@ -154,7 +154,7 @@ class BreachForm(forms.Form):
     """What was found, on what ground it is ended, and when."""
 
     kind = forms.ChoiceField(label=_("Kind"), choices=IdleCase.Kind.choices[1:])
-    reason = forms.CharField(label=_("What happened"), max_length=300, help_text=_("The members read it."))
+    reason = forms.CharField(label=_("What was found"), max_length=300, help_text=_("The members read it."))
     basis = forms.CharField(label=_("On what ground"), max_length=200, help_text=_("clause of the agreement, or rule"))
     grace_seconds = SpanField(
         label=_("Time to save the work"),

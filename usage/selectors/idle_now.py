@@ -2,19 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
-
-from django.utils import timezone
 
 from allocations.models import Lease
 from allocations.selectors.reshapes import charged_until
 from allocations.selectors.rulebooks import bill_of
 from allocations.selectors.windows import back_of_one, standing
 from cluster.models import Device
-from common.permissions import allowed
 from telemetry.selectors import measured_use_of
-from usage.rules import may_open_breaches
-from usage.selectors.cases import open_case
 from usage.selectors.parts import fitting_part
 
 IDLE_FOR = timedelta(hours=1)
@@ -50,15 +44,3 @@ def idle_now(lease: Lease, now: datetime) -> IdleNow | None:
     whole = len(found) == len(rows)
     back = bill_of(lease, now).back_seconds if whole else len(found) * back_of_one(lease, charged_until(lease, now))
     return IdleNow(tuple(row.device for row in found), whole, back)
-
-
-def lease_notice(lease: Lease, user: Any, *, may_finish: bool) -> dict[str, Any]:
-    """What the page of a reservation says about idleness: the open case, and what could be given back now.
-
-    Asked by allocations through `IDLE_NOTICE`; at most five queries.
-    """
-    if lease.state != "active":
-        return {}
-    ends = allowed(user, may_open_breaches)
-    now_idle = idle_now(lease, timezone.now()) if may_finish else None
-    return {"idle_case": open_case(lease), "idle_now": now_idle, "may_end_for_breach": ends}

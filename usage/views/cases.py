@@ -5,6 +5,7 @@ from typing import Any
 from django.db.models import Count, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.views.generic import TemplateView
 
 from allocations.models import Lease
 from allocations.rules import may_end
@@ -14,7 +15,7 @@ from common.permissions import allowed
 from common.quantities import seconds_to_hours
 from common.tables import Column
 from common.templatetags.bitgoeul import hours, moment
-from common.web import ListPage, ObjectPage, VerbView
+from common.web import ListPage, ObjectMixin, ObjectPage, VerbView
 from usage.filters import IdleCaseFilter
 from usage.forms.idle import (
     AppealForm,
@@ -29,6 +30,7 @@ from usage.lifecycle import ANSWERABLE, IDLE_CASE
 from usage.models import IdleCase
 from usage.rule_words import sentences
 from usage.rules import may_answer_appeals, may_open_breaches, may_speak, may_stop_cases
+from usage.selectors.cases import open_case
 from usage.selectors.idle_now import idle_now
 from usage.selectors.picture import picture
 from usage.services import acting, answering, breaches
@@ -126,6 +128,27 @@ class IdleCasePage(_CaseMixin, ObjectPage):
             may_answer=officer and IDLE_CASE.allows(case.state, "uphold"),
             may_stop=stops and IDLE_CASE.allows(case.state, "stop"),
             may_carry_out=officer and acting.proposes(case),
+            **kwargs,
+        )
+
+
+class LeaseIdle(ObjectMixin, TemplateView):
+    """The part of a running reservation's page that says what stands idle: fetched by itself, after the page."""
+
+    model = Lease
+    object_name = "lease"
+    template_name = "usage/_lease_notice.html"
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("allocation__project__organisation", "allocation__pool")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        lease, user = self.object, self.request.user
+        runs = lease.state == "active"
+        return super().get_context_data(
+            idle_case=open_case(lease) if runs else None,
+            idle_now=idle_now(lease, timezone.now()) if runs and allowed(user, may_end, lease) else None,
+            may_end_for_breach=runs and allowed(user, may_open_breaches),
             **kwargs,
         )
 
