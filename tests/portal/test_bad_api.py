@@ -6,6 +6,7 @@ Never a 500; every refusal is problem+json with a title. Rows are put back after
 import json
 import re
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -115,6 +116,18 @@ def complaint(client: APIClient, method: str, address: str, body: str | None = N
     return ""
 
 
+def who_may(people: list[APIClient], method: str, address: str) -> APIClient:
+    """The first whom this operation is not shut to: what others send wrong is never looked at."""
+    for client in people:
+        with transaction.atomic():
+            send = getattr(client, method)
+            answer = send(address, data="{}", content_type="application/json") if method in WRITES else send(address)
+            transaction.set_rollback(True)
+        if answer.status_code not in (403, 404):
+            return client
+    return people[0]
+
+
 def clients(world: dict[str, Any]) -> list[APIClient]:
     """Signed in with a session, as pages are."""
     made = []
@@ -126,20 +139,20 @@ def clients(world: dict[str, Any]) -> list[APIClient]:
 
 
 def test_no_body_brings_an_operation_down(schema: dict[str, Any], world: dict[str, Any]) -> None:
-    complaints, sent = [], 0
+    complaints, sent, turns = [], 0, count()
     people = clients(world)
     for method, address, operation in operations(schema, world):
         if method not in WRITES:
             continue
         names = properties(schema, operation)
-        # Each value in all fields at once, and each field wrong alone, with every other value in turn.
-        bodies = [
-            *BODIES,
-            *(json.dumps({name: value}) for at, name in enumerate(names) for value in VALUES[at % 2 :: 2]),
-        ]
-        bodies += [json.dumps(dict.fromkeys(names, value)) for value in VALUES]
-        for turn, body in enumerate(bodies):
-            complaints.append(complaint(people[turn % len(people)], method, address, body))
+        able = who_may(people, method, address)
+        # Each value in all fields at once, and each field wrong alone, with every fourth value in turn.
+        alone = [json.dumps({name: value}) for name in names for value in VALUES[next(turns) % 4 :: 4]]
+        together = [json.dumps(dict.fromkeys(names, value)) for value in VALUES]
+        bodies = [(people[at % len(people)], body) for at, body in enumerate(BODIES)]
+        bodies += [(able, body) for body in (*alone, *together)]
+        for client, body in bodies:
+            complaints.append(complaint(client, method, address, body))
             sent += 1
         cache.clear()
     assert not [text for text in complaints if text], "\n".join(text for text in complaints if text)
@@ -147,15 +160,16 @@ def test_no_body_brings_an_operation_down(schema: dict[str, Any], world: dict[st
 
 
 def test_no_query_brings_a_list_down(schema: dict[str, Any], world: dict[str, Any]) -> None:
-    complaints, sent = [], 0
+    complaints, sent, turns = [], 0, count()
     people = clients(world)
     for method, address, operation in operations(schema, world):
         if method != "get":
             continue
         names = [entry["name"] for entry in operation.get("parameters", []) if entry["in"] == "query"]
-        for at, name in enumerate([*names, "page", "page_size", "sort", "ordering", "nonsense"]):
-            for turn, value in enumerate(QUERY[at % 2 :: 2]):
-                complaints.append(complaint(people[turn % len(people)], method, f"{address}?{name}={value}"))
+        able = who_may(people, method, address)
+        for name in (*names, "page", "page_size", "sort", "ordering", "nonsense"):
+            for value in QUERY[next(turns) % 4 :: 4]:
+                complaints.append(complaint(able, method, f"{address}?{name}={value}"))
                 sent += 1
         cache.clear()
     assert not [text for text in complaints if text], "\n".join(text for text in complaints if text)
