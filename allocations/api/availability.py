@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from allocations.models import Lease
 from allocations.selectors import (
+    bookable,
     capacities,
     free_times,
     occupancy,
@@ -107,7 +108,7 @@ class AvailabilityViewSet(viewsets.ViewSet):
         query = AskSlotSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         ask = query.validated_data
-        rows = offers.bookable_allocations(request.user)
+        rows = bookable.bookable_allocations(request.user)
         if ask.get("allocation"):
             rows = rows.filter(public_id=ask["allocation"])
         if ask.get("gpu_class"):

@@ -3,11 +3,9 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
-
-from django.db.models import Q
 
 from allocations.charging import NORMAL, WHOLE, affordable, weight_at
 from allocations.models import Allocation
@@ -15,7 +13,7 @@ from allocations.selectors.availability import boards_in_use, spots_of, whole_mi
 from allocations.selectors.balances import balance, hold_of
 from allocations.selectors.free_times import Ask, Calendar, calendar_of, rooms
 from allocations.selectors.leases import BACKING, gpus_in, held_leases
-from allocations.selectors.rulebooks import passing_starts, rulebook_of, with_rules
+from allocations.selectors.rulebooks import passing_starts, rulebook_of
 from allocations.selectors.spots import FreeSpot
 from allocations.selectors.weights import weights_of
 from allocations.selectors.yearly import asked_by_year, left_of_years, within_years
@@ -24,9 +22,7 @@ from allocations.timeline import FOREVER, Busy, Spans, shared, starts_below
 from cluster.models import Device, Node
 from cluster.selectors import profiles_in
 from common.quantities import whole_seconds
-from partners.models import organisation_ids_of
-from partners.policy import Wish as AgreementWish
-from partners.policy import last_moment, may
+from partners.policy import last_moment
 
 MOST = 3
 """How many answers are given."""
@@ -300,36 +296,3 @@ def _or(value: int | None, otherwise: int) -> int:
 def _whole_minutes(length: timedelta) -> timedelta:
     """Offers begin on whole minutes: less than one is no delay."""
     return length - length % timedelta(minutes=1)
-
-
-def bookable_allocations(user: Any) -> Any:
-    """Active allocations that somebody may see, with what an answer needs of them."""
-    rows = with_rules(Allocation.objects.visible_to(user).filter(Q(state="active")))
-    return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class", "envelope").order_by(
-        "pk"
-    )
-
-
-def own_allocations(user: Any) -> Any:
-    """Active allocations of somebody's own organisations: nobody books for others, also not the agency."""
-    mine = Allocation.objects.filter(project__organisation_id__in=organisation_ids_of(user), state="active")
-    return mine.select_related("project__organisation", "project__agreement", "pool").order_by("pk")
-
-
-@dataclass(frozen=True)
-class Barred:
-    """An allocation of which the agreement lets nothing be booked on a day, and why, in words."""
-
-    allocation: Allocation
-    reason: str
-
-
-def barred_of(allocations: Iterable[Allocation], day: date) -> list[Barred]:
-    """Those of these allocations of which nothing may be booked on that day as their agreements stand."""
-    rows = []
-    for allocation in allocations:
-        wish = AgreementWish("book", day, day, pool=allocation.pool.public_id)
-        answer = may([allocation.project.agreement], wish, {})
-        if not answer.allowed:
-            rows.append(Barred(allocation, f"{answer.reason} {answer.allowed_instead}".strip()))
-    return rows

@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from allocations.rule_words import ShownClosure, closures_shown
 from allocations.rules import may_book
+from allocations.selectors.bookable import barred_of, own_allocations
 from allocations.selectors.occupancy import Row, by_node, node_occupancy, occupancy
-from allocations.selectors.offers import barred_of, own_allocations
 from allocations.selectors.rulebooks import closures_of
 from allocations.views.calendar_drawing import LABEL, LINE, NARROWEST, WIDTH, Day, Drawing, x_of
 from cluster.models import Node, Pool

@@ -12,13 +12,12 @@ from allocations.charging import WHOLE
 from allocations.forms.finding import FindForm
 from allocations.models import Lease
 from allocations.rules import may_book
+from allocations.selectors.bookable import barred_of, bookable_allocations
 from allocations.selectors.offers import (
     MOST,
     MOST_ALLOCATIONS,
     Slot,
     Wish,
-    barred_of,
-    bookable_allocations,
     find_slots,
 )
 from allocations.selectors.yearly import left_of_years, years_bear

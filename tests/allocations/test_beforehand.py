@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from allocations.charging import Step
 from allocations.models import Allocation
-from allocations.selectors.offers import Wish, bookable_allocations, find_slots
+from allocations.selectors.bookable import bookable_allocations
+from allocations.selectors.offers import Wish, find_slots
 from allocations.selectors.waitlist import obstacle
 from allocations.selectors.yearly import asked_by_year, within_years
 from allocations.services import waitlist

@@ -11,7 +11,8 @@ from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 
 from allocations.models import Lease
-from allocations.selectors.offers import Wish, bookable_allocations, find_slots
+from allocations.selectors.bookable import bookable_allocations
+from allocations.selectors.offers import Wish, find_slots
 from allocations.services import booking
 from allocations.shapes import ANY, Shape
 from tests.allocations.conftest import Stage

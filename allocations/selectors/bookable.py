@@ -1,0 +1,44 @@
+"""The allocations that somebody may book of, and those of which an agreement lets nothing be booked. Reads only."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from allocations.models import Allocation
+from allocations.selectors.rulebooks import with_rules
+from partners.models import organisation_ids_of
+from partners.policy import Wish, may
+
+
+def bookable_allocations(user: Any) -> Any:
+    """Active allocations that somebody may see, with what an answer needs of them."""
+    rows = with_rules(Allocation.objects.visible_to(user).filter(state="active"))
+    return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class", "envelope").order_by(
+        "pk"
+    )
+
+
+def own_allocations(user: Any) -> Any:
+    """Active allocations of somebody's own organisations: nobody books for others, also not the agency."""
+    mine = Allocation.objects.filter(project__organisation_id__in=organisation_ids_of(user), state="active")
+    return mine.select_related("project__organisation", "project__agreement", "pool").order_by("pk")
+
+
+@dataclass(frozen=True)
+class Barred:
+    """An allocation of which the agreement lets nothing be booked on a day, and why, in words."""
+
+    allocation: Allocation
+    reason: str
+
+
+def barred_of(allocations: Iterable[Allocation], day: date) -> list[Barred]:
+    """Those of these allocations of which nothing may be booked on that day as their agreements stand."""
+    rows = []
+    for allocation in allocations:
+        wish = Wish("book", day, day, pool=allocation.pool.public_id)
+        answer = may([allocation.project.agreement], wish, {})
+        if not answer.allowed:
+            rows.append(Barred(allocation, f"{answer.reason} {answer.allowed_instead}".strip()))
+    return rows
