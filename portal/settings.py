@@ -357,6 +357,7 @@ PROPOSAL_NAME = "proposals.selectors.name_of"  # projects asks; number and title
 HELD_BACK = "allocations.services.held_back.held_of"  # projects asks; what its awards hold back until a report
 PROGRESS_ACCEPTED = "allocations.services.held_back.grant_rest"  # projects tells; allocations grants what was held back
 DEVICES_IN_WORK = "allocations.promises.devices_in_work"  # cluster asks; a lease decides when its devices are clean
+CALLS_OF_PROPOSALS = "proposals.selectors.calls_of"  # usage asks; which call each proposal answered
 COMMAND_FINISHED_TASK = "allocations.reconcile_lease"  # cluster tells; allocations acts
 
 LOGGING = {

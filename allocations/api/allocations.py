@@ -18,6 +18,7 @@ from allocations.selectors import (
     rulebooks,
 )
 from allocations.selectors import statement as statements
+from allocations.selectors.usage import sums
 from allocations.serializers.allocations import (
     AllocationSerializer,
     BalanceSerializer,
@@ -31,6 +32,7 @@ from allocations.serializers.statements import (
     StatementLineSerializer,
     StatementSerializer,
 )
+from allocations.serializers.usage import UsageSumsSerializer
 from allocations.serializers.waitlist import PrioritySerializer
 from allocations.services import waitlist
 from cluster.api import said_in
@@ -66,6 +68,12 @@ class AllocationViewSet(ReadViewSet):
         found = balances.forecast(allocation, balances.balance(allocation).left, now)
         points = [{"at": at, "left": left} for at, left in balances.balance_points(allocation, now)]
         return Response(ForecastSerializer(asdict(found) | {"points": points}).data)
+
+    @extend_schema(responses=UsageSumsSerializer)
+    @action(detail=True, filterset_class=None, pagination_class=None)
+    def usage(self, request: Request, public_id: str) -> Response:
+        """What was made of what its reservations held, decided hours alone: device-seconds of whole GPUs."""
+        return Response(UsageSumsSerializer(sums(self.get_object().leases.all())).data)
 
     @extend_schema(responses=ShortfallSerializer(many=True))
     @action(detail=True, filterset_class=None, pagination_class=None)

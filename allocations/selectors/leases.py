@@ -13,7 +13,7 @@ from allocations.models import Lease, Placement
 from cluster.models import Device
 from cluster.selectors import GONE
 from telemetry.models import LatestSample
-from telemetry.selectors import Point, latest, series
+from telemetry.selectors import Point, series
 
 BACKING = ("draining", "reclaiming", "reclaim_stuck")
 """States of a lease that is being taken back: nobody knows yet when its devices are free."""
@@ -88,7 +88,7 @@ def measured_window(lease: Lease, now: datetime) -> tuple[datetime, datetime] | 
 
 def placements_of(lease: Lease) -> list[Placement]:
     """What the lease has or had, in order of node and index; without devices that were replaced before the handover."""
-    rows = lease.placements.select_related("device__node", "device__gpu_class")
+    rows = lease.placements.select_related("device__node", "device__gpu_class", "device__latest_sample")
     if lease.active_at is not None:
         rows = rows.filter(Q(released=False) | Q(window__endswith__gt=lease.active_at) | Q(window__upper_inf=True))
     elif lease.state not in LEASE_OVER:
@@ -128,7 +128,7 @@ def measured_groups(
 
 
 def lease_devices(lease: Lease, now: datetime, placed: list[Placement] | None = None) -> list[LeaseDevice]:
-    """The devices of a lease, each with its newest sample of this lease's own use, or its averages: two queries.
+    """The devices of a lease, each with its newest sample of this lease's own use, or its averages: 1 or 2 queries.
 
     Page and API both show these rows, so that neither ever shows what was measured for another lease.
     """
@@ -136,10 +136,9 @@ def lease_devices(lease: Lease, now: datetime, placed: list[Placement] | None = 
     means = _means(lease, now, placements) if lease.state in LEASE_OVER else {}
     running = lease.state in ("active", "draining")
     spans = {row.pk: (start, end) for row, start, end in measured_rows(lease, now, placements)} if running else {}
-    samples = latest(placement.device_id for placement in placements) if spans else {}
     rows = []
     for placement in placements:
-        sample, span = samples.get(placement.device_id), spans.get(placement.pk)
+        sample, span = getattr(placement.device, "latest_sample", None), spans.get(placement.pk)
         if sample is not None and (span is None or placement.released or not span[0] <= sample.at <= span[1]):
             sample = None
         fresh = sample if sample is not None and sample.at > now - FRESH else None

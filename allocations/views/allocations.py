@@ -18,6 +18,7 @@ from allocations.rules import may_adjust, may_award, may_book, may_set_rules
 from allocations.selectors.balances import balance, balance_points, forecast
 from allocations.selectors.envelopes import shortfalls_of
 from allocations.selectors.rulebooks import rulebook_of, with_rules
+from allocations.selectors.usage import sums
 from allocations.selectors.weights import weights_of
 from allocations.services.checks import SHORTEST
 from cluster.selectors import profiles_in
@@ -113,6 +114,7 @@ class AllocationPage(ObjectPage):
             profiles=list(profiles_in(allocation.pool)),
             forecast=forecast(allocation, found.left, now),
             shortfalls=shortfalls_of(allocation, now),
+            sums=sums(allocation.leases.all()),
             shortest=SHORTEST,
             rules=sentences(book, allocation),
             closures=closures_shown(book),

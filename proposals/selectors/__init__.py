@@ -13,7 +13,7 @@ from proposals.selectors.fitting import (
     waiting_awards,
     window_of,
 )
-from proposals.selectors.lists import gpu_classes_of, listed, name_of, open_calls, public_calls, with_overdue
+from proposals.selectors.lists import calls_of, gpu_classes_of, listed, name_of, open_calls, public_calls, with_overdue
 from proposals.selectors.prepared import OPEN_PREPARED, listed_prepared, without_second
 from proposals.selectors.rounds import PoolSum, came_free, pool_sums
 
@@ -29,6 +29,7 @@ __all__ = [
     "Span",
     "StepState",
     "as_said",
+    "calls_of",
     "came_free",
     "check_lines",
     "committed",

@@ -1,5 +1,7 @@
 """Calls and proposals as lists show them."""
 
+from collections.abc import Iterable
+
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.utils import timezone
 
@@ -40,3 +42,9 @@ def name_of(ref: str) -> str:
 def public_calls() -> QuerySet[Call]:
     """What anybody may read, signed in or not: every call that was published, over or not."""
     return Call.objects.filter(published_at__lte=timezone.now())
+
+
+def calls_of(proposal_refs: Iterable[str]) -> dict[str, tuple[str, str, str]]:
+    """(public id, title, address) of the call that each of these proposals answered, by the proposal: one query."""
+    rows = Proposal.objects.filter(public_id__in=[ref for ref in proposal_refs if ref]).select_related("call")
+    return {row.public_id: (row.call.public_id, row.call.title, row.call.get_absolute_url()) for row in rows}

@@ -59,7 +59,7 @@ allocations:lease-change allocations:lease-extend allocations:lease-handover all
 allocations:lease-live
 allocations:lease-release allocations:lease-series allocations:lease-shrink allocations:lease-swap
 allocations:ledger
-allocations:lease-usage lease-usage-corrections lease-usage-days
+allocation-usage allocations:lease-usage lease-usage-corrections lease-usage-days
 statement-detail usage:statement usage:statement-file
 lease-cancel lease-certificate lease-change lease-detail lease-devices lease-extend lease-handover
 lease-release lease-reshapes lease-shrink lease-swap lease-usage

@@ -31,6 +31,7 @@ def test_every_question_to_a_higher_floor_is_in_the_law_and_leads_somewhere() ->
         "DEVICES_IN_WORK",
         "HELD_BACK",
         "PROGRESS_ACCEPTED",
+        "CALLS_OF_PROPOSALS",
         "PROPOSAL_NAME",
     ):
         assert f"`{name}" in LAW and callable(import_string(getattr(settings, name)))

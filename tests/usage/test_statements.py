@@ -1,12 +1,14 @@
 """A month is closed once for everybody: numbered, signed, chained, and provable from the hours."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
+from django.utils import translation
 
 from allocations.models import Lease, UsageMark
 from allocations.services.usage import deciding
@@ -26,6 +28,12 @@ pytestmark = pytest.mark.django_db
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
 MIDNIGHT = datetime(2026, 10, 31, 15, tzinfo=UTC)
 """The end of October in Seoul."""
+
+
+@pytest.fixture(autouse=True)
+def _in_english() -> Iterator[None]:
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture
@@ -145,6 +153,11 @@ def test_sums_are_shown_by_whatever_one_asks_for(cast: Cast, lease: Lease) -> No
         assert (row.name, row.sums.held_seconds, row.sums.used_seconds) == (name, 8 * 3600, 3600)
     both = sign_in(cast.officer).get(f"/usage/?by=organisation&{days}").context
     assert len(both["rows"]) == 2 and both["answer"].total.held_seconds == 16 * 3600
+    (one,) = sign_in(cast.officer).get(f"/usage/?by=call&{days}").context["rows"]
+    assert (one.name, one.sums.held_seconds) == ("–", 16 * 3600), "these projects came from no call"
+    (own,) = [api_of(cast.owner).get(f"/api/v1/allocations/{lease.allocation.public_id}/usage/").data]
+    assert (own["held_seconds"], own["used_seconds"]) == (8 * 3600, 3600)
+    assert 'id="use"' in sign_in(cast.owner).get(lease.allocation.get_absolute_url()).content.decode()
     told: Any = api_of(cast.owner).get(f"/api/v1/usage/?by=pool&{days}").data
     assert [row["held_seconds"] for row in told["rows"]] == [8 * 3600] and told["total"]["used_seconds"] == 3600
     assert api_of(cast.owner).get(f"/api/v1/usage/?by=organisation&{days}").status_code == 400

@@ -18,7 +18,7 @@ OWN = (
     ("pool", _("Pool")),
     ("gpu_class", _("GPU class")),
 )
-AGENCY = (("organisation", _("Organisation")), *OWN)
+AGENCY = (("organisation", _("Organisation")), ("call", _("Call")), *OWN)
 
 
 class SumsForm(forms.Form):

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, cast
 
+from django.conf import settings
+from django.utils.module_loading import import_string
+
 from accounts.models import User
 from allocations.models import Allocation, Lease
 from allocations.selectors import usage
@@ -49,12 +52,25 @@ class UsageAnswer:
 def usage_by(user: Any, by: str, since: date, until: date) -> UsageAnswer:
     """What was made of what this user may see, from the first day to the last (Asia/Seoul)."""
     scope = Lease.objects.visible_to(user)
-    found = usage.sums_by(cast(Dimension, by), scope, begin_of(since), begin_of(until + timedelta(days=1)))
-    model = _MODELS[by]
+    dimension = cast(Dimension, "project" if by == "call" else by)
+    found = usage.sums_by(dimension, scope, begin_of(since), begin_of(until + timedelta(days=1)))
+    model = _MODELS[dimension]
     named = (model.objects if hasattr(model, "objects") else model).in_bulk(found.keys())
-    rows = [_row(by, named[key], sums) for key, sums in found.items() if sums]
+    parts = [(named[key], sums) for key, sums in found.items() if sums]
+    rows = _by_call(parts) if by == "call" else [_row(by, thing, sums) for thing, sums in parts]
     rows.sort(key=lambda row: (-row.sums.held_seconds, row.name))
     return UsageAnswer(by, since, until, usage.decided_until(), tuple(rows), UsageSums.total(row.sums for row in rows))
+
+
+def _by_call(parts: list[tuple[Project, UsageSums]]) -> list[SumsRow]:
+    """Projects put together by the call that their proposals answered; those of no call under a dash."""
+    calls = import_string(settings.CALLS_OF_PROPOSALS)([project.proposal_ref for project, _sums in parts])
+    rows: dict[str, SumsRow] = {}
+    for project, sums in parts:
+        ref, name, url = calls.get(project.proposal_ref, ("", "–", ""))
+        so_far = rows[ref].sums if ref in rows else UsageSums()
+        rows[ref] = SumsRow(ref, name, url, so_far + sums)
+    return list(rows.values())
 
 
 def _row(by: str, thing: Any, sums: UsageSums) -> SumsRow:

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connection
 
 from allocations.usage_rule import RULE
-from cluster.services.policies import rules
+from cluster.xids import DEFAULTS
 
 PUNCTUAL_SECONDS = 60
 """A handover this soon after the start is on time: preparing takes a moment when somebody books from now on."""
@@ -41,7 +41,10 @@ span AS MATERIALIZED (
         SELECT min(e.at) AS at FROM cluster_deviceevent e
         WHERE e.device_id IN (p.device_id, p.board_id) AND e.at > greatest(begun.held_from, l.active_at)
           AND e.at < ended.ends
-          AND (e.kind = ANY(%(losses)s) OR e.kind = 'xid' AND (e.detail ->> 'xid')::int = ANY(%(fatal)s::int[]))
+          AND (e.kind = ANY(%(losses)s) OR e.kind = 'xid' AND coalesce(
+              (SELECT x.level = 'fail' FROM cluster_xidpolicy x WHERE x.xid = (e.detail ->> 'xid')::int),
+              (e.detail ->> 'xid')::int = ANY(%(fatal)s::int[])
+          ))
     ) trouble ON true
     WHERE l.active_at IS NOT NULL
       AND l.starts_at < %(until)s::timestamptz AND coalesce(l.drained_at, l.ends_at) > %(since)s::timestamptz
@@ -171,14 +174,13 @@ SUMS = _SUMS
 
 def window(since: datetime, until: datetime, leases: Iterable[int] | None = None) -> dict[str, Any]:
     """The values of these statements, for the leases with these keys; None: all."""
-    fatal = [rule.xid for rule in rules() if rule.level == "fail"]
     return asdict(RULE) | {
         "since": since.replace(minute=0, second=0, microsecond=0),
         "until": until,
         "leases": None if leases is None else list(leases),
         "punctual": PUNCTUAL_SECONDS,
         "losses": list(LOSSES),
-        "fatal": fatal,
+        "fatal": [xid for xid, rule in DEFAULTS.items() if rule.level == "fail"],
     }
 
 

@@ -10,13 +10,18 @@ from django.db.models import Max, Min, Q, QuerySet
 from allocations.lifecycle import LEASE_OVER
 from allocations.models import Lease, UsageCorrection, UsageHour
 from allocations.selectors.usage import judging
-from allocations.selectors.usage.adding import decided_until, sums
+from allocations.selectors.usage.adding import decided_until
 from allocations.selectors.usage.figures import NAMES, UsageSums, weighed
 from allocations.usage_classes import UsageClass
 
 _MINUTE = timedelta(minutes=1)
 _ROWS = "SELECT device_id, minute, code FROM judged WHERE minute >= %(from)s AND minute < %(until)s"
 _MINUTES = judging.UNDECIDED + _ROWS
+_DECIDED = f"""
+SELECT {", ".join(f"coalesce(sum({name}), 0)" for name in NAMES)},
+       (SELECT done_until FROM allocations_usagemark WHERE name = 'decided')
+FROM allocations_usageday WHERE lease_id = %(lease)s
+"""  # noqa: S608 (constants only)
 _SUMS = judging.UNDECIDED + f"SELECT lease_id, {judging.SUMS} FROM judged GROUP BY lease_id"  # noqa: S608
 
 
@@ -49,22 +54,26 @@ class LeaseUse:
 
 
 def use_of(lease: Lease, now: datetime) -> LeaseUse:
-    """The use of one lease up to now: five queries at most."""
-    decided = sums(Lease.objects.filter(pk=lease.pk))
+    """The use of one lease up to now: two queries at most."""
+    *figures, mark = judging.run(_DECIDED, {"lease": lease.pk})[0]
+    decided = UsageSums(*(int(figure) for figure in figures))
     if lease.active_at is None or lease.state in LEASE_OVER:
         return LeaseUse(decided, UsageSums())
-    return LeaseUse(decided, provisional([lease], now).get(lease.pk, UsageSums()))
+    found = _provisional({lease.pk: lease}, undecided_since(lease, mark), now)
+    return LeaseUse(decided, found.get(lease.pk, UsageSums()))
 
 
 def provisional(leases: Iterable[Lease], now: datetime) -> dict[int, UsageSums]:
-    """What these leases hold that is not decided yet, judged as it looks now, by their keys: two or three queries.
+    """What these leases hold that is not decided yet, judged as it looks now, by their keys: two queries.
 
     Whoever has nothing undecided is missing; so is what is over.
     """
     running = {lease.pk: lease for lease in leases if lease.active_at and lease.state not in LEASE_OVER}
-    if not running:
-        return {}
-    values = judging.window(_undecided_since(running.values()), now, running)
+    return _provisional(running, _undecided_since(running.values()), now) if running else {}
+
+
+def _provisional(running: dict[int, Lease], since: datetime, now: datetime) -> dict[int, UsageSums]:
+    values = judging.window(since, now, running)
     found = {}
     for key, *figures in judging.run(_SUMS, values):
         lease = running[key]

@@ -1,9 +1,11 @@
 """What was decided stays; what it turned out to be is appended, with a reason, and the sums follow."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from django.db.models import Sum
+from django.utils import translation
 
 from allocations.models import Lease, UsageCorrection, UsageDay, UsageHour
 from allocations.selectors import usage
@@ -19,6 +21,12 @@ from tests.allocations.usage.measuring import BUSY, HOUR, MINUTE, NOON, held, me
 from tests.factories import AllocationFactory, Cast, PoolFactory, make_cast, make_node
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _in_english() -> Iterator[None]:
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture
