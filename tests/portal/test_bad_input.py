@@ -8,6 +8,8 @@ of the reader; what was typed is still there.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,11 +19,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.test import Client
 from django.urls import resolve, reverse
+from django.utils import timezone
 
 from accounts.models import User
 from proposals.models import Question
 from tests.architecture.routes import routes
 from tests.architecture.world import address_of, make_world
+from tests.factories import AgreementFactory
 from tests.html import Form, Input, Reading
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(600)]
@@ -45,9 +49,10 @@ WRONG = (
     "'; DROP TABLE accounts_user; --",
     "🦀",
 )
-FIRST = {"en": 0, "ko": 2}
-"""Each field is sent a quarter of them in each language, the next field the next quarter: the rules are the same in
-both, the words are not, and fields of a kind share their checks."""
+PARTS, FIRST = 8, {"en": 0, "ko": 4}
+"""Each field is sent an eighth of them in each language, the next field the next eighth, counted through all forms: the
+rules are the same in both, the words are not, and fields of a kind share their checks. Every second field is left empty
+in one language, the others in the other."""
 HANGUL = re.compile("[가-힣]")
 KEPT = {"text", "number", "date", "datetime-local", "textarea", "email", "url", "search"}
 CHANGED_BY_HTML = re.compile("[\x00\r]")
@@ -101,6 +106,8 @@ def _pages(world: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield reverse(f"proposals:edit-{step}", args=[world["draft"]]), PEOPLE
     yield reverse("proposals:proposal", args=[world["awarded"]]), PEOPLE
     yield reverse("proposals:award", args=[world["reviewed"]]), PEOPLE
+    for page in ("sign", "sign-on-paper"):
+        yield reverse(f"partners:agreement-{page}", args=[world["unsigned"]]), PEOPLE
 
 
 def find_forms(world: dict[str, Any], language: str) -> list[Found]:
@@ -132,22 +139,33 @@ def world(tmp_path: Any, settings: Any) -> dict[str, Any]:
         stage.call.questions.create(
             place=place, kind=kind, label_ko="질문", label_en="Question", choices_ko=["가", "나"], choices_en=["A", "B"]
         )
+    later = timezone.localdate() + timedelta(days=400)
+    unsigned = AgreementFactory(
+        organisation=made["cast"].organisation, state="draft", valid_from=later, valid_until=later + timedelta(days=300)
+    )
     return made | {
+        "unsigned": unsigned.public_id,
         "draft": stage.draft().public_id,
         "reviewed": stage.submitted().public_id,
         "awarded": stage.awarded().public_id,
     }
 
 
-def _wrong(found: Found, language: str) -> Iterator[tuple[Input, dict[str, Any], str]]:
+def _values(at: int, language: str) -> tuple[str, ...]:
+    """What is sent in that language in the place of the field counted `at`."""
+    empty = ("",) if (at % 2 == 0) == (language == "en") else ()
+    return (*empty, *WRONG[(at + FIRST[language]) % PARTS :: PARTS])
+
+
+def _wrong(found: Found, language: str, turns: Iterator[int]) -> Iterator[tuple[Input, dict[str, Any], str]]:
     """(field, what is sent, the wrong value), one field wrong at a time."""
     button = {entry.name: entry.value for entry in found.form.buttons[-1:]}
     yield Input("", "none"), {**button, **found.form.filled()}, ""  # nothing touched
     once = {entry.name: entry for entry in reversed(found.form.inputs)}  # the boxes of one choice are one field
-    for at, entry in enumerate(reversed(once.values()), start=FIRST[language]):
+    for entry in reversed(once.values()):
         if entry.name in ("csrfmiddlewaretoken", "next", "submission"):
             continue
-        for value in ("", *WRONG[at % 4 :: 4]):
+        for value in _values(next(turns), language):
             sent: dict[str, Any] = {**button, **found.form.filled(), entry.name: [value]}
             sent.pop("submission", None)
             if entry.kind == "file":
@@ -181,17 +199,14 @@ def _complaints(found: Found, entry: Input, value: str, answer: Any, language: s
 def test_no_form_answers_with_an_error_or_forgets(language: str, world: dict[str, Any]) -> None:
     User.objects.update(language=language)
     forms = find_forms(world, language)
+    known = {resolve(found.address).view_name for found in forms}
+    assert not sorted({route.name for route in routes() if route.has_form} - known)
     complaints: list[str] = []
-    refused = 0
+    refused, turns = 0, count()
     for found in forms:
-        for entry, sent, value in _wrong(found, language):
+        for entry, sent, value in _wrong(found, language, turns):
             answer = found.send(sent)
             refused += answer.status_code == 422
             complaints += _complaints(found, entry, value, answer, language)
     assert not complaints, "\n".join(complaints[:60])
     assert len(forms) >= 60 and refused >= 500  # the pages were opened and their forms seen
-
-
-def test_every_form_of_a_page_is_found(world: dict[str, Any]) -> None:
-    known = {resolve(found.address).view_name for found in find_forms(world, "en")}
-    assert not sorted({route.name for route in routes() if route.has_form} - known)
