@@ -91,6 +91,7 @@ EXACT = ("/", "/staff/")
 """Pages under whose address nearly everything lies; what belongs to them stands in ALSO."""
 ALSO: dict[str, tuple[str, ...]] = {
     "allocations:allocations": ("/changes/", "/staff/allocations/", "/weights/"),
+    "allocations:leases": ("/staff/leases/",),
     "allocations:staff-waitlist": ("/waitlist/",),
     "allocations:weights": ("/staff/weights/",),
     "partners:agreements": ("/amendments/", "/obligations/"),
@@ -108,6 +109,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "proposals:staff-calls": ("/calls/", "/open-calls/", "/staff/files/"),
     "reports:fleet": ("/staff/devices/", "/staff/live/", "/staff/storage/"),
     "reports:nodes": ("/staff/windows/",),
+    "usage:idle-cases": ("/staff/idle/",),
 }
 """Beginnings of addresses that belong to an entry beside its own; of two of one length the later entry has it."""
 

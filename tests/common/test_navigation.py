@@ -41,6 +41,8 @@ def lit(user: Any, path: str) -> str:
         ("/staff/changes/chg-1/decline/", "/changes/", ""),
         ("/agreements/agr-1/", "/agreements/", "/organisations/"),
         ("/contacts/con-1/", "/organisations/", "/organisations/"),
+        ("/staff/idle/case-1/stop/", "/idle/", "/idle/"),
+        ("/staff/leases/lease-1/breach/", "/leases/", "/leases/"),
         ("/progress-reports/rep-1/", "/staff/progress-reports/", "/projects/"),
     ],
 )
