@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from usage.views import cases, idle_rules, statements, sums
+from usage.views import cases, figures, idle_rules, statements, sums
 
 app_name = "usage"
 urlpatterns = [
     path("usage/", sums.UsagePage.as_view(), name="sums"),
+    path("figures/", figures.OwnFigures.as_view(), name="figures"),
+    path("organisations/<slug:public_id>/figures/", figures.FiguresPage.as_view(), name="figures-of"),
     path("statements/", statements.StatementList.as_view(), name="statements"),
     path("statements/<slug:public_id>/", statements.StatementPage.as_view(), name="statement"),
     path("statements/<slug:public_id>/file.json", statements.StatementFile.as_view(), name="statement-file"),

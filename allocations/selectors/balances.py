@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from django.db.models import F, QuerySet, Sum
-from django.db.models.functions import TruncDay, TruncHour
+from django.db.models import F, Q, QuerySet, Sum, Value
+from django.db.models.functions import Greatest, Least, TruncDay, TruncHour
 
 from allocations import charging
 from allocations.charging import WHOLE, Lines, Weights
@@ -72,7 +72,10 @@ def committed_by(agreements: Iterable[Any], *, without: Allocation | None = None
 
 def balance(allocation: Allocation) -> Balance:
     """The sums of the ledger by kind: one query."""
-    totals = dict(_moved.rows(allocation.pk))
+    return _balance_of(dict(_moved.rows(allocation.pk)))
+
+
+def _balance_of(totals: dict[str, int]) -> Balance:
     kind = LedgerEntry.Kind
     return Balance(
         awarded=totals.get(kind.AWARD, 0),
@@ -147,6 +150,7 @@ def hold_left(lease: Lease, now: datetime) -> int:
 
 PACE_OVER = timedelta(days=14)
 _DAY = timedelta(days=1)
+_PACED = (LedgerEntry.Kind.HOLD, LedgerEntry.Kind.RETURN, LedgerEntry.Kind.SETTLE, LedgerEntry.Kind.CREDIT)
 
 
 @dataclass(frozen=True)
@@ -164,9 +168,27 @@ class Forecast:
 def forecast(allocation: Allocation, left: int, now: datetime) -> Forecast:
     """At the pace of the last fourteen days, or since it began: one query. `left` is its balance."""
     over = max(_DAY, min(PACE_OVER, now - allocation.valid_from))
-    moved = (LedgerEntry.Kind.HOLD, LedgerEntry.Kind.RETURN, LedgerEntry.Kind.SETTLE, LedgerEntry.Kind.CREDIT)
-    rows = LedgerEntry.objects.filter(allocation=allocation, kind__in=moved, at__gt=now - over)
-    spent = -(rows.aggregate(total=Sum("device_seconds"))["total"] or 0)
+    rows = LedgerEntry.objects.filter(allocation=allocation, kind__in=_PACED, at__gt=now - over)
+    return _heading(allocation, left, -(rows.aggregate(total=Sum("device_seconds"))["total"] or 0), now)
+
+
+def outlooks(allocations: Iterable[Allocation], now: datetime) -> dict[int, tuple[Balance, Forecast]]:
+    """Balance and forecast of many allocations, by their keys: one query."""
+    found = {allocation.pk: allocation for allocation in allocations}
+    since = Least(Value(now - _DAY), Greatest(Value(now - PACE_OVER), F("allocation__valid_from")))
+    lately = Sum("device_seconds", filter=Q(kind__in=_PACED, at__gt=since), default=0)
+    rows = LedgerEntry.objects.filter(allocation__in=found).order_by().values_list("allocation_id", "kind")
+    totals: dict[int, dict[str, int]] = {key: {} for key in found}
+    spent = dict.fromkeys(found, 0)
+    for key, kind, total, moved in rows.annotate(total=Sum("device_seconds"), lately=lately):
+        totals[key][kind] = total
+        spent[key] -= moved
+    balances = {key: _balance_of(kinds) for key, kinds in totals.items()}
+    return {key: (each, _heading(found[key], each.left, spent[key], now)) for key, each in balances.items()}
+
+
+def _heading(allocation: Allocation, left: int, spent: int, now: datetime) -> Forecast:
+    over = max(_DAY, min(PACE_OVER, now - allocation.valid_from))
     pace = max(0, round(spent * (_DAY / over)))
     days = round(over / _DAY)
     if not pace or left <= 0 or allocation.state in OVER or now >= allocation.valid_until:

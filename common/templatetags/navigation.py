@@ -24,6 +24,7 @@ PARTNER: tuple[tuple[Any, Names], ...] = (
             ("allocations:find", _("Find me a slot")),
             ("allocations:waitlist", _("Wait-list")),
             ("usage:idle-cases", _("Idle GPUs")),
+            ("usage:figures", _("Our figures")),
             ("usage:sums", _("Use")),
             ("usage:statements", _("Monthly statements")),
         ),

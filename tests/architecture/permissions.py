@@ -29,7 +29,7 @@ adjustment-list allocations:weights weight-detail weight-list
 availability-calendar availability-slots calendar-feed-list
 calendar-feed-revoke call-cancel call-detail call-documents call-eligibility call-list call-remove-document
 demo-workload
-idle-case-list idle-rule-list usage:idle-cases
+idle-case-list idle-rule-list usage:figures usage:idle-cases
 statement-list usage usage:statements usage:sums
 device-list home lease-list maintenance-window-list me node-list
 notification-detail notification-list notification-mark-all-read
@@ -60,7 +60,7 @@ allocations:lease-live
 allocations:lease-release allocations:lease-series allocations:lease-shrink allocations:lease-swap
 allocations:ledger
 allocation-usage allocations:lease-usage lease-usage-corrections lease-usage-days
-statement-detail usage:statement usage:statement-file
+organisation-figures statement-detail usage:figures-of usage:statement usage:statement-file
 lease-cancel lease-certificate lease-change lease-detail lease-devices lease-extend lease-handover
 lease-release lease-reshapes lease-shrink lease-swap lease-usage
 organisation-detail organisation-invite organisation-members partners:agreement

@@ -21,22 +21,15 @@ OWN = (
 AGENCY = (("organisation", _("Organisation")), ("call", _("Call")), *OWN)
 
 
-class SumsForm(forms.Form):
-    """By what, from which day to which, both included. Nothing said: the last thirty days, by project."""
+class PeriodForm(forms.Form):
+    """From which day to which, both included. Nothing said: the last thirty days."""
 
-    by = forms.ChoiceField(label=_("By"), required=False)
     since = forms.DateField(
         label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
     )
     until = forms.DateField(
         label=_("Until"), required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
     )
-
-    def __init__(self, *args: Any, agency: bool, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        choices = AGENCY if agency else OWN
-        field: Any = self.fields["by"]
-        field.choices, self.otherwise = choices, choices[0][0]
 
     def clean(self) -> dict[str, Any]:
         """The first day is not after the last, and both lie in years that something of ours may lie in."""
@@ -49,9 +42,28 @@ class SumsForm(forms.Form):
             self.add_error("until", _("The last day lies before the first."))
         return said
 
-    def asked(self) -> tuple[str, date, date]:
-        """(by what, first day, last day); what makes no sense counts as not said."""
+    def days(self) -> tuple[date, date]:
+        """(first day, last day); what makes no sense counts as not said."""
         said = self.cleaned_data if self.is_valid() else {}
         until: date = said.get("until") or max(day_of(timezone.now()), said.get("since") or date.min)
         since: date = said.get("since") or until - timedelta(days=29)
+        return since, until
+
+
+class SumsForm(PeriodForm):
+    """By what, and over which days."""
+
+    by = forms.ChoiceField(label=_("By"), required=False)
+    field_order = ("by", "since", "until")
+
+    def __init__(self, *args: Any, agency: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = AGENCY if agency else OWN
+        field: Any = self.fields["by"]
+        field.choices, self.otherwise = choices, choices[0][0]
+
+    def asked(self) -> tuple[str, date, date]:
+        """(by what, first day, last day); what makes no sense counts as not said."""
+        since, until = self.days()
+        said = self.cleaned_data if self.is_valid() else {}
         return said.get("by") or self.otherwise, since, until

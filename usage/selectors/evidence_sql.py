@@ -28,3 +28,5 @@ HOURS_OF_ONE = _hours(
     "WHERE x.lease_id = l.lease_id AND x.device_id = l.device_id AND x.hour >= l.first AND x.hour <= l.last"
 )
 """The same of one device: of a row `l` with its lease, device, first and last hour."""
+HOURS_OF_LEASES = _hours("WHERE x.lease_id = ANY(%(leases)s::bigint[]) AND x.hour >= %(since)s AND x.hour < %(until)s")
+"""The same of whole leases, with values `leases`, `since` and `until`."""
