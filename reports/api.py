@@ -1,106 +1,192 @@
-"""The fleet dashboard's figures, for scripts."""
+"""The fleet's screen, for scripts: the page's filters and moments, from the same form and the same questions."""
 
 from typing import Any
 
-from django.http import Http404
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from reports.selectors.fleet import Cell, Fleet, IdleDevice, fleet
+from common.web import staff_only
+from reports.fleet_form import FleetForm
+from reports.selectors.fleet_parts import Part
+from reports.selectors.fleet_rows import Gpu
+from reports.selectors.fleet_screen import Picture, Screen, Sorts, screen
+from reports.selectors.fleet_tops import ERROR_ORDERS, HOT_ORDERS, IDLE_ORDERS, Faulty, IdleHolding
+
+FILTERS = [
+    OpenApiParameter("pool", str, description="id of a pool"),
+    OpenApiParameter("gpu_class", str, description="code of a GPU class"),
+    OpenApiParameter("organisation", str, description="id of the organisation that holds them"),
+    OpenApiParameter("call", str, description="id of the call under which they were awarded"),
+    OpenApiParameter(
+        "at",
+        {"type": "string", "format": "date-time"},
+        description="a moment of the kept past: minutes, and hours where those are gone; now where it is missing",
+    ),
+    OpenApiParameter("part", str, enum=Part.values, description="only devices that count as this"),
+    OpenApiParameter("idle_by", str, enum=list(IDLE_ORDERS), description="order of `most_idle`, the largest first"),
+    OpenApiParameter("hot_by", str, enum=list(HOT_ORDERS), description="order of `hottest`"),
+    OpenApiParameter("errors_by", str, enum=list(ERROR_ORDERS), description="order of `most_errors`"),
+]
 
 
-class FleetCountsSerializer(serializers.Serializer[Any]):
-    """Devices by what matters to an operator."""
+class FleetPartsSerializer(serializers.Serializer[Any]):
+    """GPUs by what each is at the moment: the seven add up to `total`. One that is cut up counts once."""
 
     total = serializers.IntegerField()
-    in_use = serializers.IntegerField()
+    used = serializers.IntegerField()
+    idle = serializers.IntegerField(help_text="handed over, and at rest for ten minutes")
+    unmeasured = serializers.IntegerField(help_text="handed over, nothing measured")
+    booked = serializers.IntegerField(help_text="a reservation has it, nobody has access")
     free = serializers.IntegerField()
-    turning = serializers.IntegerField()
-    offline = serializers.IntegerField()
-    quarantined = serializers.IntegerField()
-    ill = serializers.IntegerField()
+    maintenance = serializers.IntegerField()
+    ill = serializers.IntegerField(help_text="or silent")
 
 
 class FleetDeviceSerializer(serializers.Serializer[Any]):
-    """One device now; null where nothing fresh was measured."""
+    """One device at the moment; figures are null where nothing was measured, health and state in the past."""
 
     id = serializers.CharField()
+    name = serializers.CharField()
     node = serializers.CharField()
+    pool = serializers.CharField()
     index = serializers.IntegerField()
-    state = serializers.CharField()
-    state_reason = serializers.CharField()
-    health = serializers.CharField()
-    utilisation_percent = serializers.IntegerField(allow_null=True)
-    measured_at = serializers.DateTimeField(allow_null=True)
+    profile = serializers.CharField(help_text="of a MIG instance")
+    part = serializers.ChoiceField(choices=Part.values)
+    state = serializers.CharField(allow_null=True)
+    state_reason = serializers.CharField(allow_null=True)
+    health = serializers.CharField(allow_null=True)
+    utilisation_percent = serializers.FloatField(allow_null=True)
+    sm_active_percent = serializers.FloatField(allow_null=True)
+    tensor_active_percent = serializers.FloatField(allow_null=True)
+    memory_used_mib = serializers.FloatField(allow_null=True)
+    memory_mib = serializers.IntegerField()
+    power_watts = serializers.FloatField(allow_null=True)
+    power_limit_watts = serializers.IntegerField(allow_null=True)
+    temperature_c = serializers.FloatField(allow_null=True)
     lease = serializers.CharField(allow_null=True)
+    organisation = serializers.CharField(allow_null=True)
 
 
 class FleetIdleSerializer(serializers.Serializer[Any]):
-    """A held device that does nothing."""
+    """A running reservation with idle hours: decided ones alone, in seconds of whole GPUs."""
 
-    device = serializers.CharField()
     lease = serializers.CharField()
     organisation = serializers.CharField()
-    idle_since = serializers.DateTimeField()
+    devices = serializers.IntegerField()
+    idle_seconds = serializers.IntegerField()
+    held_seconds = serializers.IntegerField()
+    idle_percent = serializers.FloatField(help_text="of what was measured")
     held_until = serializers.DateTimeField()
 
 
+class FleetHotSerializer(serializers.Serializer[Any]):
+    """A hot device."""
+
+    device = serializers.CharField(source="public_id")
+    name = serializers.CharField()
+    temperature_c = serializers.FloatField()
+    power_watts = serializers.FloatField(allow_null=True)
+    utilisation_percent = serializers.FloatField(allow_null=True)
+
+
+class FleetErrorsSerializer(serializers.Serializer[Any]):
+    """A device with errors in the thirty days before the moment."""
+
+    device = serializers.CharField(source="gpu.public_id")
+    name = serializers.CharField(source="gpu.name")
+    total = serializers.IntegerField(source="errors", help_text="errors of all kinds")
+    xids = serializers.IntegerField()
+    last_xid = serializers.CharField(allow_null=True)
+    last_at = serializers.DateTimeField()
+
+
 class FleetSerializer(serializers.Serializer[Any]):
-    """The dashboard."""
+    """The screen."""
 
     at = serializers.DateTimeField()
-    counts = FleetCountsSerializer()
-    held_seconds_24h = serializers.IntegerField(help_text="device-seconds")
-    used_seconds_24h = serializers.IntegerField(help_text="device-seconds")
+    resolution = serializers.ChoiceField(choices=["now", "minutes", "hours"])
+    counts = FleetPartsSerializer()
+    held_seconds = serializers.IntegerField(help_text="decided since yesterday's beginning in Seoul, of whole GPUs")
+    used_seconds = serializers.IntegerField(help_text="of these")
     devices = FleetDeviceSerializer(many=True)
-    idle = FleetIdleSerializer(many=True)
+    most_idle = FleetIdleSerializer(many=True)
+    hottest = FleetHotSerializer(many=True)
+    most_errors = FleetErrorsSerializer(many=True)
 
 
 class FleetView(APIView):
     """What the staff page shows, from the same question."""
 
-    @extend_schema(responses=FleetSerializer, operation_id="fleet_retrieve", tags=["fleet"])
+    @extend_schema(parameters=FILTERS, responses=FleetSerializer, operation_id="fleet_retrieve", tags=["fleet"])
     def get(self, request: Request) -> Response:
         """Agency staff only; for everybody else the address does not exist."""
-        if not getattr(request.user, "is_agency", False):
-            raise Http404
-        return Response(FleetSerializer(_body(fleet(timezone.now()))).data)
+        staff_only(request.user)
+        form, now = FleetForm(request.query_params), timezone.now()
+        if not form.is_valid():
+            raise ValidationError(form.errors)
+        sorts = Sorts(*(request.query_params.get(name, "") for name in ("idle_by", "hot_by", "errors_by")))
+        found = screen(form.moment(now), form.which, sorts, now)
+        return Response(_body(found, form.said("part") or ""))
 
 
-def _body(now: Fleet) -> dict[str, Any]:
+def _body(found: Screen, part: str) -> dict[str, Any]:
+    """As FleetSerializer says it; the devices are written here: a serializer for each of 25,000 takes seconds."""
+    picture = found.picture
     return {
-        "at": now.at,
-        "counts": now.counts,
-        "held_seconds_24h": now.held_seconds,
-        "used_seconds_24h": now.used_seconds,
-        "devices": [_device(cell) for row in now.nodes for cell in row.cells],
-        "idle": [_idle(row) for row in now.idle],
+        "at": picture.when.at,
+        "resolution": picture.when.source,
+        "counts": {"total": picture.total} | {share.part.value: share.gpus for share in picture.shares},
+        "held_seconds": found.use.held_seconds,
+        "used_seconds": found.use.used_seconds,
+        "devices": [_device(picture, gpu) for gpu in picture.gpus if not part or picture.parts[gpu.pk] == part],
+        "most_idle": [_idle(row) for row in found.idle],
+        "hottest": FleetHotSerializer(found.hot, many=True).data,
+        "most_errors": _errors(found.faulty),
     }
 
 
-def _device(cell: Cell) -> dict[str, Any]:
+def _device(picture: Picture, gpu: Gpu) -> dict[str, Any]:
+    holding, past = picture.holding(gpu), picture.when.past
     return {
-        "id": cell.device.public_id,
-        "node": cell.device.node.name,
-        "index": cell.device.index,
-        "state": cell.device.state,
-        "state_reason": cell.device.state_reason,
-        "health": cell.device.health,
-        "utilisation_percent": cell.utilisation_percent,
-        "measured_at": cell.sample.at if cell.sample else None,
-        "lease": cell.lease.public_id if cell.lease else None,
+        "id": gpu.public_id,
+        "name": gpu.name,
+        "node": gpu.node,
+        "pool": gpu.pool,
+        "index": gpu.position,
+        "profile": gpu.profile,
+        "part": picture.parts[gpu.pk].value,
+        "state": None if past else gpu.state,
+        "state_reason": None if past else gpu.state_reason,
+        "health": None if past else gpu.health,
+        "utilisation_percent": gpu.utilisation_percent,
+        "sm_active_percent": gpu.sm_active_percent,
+        "tensor_active_percent": gpu.tensor_active_percent,
+        "memory_used_mib": gpu.memory_used_mib,
+        "memory_mib": gpu.memory_mib,
+        "power_watts": gpu.power_watts,
+        "power_limit_watts": gpu.power_limit_watts,
+        "temperature_c": gpu.temperature_c,
+        "lease": holding.public_id if holding else None,
+        "organisation": holding.organisation if holding else None,
     }
 
 
-def _idle(row: IdleDevice) -> dict[str, Any]:
+def _idle(row: IdleHolding) -> dict[str, Any]:
     return {
-        "device": row.device.public_id,
-        "lease": row.lease.public_id,
-        "organisation": row.lease.allocation.project.organisation.name,
-        "idle_since": row.since,
-        "held_until": row.lease.ends_at,
+        "lease": row.holding.public_id,
+        "organisation": row.holding.organisation,
+        "devices": row.holding.device_count,
+        "idle_seconds": row.sums.unused_seconds,
+        "held_seconds": row.sums.held_seconds,
+        "idle_percent": round(row.share, 1),
+        "held_until": row.holding.ends_at,
     }
+
+
+def _errors(rows: list[Faulty]) -> Any:
+    return FleetErrorsSerializer(rows, many=True).data

@@ -2,13 +2,13 @@
 
 from django.urls import path
 
-from reports.views import board, enrolling, health, machines, measuring, operating, storage
+from reports.views import board, enrolling, fleet, health, machines, measuring, operating, storage
 
 app_name = "reports"
 urlpatterns = [
-    path("staff/", machines.FleetPage.as_view(), name="fleet"),
-    path("staff/live/", machines.FleetLive.as_view(), name="fleet-live"),
-    path("staff/series.json", machines.FleetSeries.as_view(), name="fleet-series"),
+    path("staff/", fleet.FleetPage.as_view(), name="fleet"),
+    path("staff/live/", fleet.FleetLive.as_view(), name="fleet-live"),
+    path("staff/series.json", fleet.FleetSeries.as_view(), name="fleet-series"),
     path("staff/capacity/", board.BoardPage.as_view(), name="capacity"),
     path("staff/capacity/details/", board.DetailsPage.as_view(), name="capacity-details"),
     path("staff/health/", health.HealthPage.as_view(), name="health"),

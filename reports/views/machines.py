@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.views.generic import TemplateView, View
 
 from accounts.rules import may_read_audit, may_run_nodes
 from cluster.models import Device, Node
@@ -16,43 +14,10 @@ from common.web import ListPage, ObjectPage
 from reports.actions import device_actions, node_actions
 from reports.filters import NodeFilter
 from reports.selectors import machines, measured
-from reports.selectors.fleet import fleet
 from reports.views.staff import StaffMixin
 from telemetry import charts, host_reading
 from telemetry.web import ranges_context
 from telemetry.windows import DEFAULT_RANGE
-
-
-def wanted_span(request: HttpRequest) -> charts.Range:
-    """The range of the query string; an unknown one gives the shortest."""
-    return charts.SPANS.get(request.GET.get("range", ""), charts.SPANS[charts.DEFAULT_SPAN])
-
-
-class FleetPage(StaffMixin, TemplateView):
-    """One screen: what every device is doing."""
-
-    template_name = "reports/fleet.html"
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(
-            fleet=fleet(timezone.now()), span=wanted_span(self.request).key, spans=list(charts.SPANS.values()), **kwargs
-        )
-
-
-class FleetLive(StaffMixin, TemplateView):
-    """The part of the screen that refreshes itself."""
-
-    template_name = "reports/_fleet_live.html"
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(fleet=fleet(timezone.now()), **kwargs)
-
-
-class FleetSeries(StaffMixin, View):
-    """The chart's points."""
-
-    def get(self, request: HttpRequest) -> HttpResponse:
-        return JsonResponse(charts.fleet_series(wanted_span(request), timezone.now()))
 
 
 class NodeList(StaffMixin, ListPage):

@@ -13,7 +13,6 @@ from allocations.services import booking, changing, ending, extending
 from allocations.shapes import Shape
 from cluster.models import Device, DeviceEvent
 from common.errors import RuleBroken
-from reports.selectors.fleet import held_seconds
 from telemetry.models import DeviceMinute
 from tests.allocations.conftest import Stage
 from tests.allocations.test_reconcile import brought_back, go, started
@@ -79,7 +78,6 @@ def test_use_is_charged_by_its_share_from_the_start_to_the_end_of_use(stage: Sta
     brought_back(lease, lease.ends_at + timedelta(seconds=5))
     assert lease.state == "ended" and sums(lease)["settle"] == -2 * 7200 // 8
     assert lease.used_seconds == 2 * 600 // 8
-    assert held_seconds(lease.starts_at, lease.ends_at) == 2 * 7200 // 8
     assert balance(stage.allocation).charged == 1800
 
 

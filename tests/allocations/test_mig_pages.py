@@ -10,7 +10,9 @@ from django.utils import timezone
 from allocations.models import Lease
 from allocations.selectors.occupancy import by_node, occupancy
 from cluster.models import Device, NodeCommand
-from reports.selectors.fleet import device_counts, fleet
+from reports.selectors.fleet import device_counts
+from reports.selectors.fleet_rows import Narrowed
+from reports.selectors.fleet_screen import picture
 from reports.selectors.health import pools
 from reports.selectors.machines import nodes_with_counts
 from tests.allocations.conftest import Stage
@@ -112,17 +114,21 @@ def test_figures_count_gpus_and_instances_apart(stage: Stage, parts: list[Device
     Device.objects.filter(pk=parts[1].pk).update(state="in_use")
     Device.objects.filter(pk=parts[2].pk).update(state="quarantined")
     now = timezone.now()
-    for counts in (device_counts(now), fleet(now).counts):
-        assert (counts.total, counts.free, counts.cut, counts.in_use, counts.ill) == (12, 11, 1, 0, 0)
-        assert (counts.instances, counts.instances_in_use) == (4, 1)
-    assert [cell.device.pk for cell in fleet(now).ill] == [parts[2].pk], "ill by itself: named"
+    counts = device_counts(now)
+    assert (counts.total, counts.free, counts.cut, counts.in_use, counts.ill) == (12, 11, 1, 0, 0)
+    assert (counts.instances, counts.instances_in_use) == (4, 1)
+    found = picture(None, Narrowed(), now)
+    shares = {share.part.value: share.gpus for share in found.shares if share.gpus}
+    assert shares == {"booked": 1, "free": 11}, "a GPU that is cut up counts once, by the busiest of its instances"
+    assert [gpu.pk for gpu in found.ill_gpus] == [parts[2].pk], "ill by itself: named"
     node = nodes_with_counts().get(pk=stage.big.pk)
     assert (node.device_total, node.device_in_use, node.device_ill) == (8, 0, 0)
     pool: Any = pools().get(pk=stage.pool.pk)
     assert (pool.device_total, pool.device_free) == (12, 11)
     Device.objects.filter(parent=parts[0].parent).update(health="fail")
     Device.objects.filter(pk=parts[0].parent_id).update(health="fail")
-    assert [cell.device.pk for cell in fleet(now).ill] == [parts[0].parent_id], "as ill as its GPU: not named beside it"
+    ill = picture(None, Narrowed(), now).ill_gpus
+    assert [gpu.pk for gpu in ill] == [parts[0].parent_id], "as ill as its GPU: not named beside it"
 
 
 def test_a_partner_sees_the_samples_of_his_own_instance(stage: Stage, parts: list[Device]) -> None:

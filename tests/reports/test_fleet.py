@@ -8,11 +8,17 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from allocations.models import Lease
+from allocations.models import Lease, UsageDay
+from allocations.selectors.usage import day_of
 from audit.models import AuditEvent
-from cluster.models import Device, DeviceEvent, Handover, Node, NodeCommand
-from reports.selectors.fleet import device_counts, fleet, held_seconds, level_of
+from cluster.models import Device, DeviceEvent, Handover, MaintenanceWindow, Node, NodeCommand
+from reports.selectors.fleet import device_counts, level_of
+from reports.selectors.fleet_metrics import METRICS
+from reports.selectors.fleet_parts import Part
+from reports.selectors.fleet_rows import Narrowed, when
+from reports.selectors.fleet_screen import Picture, picture
 from reports.selectors.machines import device_sheet
+from reports.templatetags.fleet_words import heat_map
 from telemetry.models import DeviceMinute
 from tests.factories import AllocationFactory, Cast, LeaseFactory, PoolFactory, make_cast, make_node, make_sample
 from tests.factories.allocations import PlacementFactory
@@ -70,6 +76,14 @@ def sample(device: Device, percent: int | None, at: datetime) -> None:
     make_sample(device, at, percent)
 
 
+def now_of() -> Picture:
+    return picture(None, Narrowed(), timezone.now())
+
+
+def shares(found: Picture) -> dict[str, int]:
+    return {share.part.value: share.gpus for share in found.shares if share.gpus}
+
+
 URLS = ("reports:fleet", "reports:fleet-live", "reports:fleet-series", "reports:nodes")
 
 
@@ -107,8 +121,7 @@ def test_counts_and_the_ill_list_name_state_and_reason(cast: Cast, node: Node) -
     Device.objects.filter(pk=first.pk).update(state="quarantined", state_reason="XID 79")
     Device.objects.filter(pk=second.pk).update(state="offline")
     Device.objects.filter(pk=third.pk).update(health="warn", health_reasons=["ecc_volatile"])
-    found = fleet(timezone.now())
-    assert (found.counts.free, found.counts.quarantined, found.counts.offline, found.counts.ill) == (6, 1, 1, 3)
+    assert shares(now_of()) == {"free": 6, "ill": 2}, "what only warns can be lent"
     page = sign_in(cast.operator).get(reverse("reports:fleet")).content.decode()
     assert "XID 79" in page and "ecc_volatile" in page
 
@@ -119,10 +132,8 @@ def test_a_cell_shows_the_last_figure_and_a_stale_one_as_a_gap(node: Node) -> No
     sample(first, 96, now - timedelta(seconds=5))
     sample(second, 50, now - timedelta(minutes=5))
     sample(third, None, now)
-    (row,) = fleet(now).nodes
-    assert [cell.utilisation_percent for cell in row.cells[:3]] == [96, None, None]
-    assert [cell.level for cell in row.cells[:3]] == ["full", "gap", "gap"]
-    assert row.mean_percent == 96
+    shown = [METRICS["utilisation"].shown(gpu) for gpu in now_of().gpus[:3]]
+    assert shown == [("full", "96"), ("gap", "–"), ("gap", "–")]
 
 
 def test_levels_meet_their_legend() -> None:
@@ -131,30 +142,134 @@ def test_levels_meet_their_legend() -> None:
     ]  # fmt: skip
 
 
-def test_idle_means_held_measured_and_quiet_for_ten_minutes(cast: Cast, node: Node) -> None:
+def test_every_gpu_is_one_of_seven_and_idle_means_quiet_for_ten_measured_minutes(cast: Cast, node: Node) -> None:
     now = timezone.now()
-    quiet, busy, silent, fresh, free = node.devices.order_by("index")[:5]
-    lease = hold(quiet, cast, since=now - timedelta(hours=2))
-    hold(busy, cast, since=now - timedelta(hours=2))
-    hold(silent, cast, since=now - timedelta(hours=2))
-    hold(fresh, cast, since=now - timedelta(minutes=5))
+    quiet, busy, silent, dark, coming, free, warn, out = node.devices.order_by("index")
+    for device in (quiet, busy, silent, dark):
+        hold(device, cast, since=now - timedelta(hours=2))
+    Lease.objects.filter(pk=hold(coming, cast, since=now - timedelta(minutes=1)).pk).update(
+        state="preparing", active_at=None
+    )
+    for device in (quiet, busy, silent, free):
+        sample(device, 0, now)
     measure(quiet, [80.0] * 5 + [1.0] * 15, now)
     measure(busy, [0.0] * 12 + [50.0] + [0.0] * 2, now)
     measure(silent, [0.0] * 2 + [None] * 12, now)
-    measure(fresh, [0.0] * 20, now)
     measure(free, [0.0] * 20, now)
-    (row,) = fleet(now).idle
-    assert row.device == quiet and row.lease == lease
-    assert 15 * 60 <= row.idle_seconds < 17 * 60
+    Device.objects.filter(pk=warn.pk).update(awaiting_confirmation=True)
+    Device.objects.filter(pk=out.pk).update(state="offline")
+    found = now_of()
+    assert found.parts == {
+        quiet.pk: Part.IDLE,
+        busy.pk: Part.USED,
+        silent.pk: Part.USED,
+        dark.pk: Part.UNMEASURED,
+        coming.pk: Part.BOOKED,
+        free.pk: Part.FREE,
+        warn.pk: Part.MAINTENANCE,
+        out.pk: Part.ILL,
+    }
+    assert found.total == 8 and sum(share.gpus for share in found.shares) == 8
+    MaintenanceWindow.objects.create(
+        node=node, starts_at=now - timedelta(hours=1), ends_at=now + timedelta(hours=1), announced_by="x", reason="fans"
+    )
+    assert shares(now_of()) == {"used": 2, "idle": 1, "unmeasured": 1, "maintenance": 3, "ill": 1}
 
 
-def test_held_hours_count_only_what_lies_in_the_window(cast: Cast, node: Node) -> None:
+def test_the_time_machine_shows_who_held_what_then(cast: Cast, node: Node) -> None:
     now = timezone.now()
-    device = node.devices.first()
-    assert device
-    hold(device, cast, since=now - timedelta(hours=30), hours=40)
-    LeaseFactory(allocation=AllocationFactory(project=cast.project), booked_by=cast.owner, state="scheduled")
-    assert held_seconds(now - timedelta(hours=24), now) == 24 * 3600
+    first, second = node.devices.order_by("index")[:2]
+    lease = hold(first, cast, since=now - timedelta(hours=5), hours=2)
+    Lease.objects.filter(pk=lease.pk).update(state="ended", drained_at=now - timedelta(hours=3))
+    hold(second, cast, since=now - timedelta(hours=1))
+    then = (now - timedelta(hours=4)).replace(second=0, microsecond=0)
+    for device, percent in ((first, 70.0), (second, 0.0)):
+        DeviceMinute.objects.create(device=device, minute=then, samples=6, utilisation_percent=percent)
+    found = picture(then, Narrowed(), now)
+    assert (found.when.source, found.when.at) == ("minutes", then)
+    assert shares(found) == {"used": 1, "free": 1, "ill": 6}, "the others said nothing then"
+    assert found.gpus[0].utilisation_percent == 70 and found.holding(found.gpus[0]).public_id == lease.public_id  # type: ignore[union-attr]
+    client, url = sign_in(cast.operator), reverse("reports:fleet")
+    page = client.get(url, {"at": timezone.localtime(then).strftime("%Y-%m-%dT%H:%M")}).content.decode()
+    assert 'hx-trigger="every' not in page and lease.public_id in page
+    answer = client.get("/api/v1/fleet/", {"at": then.isoformat()}).json()
+    assert answer["resolution"] == "minutes" and answer["counts"]["used"] == 1
+
+
+def test_the_past_is_minutes_then_hours_and_no_older_than_what_is_kept(settings: Any) -> None:
+    now = timezone.now()
+    settings.TELEMETRY_KEEP_MINUTES_DAYS, settings.TELEMETRY_KEEP_HOURS_DAYS = 90, 1095
+    assert [when(now - timedelta(days=days), now).source for days in (0, 1, 91)] == ["now", "minutes", "hours"]
+    assert when(now + timedelta(days=9), now).at == now
+    oldest = when(now - timedelta(days=4000), now)
+    assert oldest.at == oldest.kept_since and oldest.at.minute == 0
+
+
+def test_filters_narrow_bar_map_and_table_to_who_holds_what(cast: Cast, node: Node) -> None:
+    now = timezone.now()
+    first = node.devices.order_by("index")[0]
+    lease = hold(first, cast, since=now - timedelta(hours=2))
+    sample(first, 55, now)
+    organisation = cast.project.organisation
+    found = picture(None, Narrowed(organisation=organisation.public_id), now)
+    assert [gpu.pk for gpu in found.gpus] == [first.pk] and found.total == 1
+    client, url = sign_in(cast.operator), reverse("reports:fleet")
+    for asked, count in (
+        ({"pool": node.pool.public_id}, 8),
+        ({"gpu_class": first.gpu_class.code}, 8),
+        ({"organisation": organisation.public_id, "metric": "temperature"}, 1),
+        ({"pool": node.pool.public_id, "part": "used", "metric": "health"}, 1),
+    ):
+        answer = client.get(url, asked | {"format": "csv"})
+        assert answer["Content-Type"] == "text/csv" and len(answer.content.decode().splitlines()) == count + 1, asked
+        assert client.get(url, asked).status_code == 200
+    assert lease.public_id in client.get(url, {"sort": "-utilisation"}).content.decode()
+    assert client.get(url, {"pool": "nowhere"}).status_code == 422
+    assert client.get("/api/v1/fleet/", {"pool": "nowhere"}).status_code == 400
+
+
+def test_lists_are_sorted_by_what_was_asked(cast: Cast, node: Node) -> None:
+    now = timezone.now()
+    first, second = node.devices.order_by("index")[:2]
+    make_sample(first, now, 10, temperature_c=80, power_watts=100.0)
+    make_sample(second, now, 90, temperature_c=70, power_watts=600.0)
+    for device, xids in ((first, 1), (second, 3)):
+        for number in range(xids):
+            DeviceEvent.objects.create(node=node, device=device, kind="xid", detail={"xid": 48 + number}, at=now)
+    lease = hold(first, cast, since=now - timedelta(hours=2))
+    UsageDay.objects.create(
+        lease=lease, day=day_of(now), held_seconds=7200, used_seconds=1800, idle_seconds=5400, samples=9
+    )
+    client = sign_in(cast.operator)
+    answer = client.get("/api/v1/fleet/").json()
+    assert [row["device"] for row in answer["hottest"]] == [first.public_id, second.public_id]
+    assert [(row["device"], row["total"]) for row in answer["most_errors"]] == [
+        (second.public_id, 3),
+        (first.public_id, 1),
+    ]
+    (idle,) = answer["most_idle"]
+    assert (idle["lease"], idle["idle_seconds"], idle["idle_percent"]) == (lease.public_id, 5400, 75.0)
+    assert (answer["held_seconds"], answer["used_seconds"]) == (7200, 1800)
+    by_power = client.get("/api/v1/fleet/", {"hot_by": "power"}).json()["hottest"]
+    assert [row["device"] for row in by_power] == [second.public_id, first.public_id]
+
+
+def test_a_large_fleet_is_drawn_in_squares_with_figures_for_pointer_and_reader(cast: Cast, node: Node) -> None:
+    device = node.devices.order_by("index")[0]
+    hold(device, cast, since=timezone.now() - timedelta(hours=2))
+    sample(device, 96, timezone.now())
+    shown = heat_map(now_of(), METRICS["utilisation"], dense=True)
+    assert 'aria-label="gpu-a: 96 – – – – – – – %"' in shown
+    assert f'<i class="cell-full held" title="gpu-a/0: 96 % · {cast.project.organisation.name}"></i>' in shown
+
+
+def test_the_screen_refreshes_itself_until_it_is_paused(cast: Cast, node: Node) -> None:
+    client = sign_in(cast.operator)
+    for name in ("reports:fleet", "reports:fleet-live"):
+        assert 'hx-trigger="every 10s"' in client.get(reverse(name), {"metric": "power"}).content.decode()
+        assert 'hx-trigger="every' not in client.get(reverse(name), {"paused": "1"}).content.decode()
+    wall = client.get(reverse("reports:fleet"), {"wall": "1"}).content.decode()
+    assert "navbar" not in wall and "every 10s" in wall
 
 
 def test_the_chart_leaves_gaps_as_gaps(cast: Cast, node: Node) -> None:
@@ -236,8 +351,9 @@ def test_a_gpu_that_nobody_confirmed_is_not_free() -> None:
     node = make_node(PoolFactory(), devices=3)
     Device.objects.filter(pk=node.devices.order_by("index")[0].pk).update(awaiting_confirmation=True)
     now = timezone.now()
-    for counts in (device_counts(now), fleet(now).counts):
-        assert (counts.total, counts.free, counts.turning) == (3, 2, 1)
+    counts = device_counts(now)
+    assert (counts.total, counts.free, counts.turning) == (3, 2, 1)
+    assert shares(now_of()) == {"free": 2, "maintenance": 1}
 
 
 def test_a_device_shows_what_it_counted_at_its_last_two_checks(cast: Cast, node: Node) -> None:

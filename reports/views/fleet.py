@@ -1,0 +1,123 @@
+"""The fleet's screen: now, or at a moment of the kept past. GET only: nothing is saved by looking."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.generic import TemplateView, View
+
+from common.tables import csv_lines
+from reports.fleet_form import STEPS, FleetForm
+from reports.fleet_table import columns, ordered
+from reports.selectors import fleet_tops
+from reports.selectors.fleet_metrics import METRICS
+from reports.selectors.fleet_screen import Picture, Sorts, picture, screen
+from reports.views.staff import StaffMixin
+from telemetry import charts
+
+ROWS_A_PAGE = 100
+DENSE_ABOVE = 640
+"""So many GPUs have a cell with its figure in it; of more a cell is a square, its figure beside the pointer."""
+REFRESH_SECONDS, REFRESH_DENSE_SECONDS = 10, 30
+STEP_BACK = {"minutes": timedelta(minutes=10), "hours": timedelta(hours=1)}
+
+
+def wanted_span(request: HttpRequest) -> charts.Range:
+    """The range of the query string; an unknown one gives the shortest."""
+    return charts.SPANS.get(request.GET.get("range", ""), charts.SPANS[charts.DEFAULT_SPAN])
+
+
+def shown_now(request: HttpRequest, form: FleetForm, found: Picture) -> dict[str, Any]:
+    """What the part that refreshes itself needs."""
+    query = request.GET.copy()
+    for name in ("page", "format", "sort", "paused"):
+        query.pop(name, None)
+    metric, dense = METRICS[form.metric_key], len(found.gpus) > DENSE_ABOVE
+    return {
+        "picture": found,
+        "metric": metric if metric.past or not found.when.past else METRICS["utilisation"],
+        "dense": dense,
+        "query": query.urlencode(),
+        "paused": "paused" in request.GET,
+        "wall": "wall" in request.GET,
+        "refresh": REFRESH_DENSE_SECONDS if dense else REFRESH_SECONDS,
+    }
+
+
+class FleetPage(StaffMixin, TemplateView):
+    """One screen: what every GPU is doing, and for whom."""
+
+    template_name = "reports/fleet.html"
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        now, form = timezone.now(), FleetForm(request.GET)
+        valid = form.is_valid()
+        asked = form.moment(now)
+        sorts = Sorts(*(request.GET.get(name, "") for name in ("idle_by", "hot_by", "errors_by")))
+        found = screen(asked, form.which, sorts, now)
+        rows = ordered(found.picture, request.GET.get("sort", ""), form.said("part") or "")
+        if request.GET.get("format") == "csv" and valid:
+            response = HttpResponse("".join(csv_lines(rows, columns(found.picture))), content_type="text/csv")
+            response["Content-Disposition"] = 'attachment; filename="fleet.csv"'
+            return response
+        context = self.get_context_data(
+            form=form,
+            screen=found,
+            **shown_now(request, form, found.picture),
+            **_machine(form, found.picture, asked, now),
+            page_obj=Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page")),
+            columns=columns(found.picture),
+            sort=request.GET.get("sort", ""),
+            table_open=bool({"sort", "page", "part"} & set(request.GET)),
+            orders={
+                "idle": _chosen(sorts.idle, fleet_tops.IDLE_ORDERS),
+                "hot": _chosen(sorts.hot, fleet_tops.HOT_ORDERS),
+            }
+            | {"errors": _chosen(sorts.errors, fleet_tops.ERROR_ORDERS)},
+            span=wanted_span(request).key,
+            spans=list(charts.SPANS.values()),
+        )
+        return self.render_to_response(context, status=200 if valid else 422)
+
+
+class FleetLive(StaffMixin, TemplateView):
+    """The part of the screen that refreshes itself."""
+
+    template_name = "reports/_fleet_live.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        now, form = timezone.now(), FleetForm(self.request.GET)
+        form.is_valid()
+        found = picture(form.moment(now), form.which, now)
+        return super().get_context_data(**shown_now(self.request, form, found), **kwargs)
+
+
+class FleetSeries(StaffMixin, View):
+    """The chart's points."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return JsonResponse(charts.fleet_series(wanted_span(request), timezone.now()))
+
+
+def _chosen(said: str, orders: dict[str, Any]) -> str:
+    return said if said in orders else next(iter(orders))
+
+
+def _machine(form: FleetForm, found: Picture, asked: datetime | None, now: datetime) -> dict[str, Any]:
+    """The slider and its neighbours."""
+    moment = found.when
+    step = STEP_BACK["hours" if moment.source == "hours" else "minutes"]
+    later = moment.at + step
+    return {
+        "back": form.step_of(asked, now),
+        "steps": STEPS,
+        "earlier": _iso(max(moment.at - step, moment.kept_since)),
+        "later": _iso(later) if moment.past and later < now else "",
+        "shortened": asked is not None and moment.past and asked < moment.kept_since,
+    }
+
+
+def _iso(moment: datetime) -> str:
+    return timezone.localtime(moment).strftime("%Y-%m-%dT%H:%M")
