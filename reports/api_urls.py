@@ -7,6 +7,7 @@ from reports.api import FleetView
 from reports.board_api import CapacityDetailsView, CapacityView
 from reports.health_api import Offenders, RefusedCalls, SharedPools, XidRule, XidRules
 from reports.machines_api import OperatedDevices, OperatedNodes, Windows
+from reports.programme_api import ProgrammeView
 from reports.storage_api import StorageView
 
 router = SimpleRouter()
@@ -18,6 +19,7 @@ urlpatterns = [
     path("capacity/", CapacityView.as_view(), name="capacity"),
     path("capacity/details/", CapacityDetailsView.as_view(), name="capacity-details"),
     path("fleet/", FleetView.as_view(), name="fleet"),
+    path("programme/", ProgrammeView.as_view(), name="programme"),
     path("storage/", StorageView.as_view(), name="measurement-storage"),
     path("offenders/", Offenders.as_view(), name="offenders"),
     path("refused-calls/", RefusedCalls.as_view(), name="refused-calls"),

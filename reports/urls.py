@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from reports.views import board, enrolling, fleet, health, machines, measuring, operating, storage
+from reports.views import board, enrolling, fleet, health, machines, measuring, operating, programme, storage
 
 app_name = "reports"
 urlpatterns = [
@@ -18,6 +18,7 @@ urlpatterns = [
     path("staff/pools/", health.PoolsPage.as_view(), name="pools"),
     path("staff/pools/<slug:public_id>/share/", health.SharePool.as_view(), name="pool-share"),
     path("staff/pools/<slug:public_id>/terms/", health.PoolTerms.as_view(), name="pool-terms"),
+    path("staff/programme/", programme.ProgrammePage.as_view(), name="programme"),
     path("staff/storage/", storage.StoragePage.as_view(), name="storage"),
     path("staff/nodes/", machines.NodeList.as_view(), name="nodes"),
     path("staff/nodes/new/", enrolling.NewNode.as_view(), name="node-new"),

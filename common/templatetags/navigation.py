@@ -36,6 +36,7 @@ STAFF: tuple[tuple[Any, Names], ...] = (
     (
         _("Programme"),
         (
+            ("reports:programme", _("Programme figures")),
             ("proposals:queue", _("Proposal queue")),
             ("proposals:prepared-list", _("Prepared decisions")),
             ("proposals:steps", _("Steps of review")),

@@ -139,7 +139,7 @@ weight-withdraw
 offenders refused-calls pool-share-nodes xid-policies xid-policy device-inspections
 reports:health reports:pool-share reports:pools reports:xid-change reports:xid-forget reports:xids
 agreement-activate agreement-resume device-clean device-detail device-partition device-quarantine device-retire
-device-send-back fleet measurement-storage reports:storage
+device-send-back fleet measurement-storage programme reports:programme reports:storage
 lease-retry maintenance-window-cancel maintenance-window-detail node-confirm node-detail node-drain node-join-token
 node-maintain node-resume node-retire node-rotate-token partners:agreement-edit partners:agreement-new
 partners:agreement-suspend partners:agreement-amend partners:agreement-obligation partners:agreement-renew
