@@ -1,6 +1,7 @@
 """The second factor: a code from the app, or a recovery code. Each counts once, for signing in or for a signature."""
 
 from contextlib import suppress
+from typing import Any
 
 from allauth.core.internal.cryptokit import normalize_user_code
 from allauth.mfa.models import Authenticator
@@ -16,6 +17,11 @@ from common.errors import RuleBroken
 MOST_WRONG = 5
 WRONG_SECONDS = 600
 SPENT = "spent_counter"  # in the authenticator's data: the period of the last code that counted
+
+
+def is_set_up(user: Any) -> bool:
+    """Whether somebody has an app or recovery codes to sign with: one query."""
+    return Authenticator.objects.filter(user=user, type__in=("totp", "recovery_codes")).exists()
 
 
 def check(*, actor: User, code: str) -> str:

@@ -14,6 +14,10 @@ def one_line(text: str) -> str:
     return " ".join(kept.split())
 
 
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""What turns the direction of all that follows it: a name with one of these mirrors the sentence that it stands in."""
+
+
 def _is_shown(char: str) -> bool:
     """No control characters; joiners stay, because emoji and several scripts are spelled with them."""
-    return unicodedata.category(char) != "Cc"
+    return unicodedata.category(char) != "Cc" and char not in TURNING

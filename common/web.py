@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.db import IntegrityError, models, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.generic import FormView, TemplateView, View
@@ -116,6 +116,13 @@ class VerbView(ObjectMixin, View):
 
     http_method_names = ["post"]
     success_message: Any = ""
+
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Who comes by address (from a sign-in that a button led to, or by reloading) is told where the button is."""
+        refused = super().http_method_not_allowed(request, *args, **kwargs)
+        page = render(request, "405.html", {"back": self.object.get_absolute_url()}, status=405)
+        page["Allow"] = refused["Allow"]
+        return page
 
     def perform(self) -> Any:
         """Call the verb; may return an object or a URL to go to (default: the object)."""

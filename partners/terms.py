@@ -1,7 +1,7 @@
 """What stands in an agreement, as a value: what a draft is made of, and what an amendment may change."""
 
 from dataclasses import asdict, dataclass, field, fields
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 MAX_GPU_SECONDS = 10**9 * 3600  # a thousand million GPU-hours: far above any agreement, far below a bigint
@@ -59,3 +59,12 @@ def plain(name: str, value: Any) -> Any:
 def typed(name: str, value: Any) -> Any:
     """A term as it came from JSON, as the model takes it."""
     return date.fromisoformat(value) if name == "valid_until" else value
+
+
+def following_term(agreement: Any) -> tuple[date, date]:
+    """First and last day of a term as long as the agreement's, right after it: whole years stay whole years."""
+    first = agreement.valid_until + timedelta(days=1)
+    begun = agreement.valid_from
+    if (first.month, first.day) != (begun.month, begun.day) or (first.month, first.day) == (2, 29):
+        return first, first + (agreement.valid_until - begun)
+    return first, first.replace(year=first.year + first.year - begun.year) - timedelta(days=1)

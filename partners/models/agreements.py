@@ -87,6 +87,9 @@ class Agreement(models.Model):
     document_sha256 = models.CharField(max_length=64, blank=True)
     state = models.CharField(_("state"), max_length=20, choices=AGREEMENT.choices(), default=AGREEMENT.initial)
     state_since = models.DateTimeField(default=timezone.now, help_text="when it came into its present state")
+    state_reason = models.TextField(
+        _("reason"), blank=True, help_text="why it was suspended or terminated, for both sides"
+    )
     played_out = models.BooleanField(
         default=True,
         help_text="False while its reservations must still be looked after because it ended or stands still",

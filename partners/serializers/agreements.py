@@ -55,6 +55,7 @@ class AgreementSerializer(serializers.ModelSerializer):
             "document_sha256",
             "state",
             "state_since",
+            "state_reason",
             "version",
             "revision",
             "renews",

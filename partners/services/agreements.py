@@ -182,9 +182,9 @@ def _move(actor: Any, agreement: Agreement, event: str, reason: str) -> Agreemen
         signatures = check_signed(agreement)
         check_no_overlap(agreement.organisation, terms_of(agreement), but=agreement)
         agreement.signed_on = max(row.signed_on for row in signatures)
-    agreement.state_since = timezone.now()
+    agreement.state_since, agreement.state_reason = timezone.now(), reason
     agreement.played_out = agreement.state not in STOPPED
-    agreement.save(update_fields=["state", "state_since", "played_out", "signed_on"])
+    agreement.save(update_fields=["state", "state_since", "state_reason", "played_out", "signed_on"])
     changes = {"state": [before, agreement.state], **({"reason": reason} if reason else {})}
     record(actor=actor, verb=f"agreement.{event}", target=agreement, changes=changes)
     notify(

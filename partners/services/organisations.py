@@ -1,6 +1,5 @@
 """Registering organisations and keeping them right."""
 
-import unicodedata
 from datetime import date
 from typing import Any
 
@@ -13,6 +12,7 @@ from accounts.rules import may_run_programme
 from audit.services import record
 from common.errors import RuleBroken, WrongState
 from common.permissions import require
+from common.texts import one_line
 from partners.models import Organisation, check_registration_number
 
 EDITABLE = ("name_ko", "name_en", "registration_number", "size", "region", "founded_on")
@@ -87,8 +87,8 @@ def edit_organisation(
 
 
 def _name(field: str, value: str) -> str:
-    """As people write it: composed Hangul, no blanks around it."""
-    name = unicodedata.normalize("NFC", value).strip()
+    """As people write it: composed Hangul, on one line, nothing in it that turns what stands beside it."""
+    name = one_line(value)
     if not name:
         raise RuleBroken(_("An organisation has a name in both languages."), code="name_missing", field=field)
     return name

@@ -1,6 +1,5 @@
 """Pages about agreements (MOUs)."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.http import HttpResponse
@@ -26,6 +25,7 @@ from partners.selectors.signatures import side_rows
 from partners.services import agreements
 from partners.services.amending import AMENDED
 from partners.services.signing import side_of
+from partners.terms import following_term
 from partners.views.editing import on_the_newest
 
 DONE = ("in_force", "withdrawn")
@@ -150,9 +150,8 @@ class AgreementRenew(AgreementGatePage):
 
     def get_initial(self) -> dict[str, Any]:
         old: Agreement = self.object
-        first = old.valid_until + timedelta(days=1)
-        length = old.valid_until - old.valid_from
-        begin = {"number": "", "signed_on": None, "valid_from": first, "valid_until": first + length}
+        first, last = following_term(old)
+        begin = {"number": "", "signed_on": None, "valid_from": first, "valid_until": last}
         return {**initial_terms(old), **begin}
 
     def perform(self, form: Any) -> Agreement:

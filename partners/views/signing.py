@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from accounts import second_factor
 from accounts.rules import may_run_programme
 from common.form_pages import ObjectFormPage
 from common.gates import ObjectGate
@@ -58,6 +59,7 @@ class _Sign(_Paper):
         return super().get_context_data(
             side=signing.side_of(self.request.user, self.object),
             organisation=self.gate_object(self.object),
+            has_second_factor=second_factor.is_set_up(self.request.user),
             document_url=reverse(f"partners:{noun}-document", args=[self.object.public_id]),
             **kwargs,
         )

@@ -43,6 +43,8 @@ class PartnerHome:
     """What a partner's first page shows."""
 
     rooms: list[AgreementRoom]
+    suspended: list[Agreement]
+    """Those that stand still: nothing new comes of them until the agency resumes them."""
     awards: list[Proposal]
     proposals: list[Proposal]
     allocations: list[Allocation]
@@ -87,16 +89,17 @@ def partner_home(user: Any) -> PartnerHome | None:
     if not Membership.objects.filter(user=user).exists():
         return None
     mine = organisation_ids_of(user)
-    agreements = (
-        Agreement.objects.filter(organisation_id__in=mine, state="active")
+    agreements = list(
+        Agreement.objects.filter(organisation_id__in=mine, state__in=("active", "suspended"))
         .select_related("organisation")
-        .order_by("valid_until")[:AGREEMENTS_SHOWN]
+        .order_by("state", "valid_until")[:AGREEMENTS_SHOWN]
     )
     proposals = list(
         Proposal.objects.filter(organisation_id__in=mine, state__in=OPEN_PROPOSALS).order_by("-created_at")[:20]
     )
     return PartnerHome(
-        rooms=_rooms(list(agreements)),
+        rooms=_rooms([one for one in agreements if one.state == "active"]),
+        suspended=[one for one in agreements if one.state == "suspended"],
         awards=[proposal for proposal in proposals if proposal.state == "awarded"],
         proposals=[proposal for proposal in proposals if proposal.state != "awarded"][:ROWS_SHOWN],
         allocations=list(

@@ -1,7 +1,7 @@
 """Organisations and agreements: registering, documents, lifecycle, pages."""
 
 import hashlib
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +19,7 @@ from notifications.models import Notification
 from partners.models import Agreement, Organisation
 from partners.services import agreements
 from partners.services.organisations import register_organisation
+from partners.terms import following_term
 from tests.factories import AgreementFactory, Cast, MembershipFactory, OrganisationFactory, registration_number
 from tests.proposals.stage import browser
 from tests.queries import MOST_A_PAGE, queries_of
@@ -235,3 +236,27 @@ def test_pages_cost_the_same_with_one_row_and_with_fifty(cast: Cast) -> None:
 
 def test_uploads_are_under_no_web_root() -> None:
     assert not settings.MEDIA_URL.strip("/")
+
+
+def test_why_an_agreement_stands_still_is_told_where_its_people_look(cast: Cast) -> None:
+    agreement = agreements.suspend(actor=cast.officer, agreement=cast.agreement, reason="Report of May is missing.")
+    owner = browser(cast.owner)
+    home = owner.get(reverse("home")).content.decode()
+    assert agreement.state_reason in home and "No agreement is in force" not in home
+    assert agreement.state_reason in owner.get(agreement.get_absolute_url()).content.decode()
+    agreement = agreements.resume(actor=cast.officer, agreement=agreement)
+    assert agreement.state_reason == ""
+    assert "Suspended since" not in owner.get(reverse("home")).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("begun", "ends", "first", "last"),
+    [
+        (date(2026, 1, 1), date(2027, 12, 31), date(2028, 1, 1), date(2029, 12, 31)),
+        (date(2026, 3, 1), date(2027, 2, 28), date(2027, 3, 1), date(2028, 2, 29)),
+        (date(2026, 1, 15), date(2026, 1, 31), date(2026, 2, 1), date(2026, 2, 17)),
+        (date(2024, 2, 29), date(2028, 2, 28), date(2028, 2, 29), date(2032, 2, 28)),
+    ],
+)
+def test_a_term_is_continued_for_as_long_again(begun: date, ends: date, first: date, last: date) -> None:
+    assert following_term(Agreement(valid_from=begun, valid_until=ends)) == (first, last)

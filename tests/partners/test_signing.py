@@ -191,7 +191,10 @@ def test_signatures_on_paper_are_recorded_by_officers(cast: Cast, draft: Agreeme
 def test_the_pages_show_what_is_signed_and_by_whom(cast: Cast, draft: Agreement) -> None:
     owner = browser(cast.owner)
     url = reverse("partners:agreement-sign", args=[draft.public_id])
-    assert draft.document_sha256 in owner.get(url).content.decode()
+    shown = owner.get(url).content.decode()
+    assert draft.document_sha256 in shown and "your account has none yet" not in shown
+    bare = MembershipFactory(organisation=cast.organisation, role="owner").user
+    assert "your account has none yet" in browser(bare).get(url).content.decode()
     bad = owner.post(url, {"sha256": draft.document_sha256, "code": "1", "read": "on"})
     assert bad.status_code == 422
     sent = owner.post(url, {"sha256": draft.document_sha256, "code": code_of(cast.owner), "read": "on"})

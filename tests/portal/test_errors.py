@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 from django.test import Client
+from django.urls import reverse
 from rest_framework.test import APIClient
 
 from tests.factories import Cast, make_cast
@@ -49,3 +50,22 @@ def test_a_fault_of_ours_stays_a_500(cast: Cast) -> None:
     with connection.execute_wrapper(broken):
         answer = client.get("/leases/")
     assert answer.status_code == 500 and "Retry-After" not in answer.headers
+
+
+def test_the_address_of_a_button_leads_back_to_its_page(cast: Cast) -> None:
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(cast.officer)
+    answer = client.get(reverse("partners:agreement-resume", args=[cast.agreement.public_id]))
+    assert answer.status_code == 405 and answer["Allow"] == "POST"
+    assert f'href="{cast.agreement.get_absolute_url()}"' in answer.content.decode()
+
+
+def test_a_form_that_expired_is_answered_by_a_page_of_ours(cast: Cast) -> None:
+    client = Client(enforce_csrf_checks=True, headers={"accept-language": "ko"})
+    client.force_login(cast.officer)
+    answer = client.post(reverse("partners:agreement-resume", args=[cast.agreement.public_id]))
+    assert (
+        answer.status_code == 403
+        and "403_csrf.html" in [one.name for one in answer.templates]
+        and "<nav" in answer.content.decode()
+    )

@@ -257,6 +257,21 @@ def test_checking_says_for_each_line_whether_it_fits(stage: Stage) -> None:
     assert draft.lines.count() == 1
 
 
+def test_whoever_may_not_begin_is_told_why(stage: Stage) -> None:
+    Agreement.objects.update(state="suspended")
+    answer = browser(stage.cast.owner).get(reverse("proposals:proposal-new", args=[stage.call.public_id]))
+    assert answer.status_code == 403 and "has an active agreement" in answer.content.decode()
+
+
+def test_no_fewer_than_asked_follows_the_number_of_gpus(stage: Stage) -> None:
+    client, draft = browser(stage.cast.owner), stage.draft()
+    assert client.post(step(draft, "lines"), stage.lines_form(stage.line(gpus=18, smallest_gpus=""))).status_code == 302
+    again = opened(client, step(draft, "lines"))
+    assert (again["lines-0-gpus"], again["lines-0-smallest_gpus"]) == (["18"], [""])
+    assert client.post(step(draft, "lines"), again | {"lines-0-gpus": "4"}).status_code == 302
+    assert draft.lines.get().smallest_gpus == 4
+
+
 @pytest.mark.parametrize(
     "changes",
     [

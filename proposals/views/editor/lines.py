@@ -10,7 +10,7 @@ from django.views import View
 from common.errors import DomainError
 from common.web import ObjectMixin
 from partners.models import Agreement
-from proposals.asks import MAX_LINES, Lines, Part
+from proposals.asks import MAX_LINES, AskLine, Lines, Part
 from proposals.forms import LINE_FIELDS, line_forms, reshaped, typed_rows
 from proposals.models import Call
 from proposals.selectors import check_lines
@@ -26,7 +26,7 @@ class EditLines(Step):
     def build(self, data: Any) -> Any:
         if data is not None:
             return line_forms(self.object.call, data=data)
-        return line_forms(self.object.call, initial=[vars(line) for line in self.draft.lines] or [{}])
+        return line_forms(self.object.call, initial=[_typed(line) for line in self.draft.lines] or [{}])
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.POST.get("action") != "check":
@@ -61,6 +61,12 @@ class EditLines(Step):
             check_url=reverse("proposals:proposal-check", args=[self.object.call.public_id]),
             **kwargs,
         )
+
+
+def _typed(line: AskLine) -> dict[str, Any]:
+    """As a form says it: "no fewer than asked" is an empty field, so that it follows the number of GPUs."""
+    whole = line.smallest_gpus == line.gpus
+    return {**vars(line), **({"smallest_gpus": None} if whole else {})}
 
 
 class ProposalCheck(ObjectMixin, View):
