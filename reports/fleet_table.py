@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from common.tables import Column
-from common.templatetags.bitgoeul import moment, number
+from common.templatetags.bitgoeul import moment, number, state_label
 from reports.selectors.fleet_rows import Gpu
 from reports.selectors.fleet_screen import Picture
 
@@ -20,7 +20,13 @@ def columns(picture: Picture) -> tuple[Column, ...]:
         Column("gpu", _("GPU"), lambda gpu: gpu.name, link=device_url, sort="gpu"),
         Column("pool", _("Pool"), lambda gpu: gpu.pool, sort="pool"),
         Column("part", _("Counts as"), lambda gpu: picture.parts[gpu.pk].label, sort="part"),
-        Column("health", _("Health"), lambda gpu: "" if picture.when.past else gpu.health, sort="health"),
+        Column(
+            "health",
+            _("Health"),
+            lambda gpu: "" if picture.when.past else gpu.health,
+            cell=lambda gpu: "–" if picture.when.past else state_label(gpu.health, "health"),
+            sort="health",
+        ),
         _figure("utilisation", _("Utilisation, %"), lambda gpu: gpu.utilisation_percent),
         _figure("sm", _("SM active, %"), lambda gpu: gpu.sm_active_percent),
         _figure("tensor", _("Tensor active, %"), lambda gpu: gpu.tensor_active_percent),

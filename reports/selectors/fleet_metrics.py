@@ -45,7 +45,7 @@ class Metric:
         return self.level(value), "–" if value is None else f"{value:.0f}"
 
 
-_WARM = (("idle", "0–40"), ("low", "41–60"), ("mid", "61–75"), ("high", "76–85"), ("full", "86–"))
+_WARM = (("idle", "0–40"), ("low", "41–60"), ("mid", "61–75"), ("high", "76–85"), ("full", "86+"))
 _WELL = (("ok", "✓"), ("warn", "!"), ("bad", "!!"), ("out", "×"))
 METRICS = {
     each.key: each

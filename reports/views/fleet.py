@@ -29,8 +29,10 @@ def wanted_span(request: HttpRequest) -> charts.Range:
     return charts.SPANS.get(request.GET.get("range", ""), charts.SPANS[charts.DEFAULT_SPAN])
 
 
-def shown_now(request: HttpRequest, form: FleetForm, found: Picture) -> dict[str, Any]:
+def shown_now(request: HttpRequest, form: FleetForm, found: Picture, now: datetime) -> dict[str, Any]:
     """What the part that refreshes itself needs."""
+    moment, asked = found.when, form.moment(now)
+    step = STEP_BACK["hours" if moment.source == "hours" else "minutes"]
     query = request.GET.copy()
     for name in ("page", "format", "sort", "paused"):
         query.pop(name, None)
@@ -43,6 +45,9 @@ def shown_now(request: HttpRequest, form: FleetForm, found: Picture) -> dict[str
         "paused": "paused" in request.GET,
         "wall": "wall" in request.GET,
         "refresh": REFRESH_DENSE_SECONDS if dense else REFRESH_SECONDS,
+        "earlier": _iso(max(moment.at - step, moment.kept_since)),
+        "later": _iso(moment.at + step) if moment.past and moment.at + step < now else "",
+        "shortened": asked is not None and moment.past and asked < moment.kept_since,
     }
 
 
@@ -65,8 +70,9 @@ class FleetPage(StaffMixin, TemplateView):
         context = self.get_context_data(
             form=form,
             screen=found,
-            **shown_now(request, form, found.picture),
-            **_machine(form, found.picture, asked, now),
+            **shown_now(request, form, found.picture, now),
+            back=form.step_of(asked, now),
+            steps=STEPS,
             page_obj=Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page")),
             columns=columns(found.picture),
             sort=request.GET.get("sort", ""),
@@ -91,7 +97,7 @@ class FleetLive(StaffMixin, TemplateView):
         now, form = timezone.now(), FleetForm(self.request.GET)
         form.is_valid()
         found = picture(form.moment(now), form.which, now)
-        return super().get_context_data(**shown_now(self.request, form, found), **kwargs)
+        return super().get_context_data(**shown_now(self.request, form, found, now), **kwargs)
 
 
 class FleetSeries(StaffMixin, View):
@@ -103,20 +109,6 @@ class FleetSeries(StaffMixin, View):
 
 def _chosen(said: str, orders: dict[str, Any]) -> str:
     return said if said in orders else next(iter(orders))
-
-
-def _machine(form: FleetForm, found: Picture, asked: datetime | None, now: datetime) -> dict[str, Any]:
-    """The slider and its neighbours."""
-    moment = found.when
-    step = STEP_BACK["hours" if moment.source == "hours" else "minutes"]
-    later = moment.at + step
-    return {
-        "back": form.step_of(asked, now),
-        "steps": STEPS,
-        "earlier": _iso(max(moment.at - step, moment.kept_since)),
-        "later": _iso(later) if moment.past and later < now else "",
-        "shortened": asked is not None and moment.past and asked < moment.kept_since,
-    }
 
 
 def _iso(moment: datetime) -> str:
