@@ -81,15 +81,16 @@ def pages(devices: int) -> None:
 
     largest = Lease.objects.filter(state="active").select_related("allocation__project").first()
     assert largest is not None
+    officer = staff("officer")
     organisation = largest.allocation.project.organisation
     partner = User.objects.filter(memberships__organisation=organisation).first()
     statement = Statement.objects.filter(organisation=organisation).first()
     year = f"since={timezone.now() - timedelta(days=365):%Y-%m-%d}"
     asked = [
         ("organisation_year", partner, f"/usage/?{year}"),
-        ("fleet_year", staff("officer"), f"/usage/?by=organisation&{year}"),
+        ("fleet_year", officer, f"/usage/?by=organisation&{year}"),
         ("figures_year", partner, f"/organisations/{organisation.public_id}/figures/?{year}"),
-        ("programme_year", staff("officer"), f"/staff/programme/?{year}"),
+        ("programme_year", officer, f"/staff/programme/?{year}"),
         ("lease_minutes", partner, f"/leases/{largest.public_id}/usage/"),
     ]
     if statement:

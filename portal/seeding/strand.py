@@ -1,8 +1,8 @@
 """The story's second strand: a programme that is under way, told through the verbs of those who act in it.
 
 It needs GPUs that nodes have reported, so it is told once they have joined; and two nodes, so that one is left for
-whoever tries the story from its beginning. What is past is left to come by itself: the first reservation lasts
-a quarter of an hour, is really handed over and really ends, with its evidence.
+whoever tries the story from its beginning. One reservation lasts a quarter of an hour, is really handed over and really
+ends, with its evidence; two weeks before today are written (`history`), so that figures have something to tell.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from cluster.models import Pool
 from cluster.selectors import bookable_devices
 from common.errors import RuleBroken
 from partners.models import Agreement
+from portal.seeding.history import GPUS, tell_history
 from proposals.asks import AskLine, DraftContent
 from proposals.awards import AwardAsk
 from proposals.models import Call, Proposal
@@ -74,9 +75,18 @@ _TRIAL = _Ask(
     ["evaluation"],
     "사전학습을 시작하기 전에 여러 노드에서 하루 동안 분산학습의 확장 효율을 측정합니다.",
     "합성 데이터",
-    gpus=CEILING - WHOLE_NODE,
+    gpus=CEILING - WHOLE_NODE - GPUS,
     hours=48,
     days=30,
+)
+_PAST = _Ask(
+    "로봇 영상 인식 모델 예비 학습",
+    ["preprocessing", "pretraining"],
+    "본 학습에 앞서 작은 모델로 학습 설정과 데이터 품질을 확인합니다.",
+    "자체 수집 영상(비식별 처리)",
+    gpus=GPUS,
+    hours=350,
+    days=60,
 )
 _WAITING = _Ask(
     "물류 로봇 실시간 추론 서비스 시범",
@@ -107,6 +117,8 @@ def tell_strand(pool: Pool, now: datetime) -> Told:
     trial = _allocation(agreement, pool, _TRIAL, now, gpus=most, hours=most * 48, kept=0)
     _wait(trial, most, day + DAY)
     start_review(actor=_user("officer@agency.example"), proposal=_submitted(agreement, _WAITING, now))
+    past = _allocation(agreement, pool, _PAST, now, gpus=GPUS, hours=GPUS * _PAST.hours, kept=0)
+    tell_history(past, [device for device in devices if device.node.name == min(whole)][:GPUS], now)
     return Told(True)
 
 

@@ -13,11 +13,13 @@ from django.utils import timezone
 from accounts.models import User
 from allocations.models import Allocation, Lease, Placement, WaitEntry
 from allocations.selectors.proof import ledger_faults
+from allocations.selectors.usage import sums
 from allocations.services import ending, serving
 from cluster.models import Pool
 from portal.seeding import strand
 from portal.seeding.story import POOL, tell
 from tests.factories import make_node
+from usage.selectors.hints import hints
 
 SEOUL = ZoneInfo("Asia/Seoul")
 
@@ -42,7 +44,12 @@ def test_the_programme_is_under_way_once_two_whole_nodes_have_joined(story: Pool
     assert Placement.objects.filter(maintenance__isnull=False).count() == 8
     assert not list(ledger_faults())
     assert strand.tell_strand(story, timezone.now()).told
-    assert WaitEntry.objects.count() == 1 and Lease.objects.count() == 4, "a second telling changes nothing"
+    assert WaitEntry.objects.count() == 1 and Lease.objects.count() == 7, "a second telling changes nothing"
+
+    now = timezone.now()
+    kinds = {hint.kind for hint in hints(Lease.objects.all(), now - timedelta(days=14), now).rows}
+    assert {"few", "loading", "hung"} <= kinds, "two weeks are past, and the judge has decided them"
+    assert sums(Lease.objects.all()).held_seconds == 11 * 4 * 86_400
 
     client = Client()
     client.force_login(User.objects.get(email="viewer@yeongsan.example"))

@@ -1,0 +1,154 @@
+"""Two weeks that are past when the demonstration begins, so that figures and hints have something to tell.
+
+The award is made by the verbs; the reservations and what their GPUs measured are written as they would stand there, and
+the portal's own judge decides what was made of every minute.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
+
+from accounts.models import User
+from allocations.models import Allocation, Lease, LedgerEntry, Placement
+from allocations.selectors.usage import decided_until
+from allocations.services.usage.deciding import decide_lease, used_in_all
+from cluster.models import Device
+from proposals.models import Proposal, ProposalVersion
+from telemetry import partitions
+
+DAY = timedelta(days=1)
+GPUS = 4
+FIRST_DAY = 16
+"""So many days ago the award became valid; the proposal came in a week before."""
+_KINDS: dict[str, tuple[float, ...]] = {
+    "busy": (92, 58, 31, 61_000, 560),
+    "quiet": (0, 0, 0, 500, 75),
+    "parked": (0, 0, 0, 38_000, 78),
+}
+_KINDS |= {"hung": (100, 0.4, 0, 61_000, 140), "loading": (14, 6, 2, 30_000, 190)}
+"""Utilisation, SM and tensor activity in per cent, memory in MiB, watts."""
+_FIGURES = "utilisation_percent, sm_active_percent, tensor_active_percent, memory_used_mib, power_watts, temperature_c"
+_MINUTES = f"""
+INSERT INTO telemetry_deviceminute (device_id, minute, samples, {_FIGURES}, process_count, energy_j)
+SELECT %(device)s, minute, 6, %(utilisation)s, %(sm)s, %(tensor)s, %(memory)s, %(watts)s, 30 + %(watts)s / 20, 1,
+       60 * %(watts)s
+FROM generate_series(%(start)s::timestamptz, %(end)s::timestamptz - interval '1 minute', interval '1 minute') AS minute
+"""  # noqa: S608 (constants only)
+_HOURS = f"""
+INSERT INTO telemetry_devicehour (device_id, hour, {_FIGURES}, process_count, energy_j, samples, utilisation_max,
+    temperature_max, minutes, busy_minutes)
+SELECT device_id, date_trunc('hour', minute), avg(utilisation_percent), avg(sm_active_percent),
+       avg(tensor_active_percent), avg(memory_used_mib), avg(power_watts), avg(temperature_c), avg(process_count),
+       sum(energy_j), sum(samples), max(utilisation_percent), max(temperature_c), count(*),
+       count(*) FILTER (WHERE utilisation_percent > 2)
+FROM telemetry_deviceminute WHERE device_id = ANY(%(devices)s) AND minute >= %(start)s AND minute < %(end)s
+GROUP BY 1, 2
+"""  # noqa: S608 (constants only)
+_MACHINE = """
+INSERT INTO telemetry_nodehour (node_id, hour, samples, cpu_percent, load, memory_used_mib, memory_total_mib,
+    disk_read_bytes, disk_written_bytes, network_received_bytes, network_sent_bytes)
+SELECT %(node)s, hour, 60, %(cpu)s, %(cpu)s, 310000, 1031000, %(disk)s, 40000000, 90000000, 60000000
+FROM generate_series(%(start)s::timestamptz, %(end)s::timestamptz - interval '1 hour', interval '1 hour') AS hour
+ON CONFLICT DO NOTHING
+"""
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A past reservation: how many days ago it began, how long, by whom; what each GPU did in each part of it."""
+
+    ago: int
+    days: int
+    email: str
+    note: str
+    parts: tuple[tuple[str, ...], ...]
+    cpu: int = 22
+    disk: int = 60_000_000
+
+
+_TURNS = (
+    _Turn(
+        15, 5, "manager@yeongsan.example", "사전학습 예비 실험", (("busy",), ("busy",), ("busy",), ("busy", "quiet"))
+    ),
+    _Turn(9, 3, "member@yeongsan.example", "단일 GPU 평가", (("busy",), ("quiet",), ("quiet",), ("parked",))),
+    _Turn(
+        *(5, 3, "member@yeongsan.example", "영상 전처리"),
+        (("loading", "busy", "hung"), ("loading", "busy"), ("loading", "busy"), ("loading", "parked")),
+        cpu=84,
+        disk=720_000_000,
+    ),
+)
+
+
+def tell_history(allocation: Allocation, devices: list[Device], now: datetime) -> None:
+    """Reservations of four GPUs of one node that are over, with their ledger lines, measurements and evidence."""
+    if decided_until() is not None:
+        return  # the judge has begun: what is before his mark stays as it is
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    first = hour - FIRST_DAY * DAY
+    Allocation.objects.filter(pk=allocation.pk).update(valid_from=first)
+    handed_in = {"submitted_at": first - 7 * DAY}
+    proposals = Proposal.objects.filter(public_id=allocation.project.proposal_ref)
+    ProposalVersion.objects.filter(proposal__in=proposals).update(**handed_in)
+    proposals.update(**handed_in)
+    partitions.ensure(now, since=first)
+    for turn in _TURNS:
+        start = hour - turn.ago * DAY
+        lease = _lease(allocation, turn, devices, start)
+        _measured(turn, devices, start, start + turn.days * DAY)
+        decide_lease(lease, now)
+        Lease.objects.filter(pk=lease.pk).update(used_seconds=used_in_all(lease))
+
+
+def _lease(allocation: Allocation, turn: _Turn, devices: list[Device], start: datetime) -> Lease:
+    end = start + turn.days * DAY
+    lease = Lease.objects.create(
+        allocation=allocation,
+        booked_by=User.objects.get(email=turn.email),
+        device_count=len(devices),
+        starts_at=start,
+        ends_at=end,
+        state="ended",
+        note=turn.note,
+        active_at=start,
+        drained_at=end,
+        access_gone_at=end,
+        ended_at=end + timedelta(minutes=1),
+        end_reason="expired",
+    )
+    Lease.objects.filter(pk=lease.pk).update(created_at=start - DAY)
+    Placement.objects.bulk_create(
+        Placement(
+            lease=lease,
+            device=device,
+            board=device,
+            slices=NumericRange(0, allocation.pool.gpu_class.memory_slices),
+            window=DateTimeTZRange(start, end),
+            released=True,
+            node_id=device.node_id,
+            organisation_id=allocation.project.organisation_id,
+            shared=allocation.pool.shared_nodes,
+        )
+        for device in devices
+    )
+    seconds = round(turn.days * DAY.total_seconds()) * len(devices)
+    LedgerEntry.objects.bulk_create(
+        LedgerEntry(allocation=allocation, lease=lease, kind=kind, device_seconds=moved, actor_label="system:seed")
+        for kind, moved in (("hold", -seconds), ("return", seconds), ("settle", -seconds))
+    )
+    return lease
+
+
+def _measured(turn: _Turn, devices: list[Device], start: datetime, end: datetime) -> None:
+    with connection.cursor() as cursor:
+        for device, parts in zip(devices, turn.parts, strict=True):
+            length = (end - start) / len(parts)
+            for place, kind in enumerate(parts):
+                names = ("utilisation", "sm", "tensor", "memory", "watts")
+                window = {"start": start + place * length, "end": start + (place + 1) * length}
+                cursor.execute(_MINUTES, {"device": device.pk, **dict(zip(names, _KINDS[kind], strict=True)), **window})
+        whole = {"start": start, "end": end}
+        cursor.execute(_HOURS, {"devices": [device.pk for device in devices], **whole})
+        cursor.execute(_MACHINE, {"node": devices[0].node_id, "cpu": turn.cpu, "disk": turn.disk, **whole})
