@@ -4,6 +4,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from allauth.account.forms import SignupForm as AllauthSignupForm
+from allauth.core import context
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.forms import AuthenticateForm as AllauthAuthenticateForm
 from allauth.mfa.base.forms import ReauthenticateForm as AllauthReauthenticateForm
@@ -22,9 +23,16 @@ class SignupForm(AllauthSignupForm):
     name = forms.CharField(label=_("Name"), max_length=80)
     field_order = ["email", "name", "password1", "password2"]
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The page hands no request to its form: allauth keeps the one that is answered.
+        self.invited = context.request.session.get(INVITED_EMAIL, "") if context.request else ""
+        self.fields["email"].initial = self.invited
+        self.fields["email"].widget.attrs["readonly"] = bool(self.invited)
+
     def clean_email(self) -> str:
         email = super().clean_email()
-        invited = self.request.session.get(INVITED_EMAIL, "") if getattr(self, "request", None) else ""
+        invited = self.invited
         if invited and email.lower() != invited.lower():
             raise forms.ValidationError(
                 _("Please sign up with the invited address %(email)s.") % {"email": invited}, code="not_invited"

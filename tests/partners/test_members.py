@@ -58,6 +58,22 @@ def test_somebody_new_accepts_signs_up_and_is_a_member(cast: Cast) -> None:
     assert INVITED_EMAIL not in client.session
 
 
+def test_an_invitation_signs_up_nobody_but_the_invited_address(cast: Cast) -> None:
+    invitations.invite(actor=cast.owner, organisation=cast.organisation, email="new@x.test", role="member")
+    client = Client()
+    door = client.post(mailed_path())
+    assert client.get(door.url).context["form"]["email"].value() == "new@x.test"
+    form = {
+        "email": "else@x.test",
+        "name": "Else",
+        "password1": "a-quite-long-word-7",
+        "password2": "a-quite-long-word-7",
+    }
+    answer = client.post(door.url, form)
+    assert "new@x.test" in answer.context["form"].errors["email"][0]
+    assert not User.objects.filter(email="else@x.test").exists()
+
+
 def test_somebody_with_an_account_joins_with_one_post(cast: Cast) -> None:
     invitations.invite(actor=cast.manager, organisation=cast.organisation, email=cast.outsider.email, role="viewer")
     client, path = browser(cast.outsider), mailed_path()
