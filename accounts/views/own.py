@@ -9,9 +9,8 @@ from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext, override
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import override
 from django.views import i18n
 from django.views.decorators.http import require_POST
 
@@ -39,7 +38,7 @@ class Profile(FormPage):
     def perform(self, form: BaseForm) -> str:
         user = services.update_profile(actor=self.request.user, **form.cleaned_data)
         with override(user.language):
-            messages.success(self.request, _now("Your profile is saved."))
+            messages.success(self.request, gettext("Your profile is saved."))
         return reverse("accounts:profile")
 
 

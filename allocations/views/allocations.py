@@ -6,7 +6,7 @@ from django.db.models import Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import View
 
@@ -138,5 +138,5 @@ class AllocationSeries(ObjectMixin, View):
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         points = balance_points(self.object, timezone.now())
         line = [[int(at.timestamp() * 1000), float(seconds_to_hours(left))] for at, left in points]
-        name = _now("Left, GPU-hours")
-        return JsonResponse({"unit": _now("GPU-hours"), "series": [{"name": name, "points": line}]})
+        name = gettext("Left, GPU-hours")
+        return JsonResponse({"unit": gettext("GPU-hours"), "series": [{"name": name, "points": line}]})

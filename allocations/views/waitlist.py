@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from allocations.forms.verbs import ConfirmForm
@@ -116,7 +116,7 @@ def obstacle_text(code: str) -> str:
     """What stands in an entry's own way, in words."""
     if not code:
         return ""
-    return str(OBSTACLES.get(code) or _now("A rule of your award or of the pool stands in the way now (%s).") % code)
+    return str(OBSTACLES.get(code) or gettext("A rule of your award or of the pool stands in the way now (%s).") % code)
 
 
 class JoinPage(ObjectServicePage):

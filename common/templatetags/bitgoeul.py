@@ -1,7 +1,7 @@
 """Filters and tags that every template has."""
 
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from django import template
@@ -77,7 +77,9 @@ def hours(seconds: int | None) -> str:
 
 @register.filter
 def number(value: int | float | Decimal | None, digits: int = 0) -> str:
-    """A number with separators; an en dash for a gap (a gap is never zero)."""
+    """A number with separators, rounded half up; an en dash for a gap (a gap is never zero)."""
+    if isinstance(value, Decimal):  # which number_format cuts off
+        value = value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
     return "–" if value is None else formats.number_format(value, digits, force_grouping=True)
 
 

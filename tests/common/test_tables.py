@@ -1,11 +1,13 @@
 """What leaves as a spreadsheet is never run by one: neither a cell nor a heading."""
 
+from decimal import Decimal
 from io import BytesIO
 
 import openpyxl
 import pytest
 
 from common.tables import csv_rows
+from common.templatetags.bitgoeul import number
 from common.workbooks import xlsx_bytes
 
 
@@ -20,3 +22,8 @@ def test_a_heading_of_a_workbook_is_text() -> None:
     book = openpyxl.load_workbook(BytesIO(xlsx_bytes("x", ["=1+1", "bell\x07"], [["=2", 3]])))
     cells = [cell for line in book.worksheets[0].iter_rows() for cell in line]
     assert [(cell.value, cell.data_type) for cell in cells[:3]] == [("'=1+1", "s"), ("bell", "s"), ("'=2", "s")]
+
+
+def test_a_number_is_rounded_and_never_cut_off() -> None:
+    assert number(Decimal("15.0462"), 2) == "15.05"
+    assert number(Decimal("1234.5")) == "1,235" and number(None, 2) == "–"
