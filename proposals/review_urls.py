@@ -14,6 +14,11 @@ urlpatterns = [
     path("reviews/<slug:public_id>/files/<slug:file_id>/", reviews.ReviewFile.as_view(), name="review-file"),
     path("staff/reviewers/", reviewers.ReviewerList.as_view(), name="reviewers"),
     path("staff/reviewers/invite/", reviewers.ReviewerInvite.as_view(), name="reviewer-invite"),
+    path(
+        "staff/reviewers/invitations/<slug:public_id>/revoke/",
+        reviewers.ReviewerInvitationRevoke.as_view(),
+        name="reviewer-invitation-revoke",
+    ),
     path("staff/reviewers/<slug:public_id>/", reviews.ReviewerPage.as_view(), name="reviewer"),
     path("staff/steps/", steps.StepList.as_view(), name="steps"),
     path("staff/steps/<slug:public_id>/", steps.StepPage.as_view(), name="step"),

@@ -14,11 +14,11 @@ from common.api import ReadViewSet
 from common.permissions import require
 from partners.api import body_of
 from partners.serializers import WrittenReasonSerializer
-from proposals.models import Assignment, Proposal, ReviewerProfile
+from proposals.models import Assignment, Proposal, ReviewerInvitation, ReviewerProfile
 from proposals.review_filters import AssignmentFilter, ReviewerFilter
 from proposals.rules import may_assign
 from proposals.selectors.reading import for_reading, reading_copy
-from proposals.selectors.reviewers import people_of_pool, with_loads
+from proposals.selectors.reviewers import open_invitations, people_of_pool, with_loads
 from proposals.serializers import reviewing as shapes
 from proposals.services import assigning, declaring, reviewers, reviewing
 
@@ -143,3 +143,19 @@ class ReviewerViewSet(ReadViewSet):
         ask = body_of(shapes.InviteReviewerSerializer, request)
         made = reviewers.invite(actor=request.user, email=ask["email"], expertise=shapes.expertise_from(ask))
         return Response(shapes.InvitedSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses=shapes.InvitedSerializer(many=True))
+    @action(detail=False, methods=["get"], filterset_class=None, pagination_class=None)
+    def invitations(self, request: Request) -> Response:
+        """Who was invited and has not joined yet (officers)."""
+        require(request.user, may_assign)
+        return Response(shapes.InvitedSerializer(open_invitations(), many=True).data)
+
+    @extend_schema(request=shapes.InvitationSerializer, responses=shapes.InvitedSerializer)
+    @action(detail=False, methods=["post"], filterset_class=None, url_path="revoke-invitation")
+    def revoke_invitation(self, request: Request) -> Response:
+        """Make the link of an invitation worthless (officers)."""
+        require(request.user, may_assign)
+        ask = body_of(shapes.InvitationSerializer, request)
+        row = get_object_or_404(ReviewerInvitation, public_id=ask["invitation"])
+        return Response(shapes.InvitedSerializer(reviewers.revoke(actor=request.user, invitation=row)).data)

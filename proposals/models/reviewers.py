@@ -91,6 +91,10 @@ class ReviewerInvitation(models.Model):
     def __str__(self) -> str:
         return self.email
 
+    def get_absolute_url(self) -> str:
+        """The page that lists those that are open."""
+        return reverse("proposals:reviewers")
+
     @property
     def is_open(self) -> bool:
         """Whether it can still be accepted."""

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from django.db.models import Count, Exists, Min, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from accounts.models import AgencyRole, RoleGrant, User
-from proposals.models import Assignment, ReviewerProfile
+from proposals.models import Assignment, ReviewerInvitation, ReviewerProfile
 from proposals.models.steps import IN_REVIEW
 
 
@@ -16,6 +17,12 @@ def pool_of_reviewers(*, blind: bool = False) -> QuerySet[ReviewerProfile]:
     """Everybody who holds the role and has a profile, with their person; for a blind call without the agency's own."""
     rows = ReviewerProfile.objects.filter(user__is_active=True, user__role_grants__role=AgencyRole.REVIEWER)
     return (rows.exclude(user__in=staff()) if blind else rows).select_related("user")
+
+
+def open_invitations() -> QuerySet[ReviewerInvitation]:
+    """Invitations to the pool that can still be accepted, with who sent them; newest first."""
+    rows = ReviewerInvitation.objects.filter(accepted_at=None, revoked_at=None, expires_at__gt=timezone.now())
+    return rows.select_related("invited_by")
 
 
 def staff() -> QuerySet[User]:

@@ -263,8 +263,15 @@ class InviteReviewerSerializer(ExpertiseSerializer):
 
 
 class InvitedSerializer(serializers.Serializer):
+    id = serializers.CharField(source="public_id", read_only=True)
     email = serializers.EmailField()
     expires_at = MomentField()
+
+
+class InvitationSerializer(serializers.Serializer):
+    """Which invitation; its id."""
+
+    invitation = serializers.CharField(max_length=40)
 
 
 class ProfileSerializer(ExpertiseSerializer):

@@ -26,6 +26,7 @@ from notifications.services import mail_address
 from partners.models import Organisation
 from proposals.models import FormerEmployer, Proposal, ReviewerInvitation, ReviewerProfile
 from proposals.rules import may_assign, may_keep_profile
+from proposals.selectors.reviewers import open_invitations
 
 LIFETIME = timedelta(days=14)
 MOST_AN_HOUR = 100
@@ -100,10 +101,10 @@ def invite(*, actor: Any, email: str, expertise: Expertise) -> ReviewerInvitatio
     expertise = _checked(expertise)
     if RoleGrant.objects.filter(user__email=email, role=AgencyRole.REVIEWER).exists():
         raise RuleBroken(_("This person is a reviewer already."), code="reviewer_already", field="email")
-    if _open_invitations().filter(email=email).exists():
+    if open_invitations().filter(email=email).exists():
         raise RuleBroken(
             _("This address has already been invited."),
-            remedy=_("Revoke the open invitation first."),
+            remedy=_("Revoke the open invitation first: it stands above the list of reviewers."),
             code="already_invited",
             field="email",
         )
@@ -194,10 +195,6 @@ def _check_pace(actor: Any) -> None:
             code="too_many_invitations",
             facts={"rule": "invitations_an_hour", "most": MOST_AN_HOUR},
         )
-
-
-def _open_invitations() -> Any:
-    return ReviewerInvitation.objects.filter(accepted_at=None, revoked_at=None, expires_at__gt=timezone.now())
 
 
 def _differences(profile: ReviewerProfile, typed: ProfileContent) -> list[Difference]:

@@ -21,13 +21,13 @@ from common.form_pages import FormPage
 from common.gates import Gate
 from common.tables import Column
 from common.templatetags.bitgoeul import number
-from common.web import ListPage
+from common.web import ListPage, VerbView
 from proposals.forms.reviewing import InviteReviewerForm
 from proposals.models import Proposal, ReviewerInvitation, ReviewerProfile
 from proposals.review_filters import ReviewerFilter
 from proposals.rules import may_assign
-from proposals.selectors.reviewers import with_loads
-from proposals.services.reviewers import accept, find, invite
+from proposals.selectors.reviewers import open_invitations, with_loads
+from proposals.services.reviewers import accept, find, invite, revoke
 
 ACCEPTED = "reviewer_invitation_accepted"  # session key: this visitor pressed "Accept" before signing in
 
@@ -42,6 +42,7 @@ class ReviewerList(Gate, ListPage):
     gate = is_agency
     model = ReviewerProfile
     filterset_class = ReviewerFilter
+    template_name = "proposals/reviewers.html"
     default_order = "user__name"
     title = _("Reviewers")
     empty_text = _("The pool is empty. Invite reviewers by mail; they join with the link.")
@@ -63,6 +64,24 @@ class ReviewerList(Gate, ListPage):
 
     def may_create(self) -> bool:
         return bool(may_assign.test(self.request.user, None))
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        invitations = open_invitations() if self.may_create() else []
+        return super().get_context_data(invitations=invitations, **kwargs)
+
+
+class ReviewerInvitationRevoke(Gate, VerbView):
+    """The link of an invitation that was not accepted yet leads nowhere from now on."""
+
+    gate = may_assign
+    model = ReviewerInvitation
+    success_message = _("The invitation is revoked.")
+
+    def get_queryset(self) -> Any:
+        return ReviewerInvitation.objects.all()
+
+    def perform(self) -> None:
+        revoke(actor=self.request.user, invitation=self.object)
 
 
 class ReviewerInvite(Gate, FormPage):

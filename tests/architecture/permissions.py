@@ -19,7 +19,8 @@ partners:invitation readyz
 MEMBER = """
 progress-report-list
 amendment-list obligation-list
-proposals:reviews proposals:reviewer-profile review-list review-waive reviewer-invite reviewer-list step-list
+proposals:reviews proposals:reviewer-profile review-list review-waive reviewer-invite reviewer-invitations reviewer-list
+reviewer-revoke-invitation step-list
 amendment-list contact-list department-list obligation-list relation-list shareholder-list
 accounts:key-remove accounts:keys accounts:profile accounts:token-revoke accounts:tokens agreement-list
 allocation-list allocations:allocations allocations:calendar allocations:feed allocations:feed-revoke
@@ -122,6 +123,7 @@ proposals:release proposals:resume proposals:uphold
 proposals:assignment-remove proposals:assignment-reopen proposals:call-assignments proposals:call-progress
 proposals:call-propose proposals:call-ranking proposals:call-send proposals:proposal-assign
 proposals:proposal-reviews proposals:proposal-waive proposals:reviewer proposals:reviewer-invite proposals:reviewers
+proposals:reviewer-invitation-revoke
 proposals:step proposals:step-reopen proposals:steps
 proposals:named-files named-file-list
 call-review-progress call-review-propose call-review-ranking call-review-send

@@ -14,6 +14,7 @@ from partners.models import Invitation
 from proposals.models import Call, CallStep, ChangeRequest, Criterion, Decision, ReviewerProfile
 from proposals.services import assigning, calls, decisions, declaring, drafting, letters, preparing
 from proposals.services.attachments import attach
+from proposals.services.reviewers import Expertise, invite
 from tests.architecture.routes import Route
 from tests.factories import (
     AllocationFactory,
@@ -50,9 +51,15 @@ def _under_review(stage: Stage) -> dict[str, Any]:
     return {
         "review": assignment.public_id,
         "reviewer": profile.public_id,
+        "reviewer-invitation": _invited(stage).public_id,
         "step": proposal.steps.get().public_id,
         "juror": juror,
     }
+
+
+def _invited(stage: Stage) -> Any:
+    """Somebody who has not joined the pool of reviewers yet."""
+    return invite(actor=stage.cast.officer, email="invited@uni.example.test", expertise=Expertise())
 
 
 def _statement(organisation: Any) -> str:
@@ -206,6 +213,7 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
     if name in ("allocations:wait", "proposals:change-request-ask", "proposals:change-request-new"):
         return str(world["allocation"])
     for word in (
+        "reviewer-invitation",
         "reviewer",
         "review",
         "step",
