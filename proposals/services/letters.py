@@ -96,7 +96,7 @@ def values_of(decision: Decision, language: str, awards: list[Any]) -> dict[str,
             "asked_gpu_hours": _hours(sum(line.gpu_seconds for line in lines)),
             "awarded_gpus": _whole(sum(one.gpus for one in awards)),
             "awarded_gpu_hours": _hours(sum(one.gpu_seconds for one in awards)),
-            "awards": "\n".join(_line(one) for one in awards),
+            "awards": "\n".join([*map(_line, awards), *_held_back(call.held_back_percent if awards else 0)]),
             "answer_by": _moment(_answer_by(decision)),
             "appeal": _appeal(used=Appeal.objects.filter(proposal=proposal).exists()),
             "office": settings.SITE_NAME,
@@ -129,6 +129,14 @@ def _line(one: Any) -> str:
         "first": _day(one.window_from),
         "last": _day(one.window_until - timedelta(microseconds=1)),
     }
+
+
+def _held_back(percent: int) -> list[str]:
+    """What is not granted at once, in a line; nothing where all is."""
+    text = _(
+        "Of the awarded GPU-hours %(percent)s %% are held back until a progress report of the project is accepted."
+    )
+    return [text % {"percent": percent}] if percent else []
 
 
 def _clean(name: str, text: str) -> str:

@@ -70,6 +70,7 @@ def submit(*, actor: Any, assignment: Assignment, content: ReviewContent, revisi
     assignment, review = _lock(actor, assignment)
     criteria = _criteria(assignment)
     _check_content(content, criteria)
+    _check_seen(review, revision)  # before what is missing: it may stand in what was saved meanwhile
     total = _check_complete(content, criteria)
     _write(review, content, criteria, revision)
     review.state = REVIEW.next(review.state, "submit")
@@ -225,9 +226,13 @@ def _check_complete(content: ReviewContent, criteria: dict[int, Criterion]) -> D
     return weighted(marks)
 
 
-def _write(review: Review, content: ReviewContent, criteria: dict[int, Criterion], revision: int) -> None:
+def _check_seen(review: Review, revision: int) -> None:
     if review.revision != revision:
         raise StaleReview(content_of(review), review.revision)
+
+
+def _write(review: Review, content: ReviewContent, criteria: dict[int, Criterion], revision: int) -> None:
+    _check_seen(review, revision)
     review.comment, review.partner_comment = content.comment, content.partner_comment
     review.revision += 1
     review.saved_at = timezone.now()

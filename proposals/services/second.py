@@ -35,7 +35,7 @@ def check_second(call: Call, gpu_seconds: int, override_reason: str, *, approved
     raise RuleBroken(
         message,
         code="second_person",
-        remedy=_("Prepare the award; another officer approves it, and then it can be released."),
+        remedy=_("Another officer approves the prepared award; then it can be released."),
         facts={
             "rule": "two_people",
             "threshold_gpu_seconds": call.two_person_gpu_seconds,

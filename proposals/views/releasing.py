@@ -9,9 +9,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from django.views.generic import View
 
 from accounts.rules import is_agency
@@ -32,7 +31,7 @@ from proposals.services import releasing
 def _tick(row: Any) -> Any:
     if row.state not in OPEN_PREPARED:
         return ""
-    label = _now("Choose %(number)s") % {"number": row.proposal.number}
+    label = gettext("Choose %(number)s") % {"number": row.proposal.number}
     box = '<input class="form-check-input" type="checkbox" form="release" name="prepared" value="{}" aria-label="{}">'
     return format_html(box, row.public_id, label)
 
@@ -118,7 +117,10 @@ class Release(Gate, LoginRequiredMixin, View):
                 return self.released(rows)
             outcomes = releasing.trial(actor=request.user, prepared=rows)
         except DomainError as error:
-            messages.error(request, str(error))
+            gone = not rows and self.seen()
+            messages.error(
+                request, gettext("What you chose does not wait for release any more.") if gone else str(error)
+            )
             if request.POST.get("action") != "release" or not rows:
                 return HttpResponseRedirect(reverse("proposals:prepared-list"))
             outcomes = releasing.trial(actor=request.user, prepared=rows)

@@ -168,6 +168,11 @@ class ReviewSave(_OwnReview, ObjectMixin, View):
                 content=form.content(),
                 revision=form.cleaned_data["revision"],
             )
+        except StaleReview:
+            said = gettext(
+                "Saved elsewhere meanwhile, so not saved by itself. Press “Save the draft” to see both texts."
+            )
+            return self._said(said, None)
         except DomainError as error:
             return self._said(str(error), None)
         return self._said(gettext("Saved at %(time)s.") % {"time": moment(review.saved_at, "s")}, review.revision)

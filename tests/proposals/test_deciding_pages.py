@@ -77,6 +77,8 @@ def test_the_list_adds_up_and_releases_what_passes(stage: Stage, django_assert_m
     assert not Proposal.objects.filter(state="awarded").exists()
     assert page.post(send, {"prepared": keys[:2], "action": "release"}).status_code == 302
     assert Proposal.objects.filter(state="awarded").count() == 2
+    back = page.post(send, {"prepared": keys[:2], "action": "release"}, follow=True)  # the back button, and again
+    assert "does not wait for release any more" in back.content.decode()
     assert b"\xef\xbb\xbf" in b"".join(page.get(address, {"format": "csv", "state": "all"}).streaming_content)  # type: ignore[attr-defined]
 
 
@@ -105,10 +107,14 @@ def test_the_second_person_approves_on_the_page(stage: Stage) -> None:
 
 
 def test_a_letter_is_kept_as_it_was_sent_and_shown_to_its_partner(stage: Stage) -> None:
+    stage.call.held_back_percent = 30
+    stage.call.save()
     proposal = stage.awarded(gpus=2, gpu_seconds=100 * HOUR)
     letter = DecisionLetter.objects.get()
     assert letter.kind == "partial" and "Scarce." in letter.body_ko and "업스테이지 귀중" in letter.body_ko
     assert "To Upstage" in letter.body_en and "100.00" in letter.body_en and proposal.number in letter.subject_en
+    assert "30 % are held back" in letter.body_en and "30%" in letter.body_ko
+    assert "30 % are held back" in browser(stage.cast.owner).get(proposal.get_absolute_url()).content.decode()
     assert "{" not in letter.body_ko + letter.body_en + letter.subject_ko
     page = browser(stage.cast.viewer)
     assert "To Upstage" in page.get(letter.get_absolute_url(), {"in": "en"}).content.decode()

@@ -50,6 +50,9 @@ def test_a_reviewer_declares_reads_saves_and_submits(jury: Jury) -> None:
     assert "Train it." in client.get(page("review", assignment)).content.decode()
     saved = client.post(page("review-save", assignment), form(points_1=""))
     assert 'value="1"' in saved.content.decode()
+    assert "not saved by itself" in client.post(page("review-save", assignment), form(points_1=2)).content.decode()
+    half = client.post(page("review", assignment), form(action="submit", points_1="", comment="More."))
+    assert "What was saved meanwhile" in half.content.decode()  # said before what is missing
     stale = client.post(page("review", assignment), form(action="save", points_1=7))
     assert stale.status_code == 422 and 'name="revision" value="1"' in stale.content.decode()
     again = client.post(page("review", assignment), form(action="submit", revision=1))
@@ -286,6 +289,25 @@ def test_an_officer_invites_reviewers_within_bounds(jury: Jury) -> None:
     assert caught.value.code == "too_many_invitations"
     ReviewerInvitation.objects.update(created_at=timezone.now() - timedelta(hours=1))
     assert reviewers.invite(actor=officer, email="new@x.test", expertise=expertise).pk
+
+
+def test_an_invitation_that_waits_is_listed_and_revoked_on_the_page_and_through_the_api(jury: Jury) -> None:
+    officer = jury.stage.cast.officer
+    first, second = (
+        reviewers.invite(actor=officer, email=f"{name}@x.test", expertise=reviewers.Expertise()) for name in "ab"
+    )
+    desk, listed = browser(officer), reverse("proposals:reviewers")
+    assert "a@x.test" in desk.get(listed).content.decode()
+    assert desk.post(page("reviewer-invitation-revoke", first)).url == listed
+    assert "a@x.test" not in desk.get(listed).content.decode()
+    assert reviewers.invite(actor=officer, email="a@x.test", expertise=reviewers.Expertise()).pk
+    url = "/api/v1/reviewers/"
+    assert {row["email"] for row in api(officer).get(f"{url}invitations/").data} == {"a@x.test", "b@x.test"}
+    assert api(jury.reviewers[0]).get(f"{url}invitations/").status_code == 403
+    revoke = f"{url}revoke-invitation/"
+    assert api(jury.reviewers[0]).post(revoke, {"invitation": second.public_id}).status_code == 403
+    assert api(officer).post(revoke, {"invitation": second.public_id}).status_code == 200
+    assert api(officer).post(revoke, {"invitation": second.public_id}).status_code == 409
 
 
 def test_each_page_of_a_call_costs_the_same_statements_however_many_proposals(
