@@ -125,7 +125,9 @@ class AllocationPage(ObjectPage):
             may_award=allowed(self.request.user, may_award),
             weights=segments(weights_of(allocation), now, max(now, allocation.valid_until)),
             may_adjust=allowed(self.request.user, may_adjust),
-            may_book=allocation.state in BOOKABLE_STATES and allowed(self.request.user, may_book, allocation),
+            may_book=allocation.state in BOOKABLE_STATES
+            and allocation.project.agreement.state == "active"
+            and allowed(self.request.user, may_book, allocation),
             **kwargs,
         )
 

@@ -74,7 +74,11 @@ class _LeaseMixin(ObjectMixin):
 
     def get_queryset(self) -> Any:
         return (
-            super().get_queryset().select_related("allocation__project__organisation", "allocation__pool", "booked_by")
+            super()
+            .get_queryset()
+            .select_related(
+                "allocation__project__organisation", "allocation__project__agreement", "allocation__pool", "booked_by"
+            )
         )
 
 

@@ -104,7 +104,7 @@ def partner_home(user: Any) -> PartnerHome | None:
         proposals=[proposal for proposal in proposals if proposal.state != "awarded"][:ROWS_SHOWN],
         allocations=list(
             Allocation.objects.filter(project__organisation_id__in=mine, state__in=("active", "pending", "exhausted"))
-            .select_related("project", "pool")
+            .select_related("project__agreement", "pool")
             .annotate(left_seconds=Coalesce(Sum("ledger__device_seconds"), 0), usable=Exists(_using(user)))
             .order_by("valid_until")[:ROWS_SHOWN]
         ),

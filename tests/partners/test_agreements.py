@@ -20,7 +20,14 @@ from partners.models import Agreement, Organisation
 from partners.services import agreements
 from partners.services.organisations import register_organisation
 from partners.terms import following_term
-from tests.factories import AgreementFactory, Cast, MembershipFactory, OrganisationFactory, registration_number
+from tests.factories import (
+    AgreementFactory,
+    Cast,
+    LeaseFactory,
+    MembershipFactory,
+    OrganisationFactory,
+    registration_number,
+)
 from tests.proposals.stage import browser
 from tests.queries import MOST_A_PAGE, queries_of
 
@@ -260,3 +267,13 @@ def test_why_an_agreement_stands_still_is_told_where_its_people_look(cast: Cast)
 )
 def test_a_term_is_continued_for_as_long_again(begun: date, ends: date, first: date, last: date) -> None:
     assert following_term(Agreement(valid_from=begun, valid_until=ends)) == (first, last)
+
+
+def test_a_coming_reservation_says_that_it_does_not_begin_while_the_agreement_is_suspended(cast: Cast) -> None:
+    lease = LeaseFactory(allocation__project=cast.project)
+    agreement = agreements.suspend(actor=cast.officer, agreement=cast.project.agreement, reason="Report missing.")
+    owner = browser(cast.owner)
+    page = owner.get(lease.get_absolute_url()).content.decode()
+    assert "falls away" in page and agreement.state_reason in page
+    page = owner.get(lease.allocation.get_absolute_url()).content.decode()
+    assert agreement.state_reason in page and reverse("allocations:book", args=[lease.allocation.public_id]) not in page
