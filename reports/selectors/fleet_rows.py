@@ -28,9 +28,11 @@ _FIGURES = {
 _FIGURES["hours"] = _FIGURES["minutes"]
 _MEASURED = {
     "now": "telemetry_latestsample m ON m.device_id = d.id AND m.at > %(fresh)s",
-    "minutes": "telemetry_deviceminute m ON m.device_id = d.id AND m.minute = %(at)s",
-    "hours": "telemetry_devicehour m ON m.device_id = d.id AND m.hour = %(at)s",
+    "minutes": "LATERAL (SELECT * FROM telemetry_deviceminute WHERE device_id = d.id AND minute = %(at)s LIMIT 1)"
+    " m ON true",
+    "hours": "LATERAL (SELECT * FROM telemetry_devicehour WHERE device_id = d.id AND hour = %(at)s LIMIT 1) m ON true",
 }
+"""Of the past by the unique index, a row a device: joined as a whole, all of that day's minutes would be read."""
 _HELD_NOW = """
 SELECT p.device_id, p.lease_id, l.state IN ('active', 'draining') AND l.active_at IS NOT NULL AS handed,
        p.maintenance_id IS NOT NULL AS kept

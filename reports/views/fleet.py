@@ -17,7 +17,7 @@ from reports.selectors.fleet_screen import Picture, Sorts, picture, screen
 from reports.views.staff import StaffMixin
 from telemetry import charts
 
-ROWS_A_PAGE = 100
+ROWS_A_PAGE = 25
 DENSE_ABOVE = 640
 """So many GPUs have a cell with its figure in it; of more a cell is a square, its figure beside the pointer."""
 REFRESH_SECONDS, REFRESH_DENSE_SECONDS = 10, 30
