@@ -206,7 +206,7 @@ def _object_of(name: str, world: dict[str, Any]) -> str:
         return str(world["blackout"])
     if last.startswith(("maintenance-window", "window")):
         return str(world["window"])
-    if name in ("partners:agreement-new",):
+    if name in ("partners:agreement-new", "usage:figures-of"):
         return str(world["organisation"])
     if name in ("allocations:adjustment-new", "allocations:book", "allocations:book-check", "allocations:ledger"):
         return str(world["allocation"])
