@@ -98,6 +98,9 @@ LEASE_OVER = ("ended", "cancelled", "failed")
 OPEN = ("pending", "active", "suspended", "exhausted")
 """States of an allocation whose GPUs at once are still promised."""
 
+BOOKABLE = ("pending", "active")
+"""States of an allocation of which reservations can be booked, within its days: also before they begin."""
+
 OVER = ("expired", "closed")
 """States of an allocation of which nothing more can be booked: what is left unused is written off."""
 

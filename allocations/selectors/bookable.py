@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from allocations.lifecycle import BOOKABLE
 from allocations.models import Allocation
 from allocations.selectors.rulebooks import with_rules
 from partners.models import organisation_ids_of
@@ -12,16 +13,16 @@ from partners.policy import Wish, may
 
 
 def bookable_allocations(user: Any) -> Any:
-    """Active allocations that somebody may see, with what an answer needs of them."""
-    rows = with_rules(Allocation.objects.visible_to(user).filter(state="active"))
+    """Allocations that can be booked of and that somebody may see, with what an answer needs of them."""
+    rows = with_rules(Allocation.objects.visible_to(user).filter(state__in=BOOKABLE))
     return rows.select_related("project__organisation", "project__agreement", "pool__gpu_class", "envelope").order_by(
         "pk"
     )
 
 
 def own_allocations(user: Any) -> Any:
-    """Active allocations of somebody's own organisations: nobody books for others, also not the agency."""
-    mine = Allocation.objects.filter(project__organisation_id__in=organisation_ids_of(user), state="active")
+    """Those of somebody's own organisations that can be booked of: nobody books for others, also not the agency."""
+    mine = Allocation.objects.filter(project__organisation_id__in=organisation_ids_of(user), state__in=BOOKABLE)
     return mine.select_related("project__organisation", "project__agreement", "pool").order_by("pk")
 
 

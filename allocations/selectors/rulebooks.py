@@ -10,7 +10,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Case, CharField, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import JSONObject, Now
 
-from allocations.lifecycle import COMING, HELD
+from allocations.lifecycle import BOOKABLE, COMING, HELD
 from allocations.models import Allocation, Blackout, BookingRules, Lease
 from allocations.rulebook import HOUSE, RULES, Closing, Closure, Rulebook, Scope, close_early, make_rulebook
 from allocations.selectors.availability import whole_minute
@@ -106,7 +106,7 @@ def passing_starts(allocation: Allocation, book: Rulebook, length: timedelta, af
     agreement that covers the pool: one query where reservations ahead are counted, else none.
     """
     within = booking_span(allocation.project.agreement, allocation.pool.public_id)
-    if allocation.state != "active" or within is None:
+    if allocation.state not in BOOKABLE or within is None:
         return []
     opens, closes = max(allocation.valid_from, within[0]), min(allocation.valid_until, within[1])
     first, last = max(after, whole_minute(opens)), closes - length

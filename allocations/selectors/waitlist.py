@@ -9,7 +9,7 @@ from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, Sum, When
 from django.db.models.functions import Greatest, RowNumber
 
 from allocations.charging import affordable
-from allocations.lifecycle import COMING, LEASE_OVER, OVER
+from allocations.lifecycle import BOOKABLE, COMING, LEASE_OVER, OVER
 from allocations.models import Allocation, Lease, LedgerEntry, WaitEntry
 from allocations.rulebook import Rulebook
 from allocations.rules import may_book
@@ -116,7 +116,7 @@ def obstacle(entry: WaitEntry, now: datetime) -> Obstacle | None:
     book = rulebook_of(allocation)
     if entry.smallest * entry.share > min(at_once(allocation, book), agreement.ceiling_concurrent_gpus):
         return Obstacle("ceiling", final=True)
-    if allocation.state not in ("active", "exhausted"):
+    if allocation.state not in (*BOOKABLE, "exhausted"):
         return Obstacle("allocation_not_active")
     if agreement.state != "active":
         return Obstacle("agreement_not_active")

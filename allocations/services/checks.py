@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from allocations.charging import WHOLE, Weights, longest
+from allocations.lifecycle import BOOKABLE
 from allocations.models import Allocation, Lease
 from allocations.rulebook import COUNTS_AS_NOW, HOUSE, Rulebook
 from allocations.selectors.balances import balance, hold_of
@@ -89,13 +90,13 @@ def window(starts_at: datetime, ends_at: datetime, now: datetime) -> tuple[datet
 
 
 def allocation_covers(allocation: Allocation, starts_at: datetime, ends_at: datetime) -> None:
-    """WrongState unless active; RuleBroken where the window leaves the allocation's own.
+    """WrongState unless it can be booked of; RuleBroken where the window leaves the allocation's own.
 
     One that is exhausted passes: what is left is the balance's word, and that names the hours (exhausting.py).
     """
-    if allocation.state not in ("active", "exhausted"):
+    if allocation.state not in (*BOOKABLE, "exhausted"):
         raise WrongState(
-            _("This allocation is not active now."),
+            _("Nothing can be booked of this allocation now."),
             code="allocation_not_active",
             remedy=_("Its state is “%(state)s”.") % {"state": state_word(allocation.state, "allocation")},
             facts={"state": allocation.state},

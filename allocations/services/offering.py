@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from allocations.lifecycle import OVER
+from allocations.lifecycle import BOOKABLE, OVER
 from allocations.models import Lease, WaitEntry
 from allocations.rules import may_end
 from allocations.services import checks, ending, entries, telling
@@ -59,7 +59,7 @@ def decline(*, actor: Any, lease: Lease, stay: bool = True) -> Lease:
 
 def end_what_is_over(now: datetime) -> int:
     """Offers whose time is up pass on; those of awards that are not in force go back. One transaction each."""
-    allowed = Q(allocation__state="active", allocation__project__agreement__state="active")
+    allowed = Q(allocation__state__in=BOOKABLE, allocation__project__agreement__state="active")
     rows = Lease.objects.filter(Q(offer_until__lte=now) | ~allowed, state="offered").order_by("offer_until")
     done = 0
     for pk in list(rows.values_list("pk", flat=True)[:AT_ONCE]):
@@ -77,7 +77,7 @@ def _end(pk: int, now: datetime) -> int:
         return 0
     lease = lock_lease(pk)
     allocation = lease.allocation
-    if allocation.state == "active" and allocation.project.agreement.state == "active" and row.offer_until > now:
+    if allocation.state in BOOKABLE and allocation.project.agreement.state == "active" and row.offer_until > now:
         return 0
     over = allocation.state in OVER or allocation.project.agreement.state in _AGREEMENT_OVER
     event = "drop" if over else "lapse" if row.offer_until <= now else "withdraw"

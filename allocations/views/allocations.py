@@ -12,6 +12,7 @@ from django.views.generic import View
 
 from allocations.charging import segments
 from allocations.filters import AllocationFilter
+from allocations.lifecycle import BOOKABLE
 from allocations.models import Allocation
 from allocations.rule_words import closures_shown, sentences
 from allocations.rules import may_adjust, may_award, may_book, may_set_rules
@@ -29,7 +30,6 @@ from common.templatetags.bitgoeul import day, hours
 from common.web import ListPage, ObjectMixin, ObjectPage
 
 LINES_SHOWN = 10
-BOOKABLE_STATES = ("active",)
 
 
 class AllocationList(ListPage):
@@ -125,7 +125,7 @@ class AllocationPage(ObjectPage):
             may_award=allowed(self.request.user, may_award),
             weights=segments(weights_of(allocation), now, max(now, allocation.valid_until)),
             may_adjust=allowed(self.request.user, may_adjust),
-            may_book=allocation.state in BOOKABLE_STATES
+            may_book=allocation.state in BOOKABLE
             and allocation.project.agreement.state == "active"
             and allowed(self.request.user, may_book, allocation),
             **kwargs,

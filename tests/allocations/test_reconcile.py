@@ -8,9 +8,10 @@ import pytest
 from allocations.models import Allocation, Lease, LedgerEntry
 from allocations.selectors import balances
 from allocations.services import ending, extending, reclaiming, reconcile
+from allocations.services.booking import book
 from audit.models import AuditEvent
 from cluster.models import Device, Grant, NodeCommand
-from common.errors import WrongState
+from common.errors import RuleBroken, WrongState
 from tests.allocations.conftest import Stage
 from tests.allocations.nodes import answer, no_spares, pending
 from tests.factories import AllocationFactory
@@ -193,6 +194,27 @@ def test_the_tick_moves_allocations_by_their_dates(stage: Stage) -> None:
     assert Allocation.objects.get(pk=early.pk).state == "active"
     reconcile.tick(now=early.valid_until)
     assert Allocation.objects.get(pk=early.pk).state == "expired"
+
+
+def test_an_award_that_begins_later_is_booked_of_at_once_and_runs_from_its_first_day(stage: Stage) -> None:
+    begins = stage.now + timedelta(days=2)
+    early = AllocationFactory(
+        project=stage.cast.project,
+        pool=stage.pool,
+        state="pending",
+        valid_from=begins,
+        valid_until=begins + timedelta(days=20),
+    )
+    with pytest.raises(RuleBroken) as refused:
+        book(actor=stage.cast.owner, allocation=early, starts_at=stage.now, ends_at=begins, device_count=1)
+    assert refused.value.code == "outside_allocation"
+    lease = book(
+        actor=stage.cast.owner, allocation=early, starts_at=begins, ends_at=begins + timedelta(hours=4), device_count=1
+    )
+    reconcile.tick(now=begins)
+    early.refresh_from_db()
+    lease.refresh_from_db()
+    assert (early.state, lease.state) == ("active", "preparing")
 
 
 def test_the_agency_reclaims_with_a_reason(stage: Stage) -> None:
