@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from allocations.serializers.usage import UsageSumsSerializer
@@ -59,6 +60,7 @@ class HintsSerializer(serializers.Serializer[Any]):
     left_out = serializers.IntegerField(help_text="reservations that were not looked at, because there are too many")
 
 
+@extend_schema_serializer(component_name="OrganisationFigures")  # the board of capacity has figures, too
 class FiguresSerializer(serializers.Serializer[Any]):
     """What an organisation holds, what becomes of it, how long it lasts, what it could make more of."""
 

@@ -1,11 +1,13 @@
 """Shapes of monthly statements and of sums of use."""
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from allocations.serializers.usage import UsageSumsSerializer
 from usage.models import Statement
 
 
+@extend_schema_serializer(component_name="MonthlyStatement")  # an allocation has a statement, too
 class StatementSerializer(serializers.ModelSerializer[Statement]):
     """A closed month of an organisation. Sums are seconds of whole GPUs."""
 
@@ -31,6 +33,7 @@ class StatementSerializer(serializers.ModelSerializer[Statement]):
         read_only_fields = fields
 
 
+@extend_schema_serializer(component_name="WholeMonthlyStatement")
 class WholeStatementSerializer(StatementSerializer):
     """With the document that was signed: `text` are the very bytes (UTF-8) under the signature and the SHA-256."""
 
