@@ -41,7 +41,7 @@ class FactSerializer(serializers.Serializer[Any]):
 class HintSerializer(serializers.Serializer[Any]):
     """What was seen of a reservation, what it rests on, and how to mend it."""
 
-    kind = serializers.ChoiceField(choices=("hung", "few", "loading", "parked", "idle", "waiting", "plain"))
+    kind = serializers.CharField(help_text="hung, few, loading, parked, idle, waiting or plain")
     lease = serializers.CharField(source="lease.public_id")
     device_seconds = serializers.IntegerField(source="seconds", help_text="that the hint is about")
     measured_device_seconds = serializers.IntegerField(source="measured_seconds")
