@@ -16,7 +16,7 @@ from partners.models import Organisation
 from usage.forms.sums import PeriodForm
 from usage.selectors.figures import figures
 from usage.selectors.sums import SumsRow
-from usage.serializers.figures import FiguresSerializer
+from usage.serializers.figures import OrganisationFiguresSerializer
 
 
 class FiguresView(APIView):
@@ -25,7 +25,7 @@ class FiguresView(APIView):
     @extend_schema(
         operation_id="organisation_figures",
         tags=["usage"],
-        responses=FiguresSerializer,
+        responses=OrganisationFiguresSerializer,
         parameters=[
             OpenApiParameter("since", type={"type": "string", "format": "date"}),
             OpenApiParameter("until", type={"type": "string", "format": "date"}),
@@ -44,7 +44,7 @@ class FiguresView(APIView):
             "projects": [_row(row) for row in found.projects],
             "people": [_row(row) for row in found.people],
         }
-        return Response(FiguresSerializer(said).data)
+        return Response(OrganisationFiguresSerializer(said).data)
 
 
 def _sums(sums: UsageSums) -> dict[str, Any]:

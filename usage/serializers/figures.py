@@ -61,7 +61,7 @@ class HintsSerializer(serializers.Serializer[Any]):
 
 
 @extend_schema_serializer(component_name="OrganisationFigures")  # the board of capacity has figures, too
-class FiguresSerializer(serializers.Serializer[Any]):
+class OrganisationFiguresSerializer(serializers.Serializer[Any]):
     """What an organisation holds, what becomes of it, how long it lasts, what it could make more of."""
 
     organisation = serializers.CharField(source="organisation.public_id")

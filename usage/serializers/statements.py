@@ -8,7 +8,7 @@ from usage.models import Statement
 
 
 @extend_schema_serializer(component_name="MonthlyStatement")  # an allocation has a statement, too
-class StatementSerializer(serializers.ModelSerializer[Statement]):
+class MonthlyStatementSerializer(serializers.ModelSerializer[Statement]):
     """A closed month of an organisation. Sums are seconds of whole GPUs."""
 
     id = serializers.CharField(source="public_id", read_only=True)
@@ -34,14 +34,14 @@ class StatementSerializer(serializers.ModelSerializer[Statement]):
 
 
 @extend_schema_serializer(component_name="WholeMonthlyStatement")
-class WholeStatementSerializer(StatementSerializer):
+class WholeStatementSerializer(MonthlyStatementSerializer):
     """With the document that was signed: `text` are the very bytes (UTF-8) under the signature and the SHA-256."""
 
     document = serializers.DictField(read_only=True)
     text = serializers.CharField(read_only=True)
 
-    class Meta(StatementSerializer.Meta):
-        fields = (*StatementSerializer.Meta.fields, "document", "text")
+    class Meta(MonthlyStatementSerializer.Meta):
+        fields = (*MonthlyStatementSerializer.Meta.fields, "document", "text")
         read_only_fields = fields
 
 
