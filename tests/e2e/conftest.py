@@ -83,7 +83,7 @@ def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -
     pytest.fail(f"the demo was not ready within {READY_SECONDS} s:\n{log.read_text()[-3000:]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo() -> Iterator[RunningDemo]:
     """`make demo` with one node, on a free port, in a folder of its own."""
     port = _free_port()
@@ -111,9 +111,10 @@ def demo() -> Iterator[RunningDemo]:
                 process.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One Chromium for the session."""
+    """One Chromium for all of these tests. It ends with them: Playwright keeps an event loop running meanwhile, and in a
+    running loop neither Django's ORM nor `asyncio.run` works for the tests that come after."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_ARGUMENTS)
         yield chromium
@@ -166,7 +167,7 @@ class People:
             context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def people(demo: RunningDemo, browser: Browser) -> Iterator[People]:
     """Everybody of accounts.json."""
     crowd = People(demo, browser)
@@ -187,7 +188,7 @@ def wait_for_charts(page: Page) -> None:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def startups(demo: RunningDemo, people: People) -> list[tuple[Page, str]]:
     """Two organisations, each with (the manager's page, an allocation that would take the whole node)."""
     from tests.e2e import steps  # which needs this module
