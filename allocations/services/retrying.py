@@ -2,10 +2,12 @@
 
 import functools
 import logging
+import random
+import time
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils.translation import gettext as _
 
 from allocations.services.placing import LostRace
@@ -14,6 +16,9 @@ from common.errors import DomainError, RuleBroken
 log = logging.getLogger(__name__)
 
 TURNS = 8
+PATIENT_TURNS = 2
+"""So often a verb is run anew at once; then after a pause by lot, so that those who met do not meet again."""
+PAUSE_SECONDS = 0.02
 EXCLUSION, DEADLOCK, SERIALISATION = "23P01", "40P01", "40001"
 AGAIN = (EXCLUSION, DEADLOCK, SERIALISATION)
 T = TypeVar("T")
@@ -44,6 +49,8 @@ def again_when_lost(verb: Callable[[], T], refusal: Callable[[], DomainError] = 
         except DatabaseError as error:
             if code_of(error) not in AGAIN:
                 raise
+        if PATIENT_TURNS <= turn < TURNS - 1 and not connection.in_atomic_block:
+            time.sleep(random.uniform(0, PAUSE_SECONDS * 2 ** (turn - PATIENT_TURNS)))  # noqa: S311 (no secret)
     raise refusal()
 
 

@@ -113,8 +113,8 @@ def demo() -> Iterator[RunningDemo]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all of these tests. It ends with them: Playwright keeps an event loop running meanwhile, and in a
-    running loop neither Django's ORM nor `asyncio.run` works for the tests that come after."""
+    """One Chromium for all of these tests. It ends with them: Playwright keeps an event loop running meanwhile, and in
+    a running loop neither Django's ORM nor `asyncio.run` works for the tests that come after."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_ARGUMENTS)
         yield chromium
