@@ -41,6 +41,7 @@ PEOPLE = (
     Person("member@yeongsan.example", "배연구", "yeongsan", "member"),
     Person("viewer@yeongsan.example", "노열람", "yeongsan", "viewer"),
     Person("officer@agency.example", "강담당", "agency", agency=("officer",)),
+    Person("officer2@agency.example", "신담당", "agency", agency=("officer",)),
     Person("reviewer@agency.example", "윤평가", "agency", agency=("reviewer",)),
     Person("operator@agency.example", "조운영", "agency", agency=("operator",)),
     Person("auditor@agency.example", "임감사", "agency", agency=("auditor",)),
