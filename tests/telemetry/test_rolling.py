@@ -124,9 +124,9 @@ def test_a_job_that_was_killed_goes_on_where_it_was(device: Device, monkeypatch:
 def test_a_missing_partition_costs_no_row(device: Device) -> None:
     now = timezone.now()
     assert deliver(device, 1, now).accepted == 1
-    assert [size.astray for size in partitions.sizes()] == [1, 0, 0]
+    assert {size.table: size.astray for size in partitions.sizes() if size.astray} == {"telemetry_sample": 1}
     assert partitions.ensure(now) > 5
-    assert [size.astray for size in partitions.sizes()] == [0, 0, 0]
+    assert not any(size.astray for size in partitions.sizes())
     assert partitions.ensure(now) == 0 and Sample.objects.count() == 1
     days = partitions.existing(partitions.tables()[0])
     assert days[0].since <= now < days[0].until and days[-1].until > now + timedelta(days=3)
