@@ -102,11 +102,25 @@ def check_room(pool: Pool, gpus: int, found: Commitment, *, over: bool = False) 
     )
     raise RuleBroken(
         message % {"pool": pool.name, **facts},
-        remedy=_("Award at most %(left)s GPUs at once, or choose another window or pool.") % {"left": left},
+        remedy=_room_left(left, over=over),
         code="over_committed",
         field="gpus",
         facts={"rule": "over_commitment", "ceiling": ceiling, "used": found.promised, "asked": gpus, "left": left},
     )
+
+
+def _room_left(left: int, *, over: bool) -> str:
+    """What to do where the bound of a pool is passed."""
+    if left:
+        remedy = _("Award at most %(left)s GPUs at once, or choose another window or pool.") % {"left": left}
+    else:
+        remedy = _("Choose another window or pool.")
+    if over:
+        return remedy
+    points = settings.OVERRIDE_PERCENT
+    return f"{remedy} " + _(
+        "Two officers together may pass the bound by up to %(points)s percentage points, with a reason."
+    ) % {"points": points}
 
 
 def _hold(actor: Any, proposal: Proposal, ask: AwardAsk, place: int) -> Envelope | None:
