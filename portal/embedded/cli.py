@@ -34,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     start.add_argument("folder", type=Path, help="where data, logs and passwords are kept")
     start.add_argument("--fast", action="store_true", help="no durability, for tests")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what it leaves in the background deaf to SIGINT
+        signal.signal(number, _interrupt)
     try:
         run(options.folder, fast=options.fast)
     except EmbeddedError as error:
