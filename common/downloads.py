@@ -1,8 +1,9 @@
-"""A stored file as every skin sends it."""
+"""A stored file, or lines made now, as every skin sends them."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from django.http import FileResponse, Http404
+from django.http import FileResponse, Http404, StreamingHttpResponse
 
 
 def download(file: Any, name: str, content_type: str) -> FileResponse:
@@ -13,4 +14,11 @@ def download(file: Any, name: str, content_type: str) -> FileResponse:
         raise Http404 from missing
     response = FileResponse(handle, as_attachment=True, filename=name, content_type=content_type)
     response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def csv_file(lines: Iterable[str], name: str) -> Any:
+    """Lines of `common.tables`, sent as they are made, to be saved as `name`.csv."""
+    response = StreamingHttpResponse(lines, content_type="text/csv")
+    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response

@@ -7,13 +7,14 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.db import IntegrityError, models, transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.generic import FormView, TemplateView, View
 from django_filters.views import FilterView
 
+from common.downloads import csv_file
 from common.errors import DomainError
 from common.models import Submission
 from common.tables import Column, csv_lines, order
@@ -167,9 +168,7 @@ class ListPage(LoginRequiredMixin, FilterView):
         rows = filterset.qs if not filterset.is_bound or filterset.is_valid() else filterset.queryset.none()
         self.object_list = order(rows, self.columns, request.GET.get("sort", ""), self.default_order)
         if request.GET.get("format") == "csv":
-            response = StreamingHttpResponse(csv_lines(self.object_list, self.columns), content_type="text/csv")
-            response["Content-Disposition"] = f'attachment; filename="{self.export_name}.csv"'
-            return response
+            return csv_file(csv_lines(self.object_list, self.columns), self.export_name)
         return self.render_to_response(self.get_context_data(filter=filterset, object_list=self.object_list))
 
     def paginate_queryset(self, queryset: Any, page_size: int) -> Any:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.generic import TemplateView
@@ -14,6 +14,7 @@ from allocations.charging import NORMAL
 from allocations.forms.books import PeriodForm
 from allocations.models import Allocation, LedgerEntry
 from allocations.selectors.statement import Statement, statement
+from common.downloads import csv_file
 from common.quantities import seconds_to_hours
 from common.tables import csv_rows
 from common.web import ObjectMixin
@@ -37,9 +38,7 @@ class StatementPage(ObjectMixin, TemplateView):
         self.form = PeriodForm(request.GET)
         self.statement = statement(self.object, *self.form.span())
         if request.GET.get("format") == "csv":
-            response = StreamingHttpResponse(csv_rows(_header(), _rows(self.statement)), content_type="text/csv")
-            response["Content-Disposition"] = f'attachment; filename="statement-{self.object.public_id}.csv"'
-            return response  # type: ignore[return-value]
+            return csv_file(csv_rows(_header(), _rows(self.statement)), f"statement-{self.object.public_id}")
         return super().get(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

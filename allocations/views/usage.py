@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -19,6 +19,7 @@ from allocations.selectors.usage.figures import UsageSums
 from allocations.services.usage.correcting import correct
 from allocations.usage_classes import UsageClass
 from allocations.views.agency import Agency
+from common.downloads import csv_file
 from common.form_pages import ObjectFormPage
 from common.permissions import allowed
 from common.quantities import seconds_to_hours
@@ -43,9 +44,7 @@ class LeaseUsagePage(ObjectPage):
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.GET.get("format") == "csv":
             rows = self.object.usage_days.order_by("day")
-            response = StreamingHttpResponse(csv_rows(_header(), map(_row, rows.iterator())), content_type="text/csv")
-            response["Content-Disposition"] = f'attachment; filename="usage-{self.object.public_id}.csv"'
-            return response  # type: ignore[return-value]
+            return csv_file(csv_rows(_header(), map(_row, rows.iterator())), f"usage-{self.object.public_id}")
         return super().get(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

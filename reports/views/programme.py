@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.generic import TemplateView
 
 from allocations.usage_classes import UsageClass
+from common.downloads import csv_file
 from common.quantities import seconds_to_hours
 from common.tables import csv_rows
 from reports.programme_form import ProgrammeForm
@@ -26,10 +27,7 @@ class ProgrammePage(StaffMixin, TemplateView):
         self.form = ProgrammeForm(request.GET)
         self.programme = programme(request.user, *self.form.days())
         if request.GET.get("format") == "csv":
-            rows = csv_rows(_header(), _lines(self.programme))
-            response = StreamingHttpResponse(rows, content_type="text/csv")
-            response["Content-Disposition"] = 'attachment; filename="programme.csv"'
-            return response  # type: ignore[return-value]
+            return csv_file(csv_rows(_header(), _lines(self.programme)), "programme")
         return super().get(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

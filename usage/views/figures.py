@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.mixins import LoginRequiredMixin
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -13,6 +13,7 @@ from django.views import View
 from django.views.generic import TemplateView
 
 from allocations.usage_classes import UsageClass
+from common.downloads import csv_file
 from common.quantities import seconds_to_hours
 from common.tables import csv_rows
 from partners.models import Organisation
@@ -46,9 +47,7 @@ class FiguresPage(LoginRequiredMixin, TemplateView):
         self.form = PeriodForm(request.GET)
         self.figures = figures(request.user, organisation, *self.form.days(), timezone.now())
         if request.GET.get("format") == "csv":
-            response = StreamingHttpResponse(csv_rows(_header(), _lines(self.figures)), content_type="text/csv")
-            response["Content-Disposition"] = f'attachment; filename="figures-{organisation.public_id}.csv"'
-            return response  # type: ignore[return-value]
+            return csv_file(csv_rows(_header(), _lines(self.figures)), f"figures-{organisation.public_id}")
         return super().get(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

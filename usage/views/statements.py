@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -13,6 +13,7 @@ from django.views.generic import View
 
 from allocations.selectors.usage import UsageSums
 from allocations.usage_classes import UsageClass
+from common.downloads import csv_file
 from common.quantities import seconds_to_hours
 from common.tables import Column, csv_rows
 from common.templatetags.bitgoeul import hours, moment
@@ -94,10 +95,7 @@ class StatementPage(ObjectPage):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.GET.get("format") == "csv":
-            lines = csv_rows(_header(), _rows(self.object.document))
-            response = StreamingHttpResponse(lines, content_type="text/csv")
-            response["Content-Disposition"] = f'attachment; filename="{self.object.number}.csv"'
-            return response  # type: ignore[return-value]
+            return csv_file(csv_rows(_header(), _rows(self.object.document)), self.object.number)
         asked = request.GET.get("language", "")
         known = asked if asked in dict(settings.LANGUAGES) else translation.get_language()
         with translation.override(known):

@@ -3,11 +3,12 @@
 from typing import Any
 
 from django.contrib.auth.mixins import LoginRequiredMixin
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.generic import TemplateView
 
 from allocations.usage_classes import UsageClass
+from common.downloads import csv_file
 from common.quantities import seconds_to_hours
 from common.tables import csv_rows
 from usage.forms.sums import SumsForm
@@ -26,9 +27,7 @@ class UsagePage(LoginRequiredMixin, TemplateView):
         self.form = SumsForm(request.GET, agency=request.user.is_agency)  # type: ignore[union-attr]
         self.answer = usage_by(request.user, *self.form.asked())
         if request.GET.get("format") == "csv":
-            response = StreamingHttpResponse(csv_rows(_header(), map(_line, self.answer.rows)), content_type="text/csv")
-            response["Content-Disposition"] = f'attachment; filename="usage-{self.answer.by}.csv"'
-            return response  # type: ignore[return-value]
+            return csv_file(csv_rows(_header(), map(_line, self.answer.rows)), f"usage-{self.answer.by}")
         return super().get(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
