@@ -46,8 +46,11 @@ class PeriodForm(forms.Form):
         """(first day, last day); what makes no sense counts as not said."""
         said = self.cleaned_data if self.is_valid() else {}
         until: date = said.get("until") or max(day_of(timezone.now()), said.get("since") or date.min)
-        since: date = said.get("since") or until - timedelta(days=29)
-        return since, until
+        return said.get("since") or self.beginning(until), until
+
+    def beginning(self, until: date) -> date:
+        """The first day where none is said."""
+        return until - timedelta(days=29)
 
 
 class SumsForm(PeriodForm):
