@@ -11,6 +11,7 @@ from django.db import connection, models, transaction
 from django.utils.translation import gettext as _
 
 from audit.models import AuditEvent, AuditSeal
+from common.advisory import alone
 from common.inserting import insert
 
 GENESIS = "0" * 64
@@ -73,10 +74,8 @@ def seal() -> int:
     One sealer at a time (advisory lock); verbs never wait for it. An event whose transaction commits late simply
     gets a later position: the chain orders by sealing, not by id.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SEAL_LOCK])
-        if not cursor.fetchone()[0]:
-            return 0
+    if not alone(SEAL_LOCK):
+        return 0
     last = AuditSeal.objects.order_by("-position").first()
     position, previous = (last.position, last.digest) if last else (0, GENESIS)
     seals = []

@@ -1,4 +1,4 @@
-"""Moments as the API takes them."""
+"""Moments: as the API takes them, and the hour that one lies in."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -27,3 +27,8 @@ class MomentField(serializers.DateTimeField):
         if not FIRST_YEAR <= moment.year <= LAST_YEAR:
             self.fail("year", first=FIRST_YEAR, last=LAST_YEAR)
         return moment.astimezone(UTC)
+
+
+def hour_of(moment: datetime) -> datetime:
+    """The beginning of the hour in which a moment lies."""
+    return moment.replace(minute=0, second=0, microsecond=0)

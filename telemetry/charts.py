@@ -14,7 +14,7 @@ from cluster.models import Device, Node
 from telemetry import host_reading, reading
 from telemetry.models import DeviceMinute
 from telemetry.reading import FIGURES
-from telemetry.windows import EPOCH, MINUTES, Window
+from telemetry.windows import EPOCH, MINUTES, Window, floor
 
 Point = tuple[int, float | None]
 NODES_ON_A_CHART = 12
@@ -146,7 +146,7 @@ def fleet_series(span: Range, now: datetime) -> Chart:
     """Mean utilisation per node; per pool where there are more nodes than a chart can show."""
     many = Node.objects.count() > NODES_ON_A_CHART
     name = "device__node__pool__name" if many else "device__node__name"
-    start = _floor(now - span.length, span.step)
+    start = floor(now - span.length, span.step)
     minutes = DeviceMinute.objects.filter(minute__gte=start, minute__lt=now).order_by()
     bucket = Func(Value(span.step), F("minute"), Value(EPOCH), function="date_bin", output_field=DateTimeField())
     means = minutes.annotate(bucket=bucket).values(name, "bucket").annotate(mean=Avg("utilisation_percent"))
@@ -215,7 +215,3 @@ def _milliseconds(at: datetime) -> int:
 
 def _iso(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, EPOCH.tzinfo).isoformat()
-
-
-def _floor(at: datetime, step: timedelta) -> datetime:
-    return at - (at - EPOCH) % step

@@ -5,8 +5,7 @@ with SKIP LOCKED. The clock is the database's.
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 
 from django.db import connection, transaction
@@ -30,6 +29,7 @@ from allocations.services import (
 )
 from allocations.services.steps import lock_lease
 from cluster.models import Grant
+from common.advisory import held
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def database_now() -> datetime:
 
 def tick(now: datetime | None = None) -> int:
     """Every lease and allocation that is due; the number of steps done. Returns 0 at once while another tick runs."""
-    with _only_tick() as mine:
+    with held(TICK_LOCK) as mine:
         if not mine:
             return 0
         moment = now or database_now()
@@ -121,15 +121,3 @@ def _step(lease_ref: str, now: datetime | None) -> bool:
     if lease.state in (*ending.TAKEN_BACK, "active"):
         ending.keep_open(lease)
     return _STEPS[lease.state](lease, now or database_now())
-
-
-@contextmanager
-def _only_tick() -> Iterator[bool]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [TICK_LOCK])
-        mine = bool(cursor.fetchone()[0])
-        try:
-            yield mine
-        finally:
-            if mine:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [TICK_LOCK])

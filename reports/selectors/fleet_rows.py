@@ -14,6 +14,7 @@ from django.db import connection
 from django.utils.translation import get_language
 
 from allocations.lifecycle import HELD
+from common.moments import hour_of
 from reports.selectors.fleet import FRESH
 
 Source = Literal["now", "minutes", "hours"]
@@ -195,12 +196,12 @@ class Holding(NamedTuple):
 def when(asked: datetime | None, now: datetime) -> When:
     """What can be shown for a moment that somebody asked for: no later than now, no older than what is kept."""
     hours_days = settings.TELEMETRY_KEEP_HOURS_DAYS
-    kept_since = (now - timedelta(days=hours_days or 36_500)).replace(minute=0, second=0, microsecond=0)
+    kept_since = hour_of(now - timedelta(days=hours_days or 36_500))
     if asked is None or asked > now - MINUTES_AFTER:
         return When(now, "now", kept_since)
     if asked >= now - timedelta(days=settings.TELEMETRY_KEEP_MINUTES_DAYS):
         return When(asked.replace(second=0, microsecond=0), "minutes", kept_since)
-    return When(max(asked, kept_since).replace(minute=0, second=0, microsecond=0), "hours", kept_since)
+    return When(hour_of(max(asked, kept_since)), "hours", kept_since)
 
 
 def gpus_at(moment: When, which: Narrowed = Narrowed()) -> list[Gpu]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
+from common.advisory import alone
 from telemetry.models import LateHour, RollupMark
 from telemetry.samples import FUTURE_TOLERANCE
 from telemetry.selectors import USED_ABOVE_PERCENT
@@ -41,7 +42,7 @@ def roll_up(now: datetime, *, device_ids: Iterable[int] | None = None) -> int:
     written = 0
     for start, end in _pieces("minutes", now, first=WINDOW, overlap=OVERLAP, step=PIECE, unit=MINUTE):
         with transaction.atomic():
-            if not _alone():
+            if not alone(ROLLUP_LOCK):
                 return written
             until = end if end < now else now + FUTURE_TOLERANCE
             written += _write(MINUTES, since=start, until=until)
@@ -61,7 +62,7 @@ def roll_up_hours(now: datetime, *, since: datetime | None = None) -> int:
     )
     for start, end in pieces:
         with transaction.atomic():
-            if not _alone():
+            if not alone(ROLLUP_LOCK):
                 return written
             written += _hours(start, end)
             if start < begun:
@@ -75,7 +76,7 @@ def _roll_late(now: datetime) -> int:
     written = 0
     while True:
         with transaction.atomic():
-            if not _alone():
+            if not alone(ROLLUP_LOCK):
                 return written
             nodes = list(LateHour.objects.filter(rolled_at=None).values_list("node", flat=True).distinct()[:LATE_NODES])
             notes = list(LateHour.objects.filter(rolled_at=None, node__in=nodes).values_list("pk", "hour"))
@@ -124,13 +125,6 @@ def _pieces(
 
 def _mark(name: str, until: datetime) -> None:
     RollupMark.objects.update_or_create(name=name, defaults={"done_until": until})
-
-
-def _alone() -> bool:
-    """Whether no other rollup works; until the end of the transaction nobody else will."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ROLLUP_LOCK])
-        return bool(cursor.fetchone()[0])
 
 
 def _write(sql: str, *, since: datetime, until: datetime, devices: Iterable[int] | None = None) -> int:

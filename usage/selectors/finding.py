@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection
 
+from common.moments import hour_of
 from usage.lifecycle import CASE_OPEN
 from usage.selectors.evidence_sql import HOURS
 
@@ -87,7 +88,7 @@ class Finding:
 
 def decided_until(now: datetime) -> datetime:
     """The end of the last hour that may be decided by now."""
-    return (now - LATENESS).replace(minute=0, second=0, microsecond=0)
+    return hour_of(now - LATENESS)
 
 
 def find_idle(now: datetime) -> list[Finding]:

@@ -4,11 +4,12 @@ import logging
 from collections import defaultdict
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Sum
 from django.utils.translation import gettext_noop
 
 from allocations.lifecycle import LEASE_OVER, RESHAPING
+from common.advisory import held
 from usage.lifecycle import CASE_OPEN
 from usage.models import CaseDevice, CaseStep, IdleCase, IdleRule
 from usage.selectors.cases import used_since_notice
@@ -27,14 +28,8 @@ NOT_THERE = gettext_noop("The GPUs are no longer with the reservation.")
 
 def watch(now: datetime) -> int:
     """One look at everything: open cases first, then what is new. 0 at once while another look is under way."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [WATCH_LOCK])
-        if not cursor.fetchone()[0]:
-            return 0
-        try:
-            return follow(now) + detect(now)
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [WATCH_LOCK])
+    with held(WATCH_LOCK) as mine:
+        return follow(now) + detect(now) if mine else 0
 
 
 def follow(now: datetime) -> int:

@@ -10,6 +10,7 @@ from allocations.models import Lease, UsageCorrection, UsageDay, UsageHour, Usag
 from allocations.selectors.usage.days import begin_of, day_of
 from allocations.selectors.usage.figures import NAMES, UsageSums, weighed
 from allocations.usage_classes import UsageClass
+from common.moments import hour_of
 
 Dimension = Literal["lease", "allocation", "project", "organisation", "gpu_class", "pool", "person"]
 PATHS: dict[str, str] = {
@@ -72,7 +73,7 @@ def _whole_days(
     start: datetime | None, end: datetime | None
 ) -> tuple[date | None, date | None, list[tuple[datetime, datetime]]]:
     """The days that lie in the window, last one excluded, and the hours before and after them."""
-    start, end = start and _hour(start), end and _hour(end)
+    start, end = start and hour_of(start), end and hour_of(end)
     first = day_of(start) if start else None
     if start and first and start > begin_of(first):
         first += timedelta(days=1)
@@ -85,10 +86,6 @@ def _whole_days(
     if end and last and end > begin_of(last):
         edges.append((begin_of(last), end))
     return first, last, edges
-
-
-def _hour(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def _at_edges(

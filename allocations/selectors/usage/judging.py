@@ -13,6 +13,7 @@ from django.db import connection
 
 from allocations.usage_rule import RULE
 from cluster.xids import DEFAULTS
+from common.moments import hour_of
 
 PUNCTUAL_SECONDS = 60
 """A handover this soon after the start is on time: preparing takes a moment when somebody books from now on."""
@@ -175,7 +176,7 @@ SUMS = _SUMS
 def window(since: datetime, until: datetime, leases: Iterable[int] | None = None) -> dict[str, Any]:
     """The values of these statements, for the leases with these keys; None: all."""
     return asdict(RULE) | {
-        "since": since.replace(minute=0, second=0, microsecond=0),
+        "since": hour_of(since),
         "until": until,
         "leases": None if leases is None else list(leases),
         "punctual": PUNCTUAL_SECONDS,

@@ -11,6 +11,8 @@ from allocations.selectors.usage import days, judging
 from allocations.selectors.usage.adding import decided_until
 from allocations.selectors.usage.minutes import undecided_since
 from allocations.usage_rule import RULE
+from common.advisory import alone
+from common.moments import hour_of
 
 DECIDE_LOCK = 0x6269_7467_0010  # pg advisory lock of the job: two never decide at once
 DAYS_LOCK = 0x6269_7467_0011  # held from the making of days to the end of the transaction
@@ -55,7 +57,7 @@ def decide(now: datetime) -> int:
 
 @transaction.atomic
 def _next_hour(now: datetime) -> int | None:
-    if not _alone():
+    if not alone(DECIDE_LOCK):
         return None
     hour = _first_undecided(now)
     if hour is None or hour + timedelta(hours=1) + LATENESS > now:
@@ -75,18 +77,12 @@ def _handed_over_late(hour: datetime, until: datetime) -> Iterable[Lease]:
     return Lease.objects.filter(starts_at__lt=hour, active_at__gte=hour, active_at__lt=until)
 
 
-def _alone() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [DECIDE_LOCK])
-        return bool(cursor.fetchone()[0])
-
-
 def _first_undecided(now: datetime) -> datetime | None:
     mark = UsageMark.objects.filter(name="decided").first()
     if mark:
         return mark.done_until
     began: datetime | None = Lease.objects.filter(active_at__isnull=False).aggregate(at=Min("starts_at"))["at"]
-    return _hour(max(began, now - KEPT)) if began else None
+    return hour_of(max(began, now - KEPT)) if began else None
 
 
 def decide_lease(lease: Lease, now: datetime) -> int:
@@ -138,7 +134,3 @@ def lock_days() -> None:
 def used_in_all(lease: Lease) -> int:
     """Decided device-seconds of use of a lease, in seconds of whole GPUs."""
     return UsageDay.objects.filter(lease=lease).totals()["used_seconds"]
-
-
-def _hour(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
