@@ -1,6 +1,7 @@
 """Hours that are decided at one moment by several hands: each is counted once in its day. With the control."""
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -20,13 +21,14 @@ def _lease() -> Lease:
     return held(list(make_node(PoolFactory(), 2).devices.all()), DAWN, DAWN + 8 * HOUR)
 
 
-def _decide(lease: Lease, writer: int, between: threading.Barrier) -> bool:
-    """An hour of the lease and its day, as the job and the end of a lease write them."""
+def _decide(lease: Lease, writer: int, between: threading.Barrier, *, held_seconds: float = 0) -> bool:
+    """An hour of the lease and its day, as the job and the end of a lease write them; the commit that much later."""
     since = DAWN + writer * HOUR
     with transaction.atomic():
         deciding._insert(since, since + HOUR, since + 2 * HOUR, [lease.pk])
         between.wait(30)
         deciding.make_days(since, since + HOUR, [lease.pk])
+        time.sleep(held_seconds)
     return True
 
 
@@ -42,7 +44,8 @@ def test_hours_that_are_entered_at_once_are_all_in_their_day() -> None:
 def test_control_without_the_lock_a_day_loses_what_others_entered(monkeypatch: pytest.MonkeyPatch) -> None:
     lease, between = _lease(), threading.Barrier(WRITERS)
     monkeypatch.setattr(deciding, "lock_days", lambda: None)
-    assert all(result is True for result in _race(lambda writer: _decide(lease, writer, between)))
+    # held, so that all have begun when the first commits, on a busy machine, too
+    assert all(result is True for result in _race(lambda writer: _decide(lease, writer, between, held_seconds=0.1)))
     assert UsageHour.objects.count() == 2 * WRITERS
     assert UsageDay.objects.get().held_seconds < 2 * WRITERS * 3600
 
