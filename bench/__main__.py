@@ -13,6 +13,7 @@ NAMES = (
     "lease_crowd",
     "sampler_cost",
     "ingest",
+    "polling",
     "faults",
 )
 
