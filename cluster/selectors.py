@@ -16,7 +16,6 @@ from cluster.models import (
     Handover,
     MaintenanceWindow,
     Node,
-    NodeCommand,
     Pool,
     XidPolicy,
 )
@@ -38,11 +37,6 @@ def pool_choices() -> list[tuple[str, str, str]]:
     """(public id, name, code of its GPU class) of every pool, for forms."""
     rows = Pool.objects.order_by("name").values_list("public_id", "name", "gpu_class__code")
     return [(pool, str(name), code) for pool, name, code in rows]
-
-
-def pending_commands(node_id: int) -> QuerySet[NodeCommand]:
-    """What a node has not answered yet, oldest first."""
-    return NodeCommand.objects.filter(node_id=node_id, state="pending").select_related("node").order_by("id")
 
 
 def grants_of(lease_ref: str) -> QuerySet[Grant]:

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 
 from cluster.models import Device
-from telemetry.models import LateHour, LatestSample
+from telemetry.models import LatestSample
 
 USED_ABOVE_PERCENT = 2.0
 """A device-minute counts as used when its mean utilisation is above this; NVML shows 0-2 % on an idle device.
@@ -119,12 +119,6 @@ def deliveries_taken() -> int:
     return int(
         _rows("SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM telemetry_samplefeed, unnest(seen) AS r", {})[0][0]
     )
-
-
-def late_hours(after: datetime) -> list[tuple[int, datetime, Any]]:
-    """(node's key, hour, when it was made anew) of what came late and was made anew after a moment, oldest first."""
-    rows = LateHour.objects.filter(rolled_at__gt=after).order_by("rolled_at", "node", "hour")
-    return list(rows.values_list("node", "hour", "rolled_at").distinct())
 
 
 def _rows(sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:

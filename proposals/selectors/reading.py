@@ -11,7 +11,7 @@ from proposals.models import Answer, Assignment, Attachment, Proposal, RequestLi
 from proposals.names import masked
 from proposals.selectors.contents import answers_of, current_attachments
 from proposals.selectors.reviewing import open_kind, steps_of
-from proposals.visibility import Part, role_of, seen, step_of
+from proposals.visibility import Part, seen, step_of
 
 
 @dataclass(frozen=True)
@@ -75,19 +75,6 @@ class ReadingCopy:
     def is_blind(self) -> bool:
         """Whether the reviewer does not learn whose it is."""
         return Part.IDENTITY not in self.parts
-
-
-def parts_for(user: Any, proposal: Proposal, *, own_is_in: bool = False, kind: str | None = None) -> frozenset[Part]:
-    """What this person sees of a proposal (its call fetched); one query unless `kind`, the open step, is told."""
-    call = proposal.call
-    known = open_kind(steps_of(proposal)) if kind is None else kind
-    return seen(
-        role_of(user.agency_roles),
-        step_of(proposal.state, known),
-        blind=call.blind,
-        reviewers_see=call.reviewers_see,
-        own_is_in=own_is_in,
-    )
 
 
 def reading_copy(assignment: Assignment) -> ReadingCopy:

@@ -74,9 +74,3 @@ def answer_text(answer: Answer) -> str:
 def class_name(code: str, names: Mapping[str, str]) -> str:
     """The name of a GPU class; its code where it is not among those known any more."""
     return names.get(code, code)
-
-
-@register.filter
-def given_text(row: dict[str, Any]) -> str:
-    """An answer as a version keeps it, in the reader's language."""
-    return given(row)

@@ -73,7 +73,7 @@ def test_late_samples_make_their_minutes_hours_and_days_anew(device: Device) -> 
     assert (hour.samples, hour.minutes, hour.busy_minutes, hour.utilisation_percent) == (2, 1, 1, 50)
     assert (day.samples, day.day) == (2, timezone.localtime(hour.hour).date())
     assert PoolHour.objects.get().used_seconds == 60
-    assert [row[:2] for row in selectors.late_hours(now - HOUR)] == [(device.node_id, hour.hour)]
+    assert LateHour.objects.filter(rolled_at=now, node=device.node_id, hour=hour.hour).count() == 1
     assert services.roll_up(now) == 0
 
 
