@@ -152,7 +152,7 @@ class UsageCorrection(models.Model):
 
 
 class UsageDay(_Figures):
-    """A lease on one day (Asia/Seoul): its hours with their corrections, in seconds of whole GPUs.
+    """A lease on one day (of the site's zone): its hours with their corrections, in seconds of whole GPUs.
 
     A MIG instance's second counts as much of a GPU's as it is of the GPU. Made anew from the hours in the transaction
     that adds any; the pages of months and years read this.

@@ -55,11 +55,11 @@ def months(devices: int) -> None:
     """Last month closed for every organisation, and the proof of all statements."""
     from django.utils import timezone
 
-    from allocations.selectors.usage import day_of
     from common.actors import RECONCILER
+    from common.moments import agency_day
     from usage.services.statements import close_month, verify
 
-    month = (day_of(timezone.now()).replace(day=1) - timedelta(days=1)).replace(day=1)
+    month = (agency_day(timezone.now()).replace(day=1) - timedelta(days=1)).replace(day=1)
     seconds, _p95, made = timed(lambda: close_month(actor=RECONCILER, month=month, now=timezone.now()), turns=1)
     each = round(1000 * seconds / made, 1) if made else None
     report("usage.close_month", round(seconds, 2), "s", devices=devices, statements=made, ms_each=each)

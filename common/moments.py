@@ -1,13 +1,16 @@
-"""Moments: as the API takes them, and the hour that one lies in."""
+"""Moments: as the API takes them, and the hour and the day that one lies in."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, tzinfo
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 """Years that something of ours may lie in: near the ends of the calendar, zones and sums overflow."""
+_ZONES = {"Asia/Seoul": _("Asia/Seoul")}
+"""Zones that people call otherwise than the tables do."""
 
 
 class MomentField(serializers.DateTimeField):
@@ -32,3 +35,19 @@ class MomentField(serializers.DateTimeField):
 def hour_of(moment: datetime) -> datetime:
     """The beginning of the hour in which a moment lies."""
     return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def agency_day(moment: datetime) -> date:
+    """The calendar day of a moment in the agency's own zone (TIME_ZONE), whatever the reader's."""
+    return timezone.localtime(moment, timezone.get_default_timezone()).date()
+
+
+def begin_of(day: date, zone: tzinfo | None = None) -> datetime:
+    """Midnight, at which a day begins in the agency's own zone; in another for what was written under that one."""
+    return datetime.combine(day, time(), zone or timezone.get_default_timezone())
+
+
+def zone_words() -> str:
+    """What the agency's zone is called, for people."""
+    name = timezone.get_default_timezone_name()
+    return str(_ZONES.get(name, name))

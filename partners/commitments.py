@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from django.utils import timezone
+from common.moments import agency_day
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,3 @@ def by_year(gpu_seconds: int, first: date, last: date) -> dict[int, int]:
         share for year, share in shares.items() if year != max(first.year, last.year)
     )
     return shares
-
-
-def agency_day(moment: datetime) -> date:
-    """The calendar day of a moment in the agency's own zone, whatever the reader's."""
-    return timezone.localtime(moment, timezone.get_default_timezone()).date()

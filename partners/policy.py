@@ -14,9 +14,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common.errors import RuleBroken
+from common.moments import agency_day
 from partners import ceiling_checks as checks
 from partners.commitments import Committed as Committed
-from partners.commitments import agency_day as agency_day
 from partners.commitments import by_year
 
 OVER = ("lapsed", "terminated")

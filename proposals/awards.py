@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cluster.models import Pool
-from partners.policy import agency_day
+from common.moments import agency_day
 from proposals.asks import AskLine
 from proposals.models import RequestLine
 

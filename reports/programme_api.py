@@ -30,7 +30,7 @@ class ProgrammeGroupSerializer(serializers.Serializer[Any]):
 
 
 class ProgrammeStepSerializer(UsageSumsSerializer):
-    """A day or a month (Asia/Seoul)."""
+    """A day or a month (of the site's zone)."""
 
     name = serializers.CharField(help_text="2026-11-27 or 2026-11")
     carbon_kilograms = serializers.FloatField()

@@ -25,7 +25,7 @@ class UsageActions:
     @extend_schema(responses=UsageDaySerializer(many=True))
     @action(detail=True, filterset_class=None, url_path="usage-days")
     def usage_days(self, request: Request, public_id: str) -> Response:
-        """What was decided, day by day (Asia/Seoul), the newest first."""
+        """What was decided, day by day (of the site's zone), the newest first."""
         page = self.paginate_queryset(self.get_object().usage_days.order_by("-day"))
         return self.get_paginated_response(UsageDaySerializer(page, many=True).data)
 

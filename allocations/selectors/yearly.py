@@ -16,7 +16,7 @@ from allocations.rulebook import Rulebook
 from allocations.selectors.rulebooks import passing_starts
 from allocations.selectors.weights import weights_of
 from allocations.timeline import Spans
-from partners.commitments import agency_day
+from common.moments import agency_day
 from partners.policy import left_by_year
 
 

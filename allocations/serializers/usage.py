@@ -43,7 +43,7 @@ class LeaseUseSerializer(UsageSumsSerializer):
 
 
 class UsageDaySerializer(UsageFiguresSerializer):
-    """One day (Asia/Seoul) of a reservation."""
+    """One day (of the site's zone) of a reservation."""
 
     day = serializers.DateField()
 

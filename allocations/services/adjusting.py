@@ -14,11 +14,12 @@ from allocations.selectors.balances import balance
 from allocations.services import checks, ledger, warning
 from audit import services as audit
 from common.errors import Forbidden, RuleBroken, WrongState
+from common.moments import agency_day
 from common.permissions import require
 from common.quantities import seconds_to_hours
 from notifications.services import notify
 from partners.figures import committed
-from partners.policy import agency_day, check_more_hours
+from partners.policy import check_more_hours
 from partners.selectors import managers_of, officers
 
 

@@ -25,9 +25,9 @@ from allocations.shapes import ANY
 from allocations.views.booking import offer_of
 from allocations.views.waitlist import PREFILLED as WAIT_FIELDS
 from cluster.selectors import profiles_in
+from common.moments import agency_day
 from common.permissions import allowed
 from common.web import Page
-from partners.policy import agency_day
 
 _CLASS = "class:"
 

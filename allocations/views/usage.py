@@ -14,13 +14,14 @@ from allocations.forms.usage import CorrectUsageForm, DayForm
 from allocations.models import Lease, UsageDay
 from allocations.rules import may_correct_usage
 from allocations.selectors.leases import placements_of
-from allocations.selectors.usage import begin_of, day_of, minutes, use_of
+from allocations.selectors.usage import minutes, use_of
 from allocations.selectors.usage.figures import UsageSums
 from allocations.services.usage.correcting import correct
 from allocations.usage_classes import UsageClass
 from allocations.views.agency import Agency
 from common.downloads import csv_file
 from common.form_pages import ObjectFormPage
+from common.moments import agency_day, begin_of, zone_words
 from common.permissions import allowed
 from common.quantities import seconds_to_hours
 from common.tables import csv_rows
@@ -51,7 +52,7 @@ class LeaseUsagePage(ObjectPage):
         lease, now = self.object, timezone.now()
         form = DayForm(self.request.GET)
         last = min(now, lease.drained_at or lease.ends_at)
-        day = form.chosen(day_of(max(lease.starts_at, last - _MINUTE)))
+        day = form.chosen(agency_day(max(lease.starts_at, last - _MINUTE)))
         return super().get_context_data(
             use=use_of(lease, now),
             days=[(row.day, UsageSums.of(vars(row))) for row in lease.usage_days.order_by("-day")[:ON_A_PAGE]],
@@ -77,7 +78,7 @@ def _strips(lease: Lease, begins: datetime, now: datetime) -> list[tuple[Any, li
 
 def _header() -> list[str]:
     return [
-        _("Day (Asia/Seoul)"),
+        _("Day (%(zone)s)") % {"zone": zone_words()},
         _("Held, GPU-hours"),
         *(str(each.label) for each in UsageClass),
         _("Samples"),

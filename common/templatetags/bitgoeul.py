@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from common.moments import zone_words
 from common.quantities import seconds_to_hours
 from common.state_words import state_word
 
@@ -198,3 +199,15 @@ def cell(column: Any, obj: Any) -> str:
     shown = badge(value, column.badge) if column.badge else ("–" if value is None or value == "" else value)
     href = column.href(obj)
     return format_html('<a href="{}">{}</a>', href, shown) if href else format_html("{}", shown)
+
+
+@register.simple_tag
+def agency_zone() -> str:
+    """The name of the agency's zone, as tables of zones have it."""
+    return timezone.get_default_timezone_name()
+
+
+@register.simple_tag
+def agency_zone_words() -> str:
+    """The same for people: its days are those of agreements, statements and sums."""
+    return zone_words()

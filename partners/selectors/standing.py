@@ -4,9 +4,10 @@ from typing import Any
 
 from django.utils import timezone
 
+from common.moments import agency_day
 from partners.figures import committed
 from partners.models import Agreement, Organisation
-from partners.policy import Answer, Wish, agency_day, may, sign_in
+from partners.policy import Answer, Wish, may, sign_in
 
 
 def answer_for(organisation: Organisation, wish: Wish) -> Answer:

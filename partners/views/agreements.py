@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.rules import may_run_programme
 from common.form_pages import ObjectFormPage
 from common.gates import ObjectGate
+from common.moments import agency_day
 from common.quantities import seconds_to_hours
 from common.tables import Column
 from common.templatetags.bitgoeul import hours
@@ -19,7 +20,6 @@ from partners.filters import AgreementFilter
 from partners.forms import AgreementForm, ReasonForm, initial_terms
 from partners.lifecycle import AGREEMENT
 from partners.models import Agreement, Organisation
-from partners.policy import agency_day
 from partners.rules import may_manage
 from partners.selectors.signatures import side_rows
 from partners.services import agreements

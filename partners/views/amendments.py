@@ -8,11 +8,11 @@ from django.utils.translation import gettext_lazy as _
 from accounts.rules import may_run_programme
 from common.form_pages import ObjectFormPage
 from common.gates import ObjectGate
+from common.moments import agency_day
 from common.web import ObjectPage, VerbView
 from partners.forms import AmendmentForm, initial_terms
 from partners.lifecycle import AMENDMENT
 from partners.models import Amendment
-from partners.policy import agency_day
 from partners.selectors.amendments import shown_changes
 from partners.selectors.signatures import side_rows
 from partners.services import amending, signing

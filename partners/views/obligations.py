@@ -8,10 +8,10 @@ from django.utils.translation import gettext_lazy as _
 from accounts.rules import may_run_programme
 from common.form_pages import ObjectFormPage
 from common.gates import ObjectGate
+from common.moments import agency_day
 from common.web import VerbView
 from partners.forms import FulfilForm, ObligationForm
 from partners.models import Agreement, Obligation
-from partners.policy import agency_day
 from partners.rules import may_manage
 from partners.services import obligations
 from partners.views.agreements import AgreementGatePage

@@ -8,9 +8,9 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from common.errors import RuleBroken
+from common.moments import agency_day
 from common.quantities import seconds_to_hours
 from partners.models import Agreement
-from partners.policy import agency_day
 from proposals.awards import AwardAsk
 from proposals.models import AwardLine, Decision, Proposal, RequestLine
 from proposals.selectors import committed, judge, window_of

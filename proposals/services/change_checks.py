@@ -18,8 +18,9 @@ from allocations.selectors.balances import balance
 from allocations.selectors.envelopes import commitment
 from cluster.models import Pool
 from common.errors import RuleBroken, WrongState
+from common.moments import agency_day
 from common.quantities import seconds_to_hours
-from partners.policy import agency_day, check_ask, check_more_hours
+from partners.policy import check_ask, check_more_hours
 from projects.services import check_may_lead
 from proposals.models import ChangeRequest, Proposal
 from proposals.selectors import committed, waiting_awards

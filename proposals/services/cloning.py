@@ -10,9 +10,10 @@ from django.utils.translation import gettext as _
 
 from audit.services import record
 from common.errors import RuleBroken
+from common.moments import agency_day
 from common.permissions import require
 from partners.models import Agreement
-from partners.policy import agency_day, check_active
+from partners.policy import check_active
 from proposals.asks import AskLine, TeamRow, agency_today
 from proposals.models import Answer, Call, Proposal, Question
 from proposals.rules import may_propose

@@ -11,11 +11,11 @@ from django.utils.translation import gettext as _
 
 from audit.services import record
 from common.errors import RuleBroken
+from common.moments import agency_day
 from common.overtaken import Difference, SavedMeanwhile
 from common.permissions import require
 from common.quantities import seconds_to_hours
 from common.texts import composed, one_line
-from partners.policy import agency_day
 from proposals.letter_texts import PLACES, STANDARD, filled, unknown_places
 from proposals.models import Appeal, Decision, DecisionLetter, LetterKind, LetterTemplate
 from proposals.rules import may_decide

@@ -6,7 +6,6 @@ from typing import Any
 
 from django import template
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from proposals.models import Answer, Attachment
@@ -45,12 +44,6 @@ def agency_moment(value: datetime | None) -> str:
 def iso(value: datetime) -> str:
     """For scripts and <time>."""
     return value.isoformat(timespec="milliseconds")
-
-
-@register.simple_tag
-def agency_zone() -> str:
-    """The name of the agency's zone."""
-    return timezone.get_default_timezone_name()
 
 
 @register.filter

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from django.db import connection
 
 from allocations.models import Lease
-from allocations.selectors.usage import UsageSums, daily, day_of
+from allocations.selectors.usage import UsageSums, daily
+from common.moments import agency_day
 from reports.selectors import fleet_tops
 from reports.selectors.fleet import ILL_STATES
 from reports.selectors.fleet_parts import Part, Share, bar, parts, quiet
@@ -119,7 +120,7 @@ def picture(asked: datetime | None, which: Narrowed, now: datetime) -> Picture:
 def screen(asked: datetime | None, which: Narrowed, sorts: Sorts, now: datetime) -> Screen:
     """Everything that the page shows. Seven statements."""
     found = picture(asked, which, now)
-    today = day_of(now)
+    today = agency_day(now)
     use = daily(Lease.objects.all(), today - timedelta(days=1), today)
     return Screen(
         picture=found,

@@ -14,8 +14,9 @@ from django.utils.translation import gettext as _
 
 from allocations.models import Lease
 from allocations.selectors import usage
-from allocations.selectors.usage import UsageSums, begin_of
+from allocations.selectors.usage import UsageSums
 from common.errors import Text
+from common.moments import begin_of
 from partners.models import Organisation
 from projects.models import Project
 from proposals.models import AwardLine, Call, Proposal, RequestLine
@@ -76,7 +77,7 @@ class Carbon:
 
 @dataclass(frozen=True)
 class Programme:
-    """Proposals handed in from the first day to the last (Asia/Seoul), and what GPUs did on these days."""
+    """Proposals handed in from the first day to the last (of the site's zone), and what GPUs did on these days."""
 
     since: date
     until: date

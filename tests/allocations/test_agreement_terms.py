@@ -13,7 +13,7 @@ from allocations.selectors.yearly import asked_by_year, held_by_year
 from allocations.services import changing, extending
 from allocations.services.booking import Ask
 from common.errors import RuleBroken
-from partners.commitments import agency_day
+from common.moments import agency_day
 from tests.allocations.conftest import Stage
 from tests.factories import LeaseFactory
 

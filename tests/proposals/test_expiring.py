@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from allocations.models import Envelope
 from common.errors import Forbidden, InvalidTransition, RuleBroken
+from common.moments import agency_day
 from notifications.models import Notification
-from partners.policy import agency_day
 from proposals.models import Call, Decision, DecisionLetter, Proposal
 from proposals.selectors import committed
 from proposals.services import appealing, decisions, expiring, preparing, releasing

@@ -9,9 +9,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from allocations.models import Lease, UsageDay
-from allocations.selectors.usage import day_of
 from audit.models import AuditEvent
 from cluster.models import Device, DeviceEvent, Handover, MaintenanceWindow, Node, NodeCommand
+from common.moments import agency_day
 from reports.selectors.fleet import device_counts, level_of
 from reports.selectors.fleet_metrics import METRICS
 from reports.selectors.fleet_parts import Part
@@ -238,7 +238,7 @@ def test_lists_are_sorted_by_what_was_asked(cast: Cast, node: Node) -> None:
             DeviceEvent.objects.create(node=node, device=device, kind="xid", detail={"xid": 48 + number}, at=now)
     lease = hold(first, cast, since=now - timedelta(hours=2))
     UsageDay.objects.create(
-        lease=lease, day=day_of(now), held_seconds=7200, used_seconds=1800, idle_seconds=5400, samples=9
+        lease=lease, day=agency_day(now), held_seconds=7200, used_seconds=1800, idle_seconds=5400, samples=9
     )
     client = sign_in(cast.operator)
     answer = client.get("/api/v1/fleet/").json()

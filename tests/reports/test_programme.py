@@ -8,7 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from allocations.models import Allocation, UsageDay
-from allocations.selectors.usage import UsageSums, day_of
+from allocations.selectors.usage import UsageSums
+from common.moments import agency_day
 from partners.models import Organisation
 from proposals.models import Proposal
 from proposals.services.answers import accept
@@ -46,12 +47,12 @@ def told(db: None) -> Stage:
         booked_by=stage.cast.owner,
     )
     figures = {"used_seconds": 3 * 3600, "idle_seconds": 3600, "energy_j": 10 * KWH}
-    UsageDay.objects.create(lease=lease, day=day_of(now), held_seconds=4 * 3600, **figures)
+    UsageDay.objects.create(lease=lease, day=agency_day(now), held_seconds=4 * 3600, **figures)
     return stage
 
 
 def test_asked_awarded_and_used_by_call_region_and_size(told: Stage) -> None:
-    today = day_of(timezone.now())
+    today = agency_day(timezone.now())
     found = programme(told.cast.officer, today - timedelta(days=9), today)
     whole = found.whole
     assert (whole.proposals, whole.given, whole.asked, whole.awarded) == (2, 1, 800 * 3600, 200 * 3600)

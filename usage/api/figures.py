@@ -32,7 +32,7 @@ class FiguresView(APIView):
         ],
     )
     def get(self, request: Request, public_id: str) -> Response:
-        """Over days of Asia/Seoul, both included; else the last thirty. Hints speak of the last fourteen of them."""
+        """Over days of the site's zone, both included; else the last thirty. Hints speak of their last fourteen."""
         organisation = get_object_or_404(Organisation.objects.visible_to(request.user), public_id=public_id)
         form = PeriodForm(request.query_params)
         if not form.is_valid():

@@ -27,7 +27,7 @@ class UsageView(APIView):
         ],
     )
     def get(self, request: Request) -> Response:
-        """Sums by project (or as asked) over days of Asia/Seoul, both included; else the last thirty."""
+        """Sums by project (or as asked) over days of the site's zone, both included; else the last thirty."""
         form = SumsForm(request.query_params, agency=request.user.is_agency)  # type: ignore[union-attr]
         if not form.is_valid():
             raise ValidationError({name: [str(word) for word in words] for name, words in form.errors.items()})

@@ -7,8 +7,7 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from allocations.selectors.usage import day_of
-from common.moments import FIRST_YEAR, LAST_YEAR
+from common.moments import FIRST_YEAR, LAST_YEAR, agency_day
 
 OWN = (
     ("project", _("Project")),
@@ -45,7 +44,7 @@ class PeriodForm(forms.Form):
     def days(self) -> tuple[date, date]:
         """(first day, last day); what makes no sense counts as not said."""
         said = self.cleaned_data if self.is_valid() else {}
-        until: date = said.get("until") or max(day_of(timezone.now()), said.get("since") or date.min)
+        until: date = said.get("until") or max(agency_day(timezone.now()), said.get("since") or date.min)
         return said.get("since") or self.beginning(until), until
 
     def beginning(self, until: date) -> date:

@@ -18,7 +18,7 @@ class StatementQuerySet(models.QuerySet["Statement"]):
 
 
 class Statement(models.Model):
-    """The statement of one organisation for one month (Asia/Seoul). Append-only.
+    """The statement of one organisation for one month (of the site's zone). Append-only.
 
     `text` is the canonical JSON that is signed and hashed; it names the SHA-256 of the statement before it, so that
     none can be altered or left out. What is corrected later stands in the next month's.
@@ -27,7 +27,7 @@ class Statement(models.Model):
     public_id = PublicIdField(prefix="stmt")
     number = models.CharField(_("number"), max_length=20, unique=True, help_text="BG-2026-11-0001")
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="statements")
-    month = models.DateField(_("month"), help_text="its first day, in Asia/Seoul")
+    month = models.DateField(_("month"), help_text="its first day, in the site's zone")
     text = models.TextField(help_text="canonical JSON")
     sha256 = models.CharField(max_length=64)
     previous_sha256 = models.CharField(max_length=64, blank=True, help_text="empty: the first of all")

@@ -11,8 +11,9 @@ from allocations.lifecycle import OVER
 from allocations.models import Allocation, Lease
 from allocations.selectors import usage
 from allocations.selectors.balances import Balance, Forecast, outlooks
-from allocations.selectors.usage import UsageSums, begin_of
+from allocations.selectors.usage import UsageSums
 from allocations.usage_classes import UsageClass
+from common.moments import begin_of
 from partners.models import Organisation
 from usage.selectors.hints import Hints, hints
 from usage.selectors.sums import SumsRow, rows_by
@@ -32,7 +33,7 @@ class Outlook:
 
 @dataclass(frozen=True)
 class Figures:
-    """From the first day to the last (Asia/Seoul). `decided_until`: later hours are not in the sums."""
+    """From the first day to the last (of the site's zone). `decided_until`: later hours are not in the sums."""
 
     organisation: Organisation
     since: date

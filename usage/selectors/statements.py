@@ -3,12 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
+from django.utils import timezone
+
 from allocations.models import Lease, UsageCorrection, UsageHour
-from allocations.selectors.usage import SEOUL, UsageSums, begin_of
+from allocations.selectors.usage import UsageSums
 from allocations.selectors.usage.days import as_they_were
+from common.moments import begin_of
 from partners.models import Organisation
 from usage.models import Statement
 
@@ -27,11 +30,13 @@ def newest_correction() -> int:
 
 
 def sums_of_month(
-    organisation: Organisation, month: date, *, known: int, as_of: datetime
+    organisation: Organisation, month: date, *, known: int, as_of: datetime, zone: tzinfo | None = None
 ) -> list[tuple[Lease, date, UsageSums]]:
-    """(lease, day, sums) of an organisation's month with the corrections up to a key: two queries."""
+    """(lease, day, sums) of an organisation's month with the corrections up to a key: two queries. `zone`: in which its
+    days lie; None: the agency's.
+    """
     first, last = month_of(month)
-    since, until = begin_of(first), begin_of(last + timedelta(days=1))
+    since, until = begin_of(first, zone), begin_of(last + timedelta(days=1), zone)
     leases = {
         lease.pk: lease
         for lease in Lease.objects.filter(
@@ -40,7 +45,7 @@ def sums_of_month(
         .exclude(drained_at__lte=since)
         .select_related("allocation__project", "allocation__pool__gpu_class")
     }
-    rows = as_they_were(first, last, leases, known=known, as_of=as_of)
+    rows = as_they_were(first, last, leases, known=known, as_of=as_of, zone=zone)
     return [(leases[key], day, sums) for key, day, sums in rows if sums]
 
 
@@ -66,7 +71,7 @@ def document(
             "registration_number": organisation.registration_number,
         },
         "month": f"{first:%Y-%m}",
-        "time_zone": str(SEOUL),
+        "time_zone": timezone.get_default_timezone_name(),
         "closed_at": now.isoformat(),
         "unit": "seconds of whole GPUs",
         "rule_versions": sorted(set(hours.order_by().values_list("rule_version", flat=True).distinct())),

@@ -11,9 +11,10 @@ from django.utils.module_loading import import_string
 from accounts.models import User
 from allocations.models import Allocation, Lease
 from allocations.selectors import usage
-from allocations.selectors.usage import UsageSums, begin_of
+from allocations.selectors.usage import UsageSums
 from allocations.selectors.usage.adding import Dimension
 from cluster.models import GpuClass, Pool
+from common.moments import begin_of
 from partners.models import Organisation
 from projects.models import Project
 
@@ -51,7 +52,7 @@ class UsageAnswer:
 
 
 def usage_by(user: Any, by: str, since: date, until: date) -> UsageAnswer:
-    """What was made of what this user may see, from the first day to the last (Asia/Seoul)."""
+    """What was made of what this user may see, from the first day to the last (of the site's zone)."""
     rows = rows_by(by, Lease.objects.visible_to(user), since, until)
     return UsageAnswer(by, since, until, usage.decided_until(), rows, UsageSums.total(row.sums for row in rows))
 

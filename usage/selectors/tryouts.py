@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 
@@ -32,7 +33,7 @@ WITH leases AS MATERIALIZED (
           AND (n.agreement_id = j.agreement_id
                OR n.agreement_id IS NULL AND n.pool_id = a.pool_id AND %(pool)s::bigint IS NULL))
       AND (SELECT sum(d.idle_seconds + d.parked_seconds + d.hung_seconds) * l.slices_of FROM allocations_usageday d
-           WHERE d.lease_id = l.id AND d.day >= (%(since)s::timestamptz AT TIME ZONE 'Asia/Seoul')::date)
+           WHERE d.lease_id = l.id AND d.day >= (%(since)s::timestamptz AT TIME ZONE %(zone)s)::date)
           >= l.slices * %(window)s * %(idle)s / 100.0 * %(measured)s / 100.0
 ),
 held AS (
@@ -114,7 +115,7 @@ def try_out(rule: IdleRule, days: int, now: datetime) -> Tryout:
     """
     until = decided_until(now)
     since = until - timedelta(days=days)
-    rows = _rows(_asked(rule) | {"since": since, "until": until})
+    rows = _rows(_asked(rule) | {"since": since, "until": until, "zone": settings.TIME_ZONE})
     named = [
         {"lease": lease, "devices": devices, "seconds": int(seconds), "due_at": due.isoformat()}
         for lease, devices, seconds, due in rows[:SHOWN]

@@ -10,7 +10,7 @@ from usage.serializers.statements import UsageRowSerializer
 
 
 class FiguresDaySerializer(UsageSumsSerializer):
-    """One day (Asia/Seoul)."""
+    """One day (of the site's zone)."""
 
     day = serializers.DateField()
 

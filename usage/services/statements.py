@@ -5,8 +5,9 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -14,12 +15,13 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from allocations.models import UsageDay, UsageMark
-from allocations.selectors.usage import UsageSums, begin_of, day_of
+from allocations.selectors.usage import UsageSums
 from allocations.services.usage.deciding import lock_days
 from audit import services as audit
 from cluster.services.evidence import canonical
 from cluster.services.signing import public_key, signature
 from common.errors import WrongState
+from common.moments import agency_day, begin_of
 from common.permissions import require
 from notifications.services import notify
 from partners.models import Membership, Organisation
@@ -33,8 +35,8 @@ SETTLING = timedelta(hours=24)
 
 def close_due(*, actor: Any, now: datetime) -> int:
     """Close the month before this one for everybody, when it is settled; the statements made."""
-    month = (day_of(now).replace(day=1) - timedelta(days=1)).replace(day=1)
-    if begin_of(day_of(now).replace(day=1)) + SETTLING > now or not _is_settled(month):
+    month = (agency_day(now).replace(day=1) - timedelta(days=1)).replace(day=1)
+    if begin_of(agency_day(now).replace(day=1)) + SETTLING > now or not _is_settled(month):
         return 0
     return close_month(actor=actor, month=month, now=now)
 
@@ -144,9 +146,18 @@ def _of_the_chain(row: Statement, before: Statement | None) -> Iterator[str]:
 
 def _of_the_hours(row: Statement) -> Iterator[str]:
     said = _read(row)
-    rows = sums_of_month(row.organisation, row.month, known=row.last_correction, as_of=row.closed_at)
+    zone = _zone(said)
+    rows = sums_of_month(row.organisation, row.month, known=row.last_correction, as_of=row.closed_at, zone=zone)
     if said.get("totals") != asdict(UsageSums.total(sums for _lease, _day, sums in rows)):
         yield str(_("its sums are not those of the hours and corrections that it rests on"))
+
+
+def _zone(said: dict[str, Any]) -> tzinfo | None:
+    """In which its days lie, as it says: the agency's may have been another then."""
+    try:
+        return ZoneInfo(str(said.get("time_zone")))
+    except (ZoneInfoNotFoundError, ValueError):
+        return None
 
 
 def _read(row: Statement) -> dict[str, Any]:

@@ -1,18 +1,14 @@
 """What was made of what was lent. Every held second is exactly one of seven things (`UsageClass`)."""
 
 from allocations.selectors.usage.adding import daily, decided_until, sums, sums_by
-from allocations.selectors.usage.days import SEOUL, begin_of, day_of
 from allocations.selectors.usage.figures import UsageSums
 from allocations.selectors.usage.minutes import LeaseUse, UsageMinute, minutes, provisional, use_of
 
 __all__ = [
-    "SEOUL",
     "LeaseUse",
     "UsageMinute",
     "UsageSums",
-    "begin_of",
     "daily",
-    "day_of",
     "decided_until",
     "minutes",
     "provisional",

@@ -7,10 +7,9 @@ from typing import Any, Literal
 from django.db.models import F, Q, QuerySet, Sum, Value
 
 from allocations.models import Lease, UsageCorrection, UsageDay, UsageHour, UsageMark
-from allocations.selectors.usage.days import begin_of, day_of
 from allocations.selectors.usage.figures import NAMES, UsageSums, weighed
 from allocations.usage_classes import UsageClass
-from common.moments import hour_of
+from common.moments import agency_day, begin_of, hour_of
 
 Dimension = Literal["lease", "allocation", "project", "organisation", "gpu_class", "pool", "person"]
 PATHS: dict[str, str] = {
@@ -74,10 +73,10 @@ def _whole_days(
 ) -> tuple[date | None, date | None, list[tuple[datetime, datetime]]]:
     """The days that lie in the window, last one excluded, and the hours before and after them."""
     start, end = start and hour_of(start), end and hour_of(end)
-    first = day_of(start) if start else None
+    first = agency_day(start) if start else None
     if start and first and start > begin_of(first):
         first += timedelta(days=1)
-    last = day_of(end) if end else None
+    last = agency_day(end) if end else None
     if start and end and first and last and last < first:  # within a day
         return first, first, [(start, end)] if end > start else []
     edges = []

@@ -1,15 +1,15 @@
 """Days out of hours and their corrections: what `UsageDay` keeps, and what a proof works out anew."""
 
 from collections.abc import Iterable
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
+
+from django.utils import timezone
 
 from allocations.selectors.usage import judging
 from allocations.selectors.usage.figures import NAMES, UsageSums
+from common.moments import begin_of
 
-SEOUL = ZoneInfo("Asia/Seoul")
-"""The days of statements and sums are the agency's, whatever a reader's zone. They begin on whole hours of UTC."""
 NEWEST = 2**62
 """All corrections, as a key that none of them passes."""
 _CLASSES = ("used", "idle", "parked", "hung", "no_data", "fault", "maintenance")
@@ -44,7 +44,7 @@ WITH entered AS (
     GROUP BY lease_id, hour
 ),
 raw AS (
-    SELECT lease_id, (hour AT TIME ZONE 'Asia/Seoul')::date AS day, {_RAW}, sum(samples) AS samples,
+    SELECT lease_id, (hour AT TIME ZONE %(zone)s)::date AS day, {_RAW}, sum(samples) AS samples,
            sum(energy_j) AS energy_j
     FROM entered GROUP BY 1, 2
 ),
@@ -59,21 +59,6 @@ days AS (
 """Begin of a statement about `days`. Class after class the part of the running sum, as `figures.weighed` takes it."""
 
 
-def bounds(first: date, last: date) -> tuple[datetime, datetime]:
-    """The moments at which the first day begins and the last one ends."""
-    return begin_of(first), begin_of(last + timedelta(days=1))
-
-
-def begin_of(day: date) -> datetime:
-    """Midnight in Seoul."""
-    return datetime.combine(day, time(), SEOUL)
-
-
-def day_of(moment: datetime) -> date:
-    """The day in Seoul in which a moment lies."""
-    return moment.astimezone(SEOUL).date()
-
-
 def values(
     first: date,
     last: date,
@@ -81,14 +66,17 @@ def values(
     *,
     known: int = NEWEST,
     as_of: datetime | None = None,
+    zone: tzinfo | None = None,
 ) -> dict[str, Any]:
     """For `DAYS`: the days from first to last, of these leases (None: all). With `known` and `as_of` as they were: the
-    corrections up to a key, the hours that were decided by a moment.
+    corrections up to a key, the hours that were decided by a moment. An hour is of the day in which it begins, in the
+    agency's zone, whatever the reader's; `zone`: in the one that was the agency's then.
     """
-    since, until = bounds(first, last)
+    zone = zone or timezone.get_default_timezone()
     return {
-        "since": since,
-        "until": until,
+        "since": begin_of(first, zone),
+        "until": begin_of(last + timedelta(days=1), zone),
+        "zone": str(zone),
         "leases": None if leases is None else list(leases),
         "known": known,
         "as_of": as_of or "infinity",
@@ -96,10 +84,16 @@ def values(
 
 
 def as_they_were(
-    first: date, last: date, leases: Iterable[int], *, known: int, as_of: datetime
+    first: date,
+    last: date,
+    leases: Iterable[int],
+    *,
+    known: int,
+    as_of: datetime,
+    zone: tzinfo | None = None,
 ) -> list[tuple[int, date, UsageSums]]:
     """(lease, day, sums) worked out anew from hours and corrections, as `UsageDay` had them then."""
     names = ", ".join(NAMES)
     sql = f"{DAYS} SELECT lease_id, day, {names} FROM days ORDER BY 1, 2"  # noqa: S608 (constants only)
-    found = judging.run(sql, values(first, last, leases, known=known, as_of=as_of))
+    found = judging.run(sql, values(first, last, leases, known=known, as_of=as_of, zone=zone))
     return [(row[0], row[1], UsageSums(*(int(figure) for figure in row[2:]))) for row in found]

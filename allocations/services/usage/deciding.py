@@ -12,7 +12,7 @@ from allocations.selectors.usage.adding import decided_until
 from allocations.selectors.usage.minutes import undecided_since
 from allocations.usage_rule import RULE
 from common.advisory import alone
-from common.moments import hour_of
+from common.moments import agency_day, hour_of
 
 DECIDE_LOCK = 0x6269_7467_0010  # pg advisory lock of the job: two never decide at once
 DAYS_LOCK = 0x6269_7467_0011  # held from the making of days to the end of the transaction
@@ -117,7 +117,7 @@ def make_days(since: datetime, until: datetime, leases: Iterable[int] | None = N
 
     One transaction at a time: each must see what the others have entered.
     """
-    first, last = days.day_of(since), days.day_of(until - timedelta(microseconds=1))
+    first, last = agency_day(since), agency_day(until - timedelta(microseconds=1))
     lock_days()
     with connection.cursor() as cursor:
         cursor.execute(_MAKE_DAYS, days.values(first, last, leases))

@@ -14,6 +14,7 @@ from allocations.services.usage.correcting import correct
 from allocations.usage_classes import UsageClass
 from cluster.models import Device, DeviceEvent, MaintenanceWindow
 from common.errors import RuleBroken
+from common.moments import agency_day, begin_of
 from telemetry.models import IdlePower
 from tests.allocations.usage.measuring import BUSY, HANGING, HOUR, MINUTE, NOON, QUIET, held, measured, placed
 from tests.factories import AllocationFactory, PoolFactory, make_cast, make_node
@@ -118,9 +119,18 @@ def test_sums_by_hours_are_the_sums_by_days() -> None:
     assert usage.sums(every, NOON, NOON + 30 * HOUR) == usage.sums(every)
     halves = [usage.sums(every, NOON, NOON + 10 * HOUR), usage.sums(every, NOON + 10 * HOUR, NOON + 40 * HOUR)]
     assert usage.UsageSums.total(halves) == usage.sums(every)
-    days = usage.daily(every, usage.day_of(NOON), usage.day_of(NOON + 30 * HOUR))
+    days = usage.daily(every, agency_day(NOON), agency_day(NOON + 30 * HOUR))
     assert [str(day) for day, _sums in days] == ["2026-11-10", "2026-11-11", "2026-11-12"]
     assert usage.UsageSums.total(sums for _day, sums in days) == usage.sums(every)
+
+
+def test_a_day_is_the_sites_own_for_sums_and_agreements_alike(settings: Any) -> None:
+    settings.TIME_ZONE = "America/New_York"
+    held(list(make_node(PoolFactory(), 2).devices.all()), NOON, NOON + 30 * HOUR)
+    deciding.decide(NOON + 32 * HOUR)
+    rows = UsageDay.objects.order_by("day").values_list("day", "held_seconds")
+    assert [(str(day), seconds // 3600) for day, seconds in rows] == [("2026-11-10", 34), ("2026-11-11", 26)]
+    assert agency_day(NOON + 16 * HOUR) == rows[0][0] and begin_of(rows[1][0]) == NOON + 17 * HOUR
 
 
 def test_what_a_kind_draws_alone_is_learned_from_devices_that_nobody_has() -> None:
