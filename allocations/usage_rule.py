@@ -4,7 +4,7 @@ The figures are those of the heuristic in use elsewhere: utilisation alone misle
 of 132 reads as 100 %, a collective that hangs as well), so that activity and power are asked where they are known.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,8 @@ class UsageRule:
     idle_sm: float
     idle_watts_above: float
     """Above what its kind draws while nobody has it (`telemetry.IdlePower`); not asked until that is learned."""
+    context_watts_above: float
+    """The same while a program has the GPU open: an open context alone raises the clocks, and with them the power."""
     parked_mib: int
     hung_utilisation: float
     hung_sm: float
@@ -24,14 +26,20 @@ class UsageRule:
     hung_minutes: int
 
 
-RULE = UsageRule(
+_FIRST = UsageRule(
     version=1,
     idle_utilisation=2,
     idle_sm=1,
     idle_watts_above=15,
+    context_watts_above=15,
     parked_mib=1024,
     hung_utilisation=95,
     hung_sm=2,
     hung_power_share=0.35,
     hung_minutes=30,
 )
+_SECOND = replace(_FIRST, version=2, context_watts_above=75)
+"""A program that holds memory and sleeps is parked: under the first rule its open context alone counted as use."""
+RULES = {rule.version: rule for rule in (_FIRST, _SECOND)}
+"""Every rule that ever decided: what was decided is looked at again by the rule that decided it."""
+RULE = _SECOND

@@ -1,4 +1,8 @@
-"""GPUs that were handed over and never used: a notice first, and taken back only if nothing runs on them by then."""
+"""GPUs that were handed over and never used: a notice first, and taken back only if nothing runs on them by then.
+
+What a minute was is the evidence's word (`allocations.selectors.usage`). Whoever has worked, hung or filled memory has
+come; what was not measured, or was maintained or the provider's fault, is held against nobody.
+"""
 
 import logging
 from datetime import datetime, timedelta
@@ -11,18 +15,18 @@ from django.utils.translation import gettext_noop
 
 from allocations.models import BookingRules, Lease, Placement
 from allocations.rulebook import HOUSE
+from allocations.selectors.usage import UsageSums, use_since
 from allocations.services import ending, telling
 from allocations.services.steps import lock_lease
 from audit import services as audit
 from common.actors import RECONCILER
-from telemetry.selectors import MeasuredUse, measured_use_of
 from telemetry.services import roll_up
 
 log = logging.getLogger(__name__)
 
 UNUSED = gettext_noop("The GPUs were not used within the time that the rules allow.")
 MEASURED_PERCENT = 90
-"""Of the time since the handover of every GPU: below that a gap may hide use, and nothing follows from it."""
+"""Of the time since the handover of every GPU, idle: below that a gap may hide use, and nothing follows from it."""
 _SECOND = timedelta(seconds=1)
 _OWN = (
     Q(allocation=OuterRef("allocation")),
@@ -38,7 +42,7 @@ def watch(now: datetime) -> int:
     rows = list(_watched(now))
     if not rows:
         return 0
-    use = measured_use_of(_spans(rows, now), now)
+    use = use_since(_spans(rows, now), now)
     moved = 0
     for row in rows:
         try:
@@ -74,16 +78,16 @@ def _length(name: str) -> ExpressionWrapper:
     return ExpressionWrapper(F(name) * Value(_SECOND, output_field=DurationField()), output_field=DurationField())
 
 
-def _spans(leases: list[Any], now: datetime) -> list[tuple[int, int, datetime]]:
+def _spans(leases: list[Any], now: datetime) -> list[tuple[int, int, int, datetime]]:
     """Since when each lease has had each of its devices: what these measured before is somebody else's."""
     began = {lease.pk: max(lease.active_at, lease.starts_at) for lease in leases}
     held = Placement.objects.filter(lease__in=began, released=False, used_until=None)
     rows = held.values_list("lease_id", "device_id", "used_from")
-    return [(pk, device_id, min(now, max(began[pk], came or began[pk]))) for pk, device_id, came in rows]
+    return [(pk, pk, device_id, min(now, max(began[pk], came or began[pk]))) for pk, device_id, came in rows]
 
 
 @transaction.atomic
-def _judge(row: Any, use: MeasuredUse | None, now: datetime) -> int:
+def _judge(row: Any, use: UsageSums | None, now: datetime) -> int:
     """What follows from what was measured of one lease; a lease that somebody holds is passed by."""
     if not _is_due(row, use, now):
         return 0
@@ -92,9 +96,9 @@ def _judge(row: Any, use: MeasuredUse | None, now: datetime) -> int:
     lease = lock_lease(row.pk)
     # What was measured in the last minutes counts, too: they are rolled up before anything is held against anybody.
     spans = _spans([lease], now)
-    roll_up(now, device_ids=[device_id for _lease, device_id, _since in spans])
-    use = measured_use_of(spans, now).get(lease.pk)
-    if use is not None and use.used_seconds:
+    roll_up(now, device_ids=[device_id for _whose, _lease, device_id, _since in spans])
+    use = use_since(spans, now).get(lease.pk)
+    if _was_used(use):
         return _used(lease, now)
     if not row.unused:
         return _withdraw(lease)
@@ -108,15 +112,20 @@ def _judge(row: Any, use: MeasuredUse | None, now: datetime) -> int:
     return 1
 
 
-def _is_due(row: Any, use: MeasuredUse | None, now: datetime) -> bool:
+def _was_used(use: UsageSums | None) -> bool:
+    """Whether anything ever ran on one of them; a program that holds memory and sleeps is not one that never came."""
+    return use is not None and bool(use.used_seconds or use.hung_seconds or use.parked_seconds)
+
+
+def _is_due(row: Any, use: UsageSums | None, now: datetime) -> bool:
     """Whether something may have to be done: it was used, the rule is gone, or it was not used in time."""
-    if (use is not None and use.used_seconds) or not row.unused:
+    if _was_used(use) or not row.unused:
         return True
     return use is not None and (row.no_show_due_at is None or now >= row.no_show_due_at)
 
 
-def _is_measured(spans: list[tuple[int, int, datetime]], use: MeasuredUse | None, now: datetime) -> bool:
-    whole = sum((now - since).total_seconds() for _lease, _device, since in spans)
+def _is_measured(spans: list[tuple[int, int, int, datetime]], use: UsageSums | None, now: datetime) -> bool:
+    whole = sum((now - span[-1]).total_seconds() for span in spans)
     return use is not None and 100 * use.idle_seconds >= MEASURED_PERCENT * whole
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from allocations.models import Lease
 from allocations.services import no_show, reconcile
 from audit.models import AuditEvent
+from cluster.models import MaintenanceWindow
 from notifications.models import Mail, Notification
 from telemetry.models import DeviceMinute, Sample
 from tests.allocations.conftest import Stage
@@ -134,6 +135,27 @@ def test_no_data_is_never_a_no_show(stage: Stage, lease: Lease, measurements: st
             lost.filter(minute__gt=lease.active_at + HOUR, minute__lt=lease.active_at + HOUR + 15 * MINUTE).delete()
     watch(lease, due)
     assert lease.no_show_told_at is None and not told()
+
+
+@pytest.mark.parametrize("figures", [{"memory_used_mib": 40_000}, {"sm_active_percent": 12.0}])
+def test_whoever_filled_memory_or_worked_unseen_by_the_utilisation_has_come(
+    stage: Stage, lease: Lease, figures: Any
+) -> None:
+    """One judgement: the notice goes by the evidence, which the reservation's page shows."""
+    say(stage, no_show_seconds=3600)
+    due = lease.active_at + 2 * HOUR
+    measured(lease, due)
+    DeviceMinute.objects.filter(minute__lt=lease.active_at + 20 * MINUTE).update(**figures)
+    assert watch(lease, due).use_noticed_at == due and not told()
+
+
+def test_maintenance_is_held_against_nobody(stage: Stage, lease: Lease) -> None:
+    say(stage, no_show_seconds=3600)
+    due = lease.active_at + 2 * HOUR
+    measured(lease, due)
+    window = {"reason": "fans", "announced_by": "op", "starts_at": lease.active_at, "ends_at": lease.active_at + HOUR}
+    MaintenanceWindow.objects.create(node=lease.placements.all()[0].device.node, **window)
+    assert watch(lease, due).no_show_told_at is None and not told()
 
 
 def test_control_the_same_with_every_minute_is_one(stage: Stage, lease: Lease) -> None:

@@ -84,14 +84,12 @@ def test_minutes_may_be_made_again_and_take_late_samples_in(device: Device) -> N
     assert (row.samples, row.utilisation_percent, row.minute) == (3, 40.0, minute)
 
 
-def test_used_idle_and_gaps_are_told_apart(device: Device) -> None:
+def test_a_series_has_no_point_where_nothing_was_measured(device: Device) -> None:
     start = timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=10)
     for offset, utilisation in ((0, 90.0), (1, 2.0), (3, 50.0)):
         DeviceMinute.objects.create(
             device=device, minute=start + timedelta(minutes=offset), samples=6, utilisation_percent=utilisation
         )
-    window = (start + timedelta(seconds=30), start + timedelta(minutes=5))
-    assert selectors.measured_use([device.pk], *window) == selectors.MeasuredUse(used_seconds=90, idle_seconds=60)
     points = selectors.series([device.pk], start, start + timedelta(minutes=5), 60)
     assert [point.at for point in points] == [start + timedelta(minutes=m) for m in (0, 1, 3)]
 

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from allocations.models import Lease
 from allocations.selectors.reshapes import charged_until
 from allocations.selectors.rulebooks import bill_of
+from allocations.selectors.usage import use_since
 from allocations.selectors.windows import back_of_one, standing
 from cluster.models import Device
-from telemetry.selectors import measured_use_of
 from usage.selectors.parts import fitting_part
 
 IDLE_FOR = timedelta(hours=1)
@@ -35,9 +35,13 @@ def idle_now(lease: Lease, now: datetime) -> IdleNow | None:
     if lease.active_at > since:
         return None
     old = [row for row in rows if row.used_from is None or row.used_from <= since]
-    use = measured_use_of([(row.device_id, row.device_id, since) for row in old], now)
+    use = use_since([(row.device_id, lease.pk, row.device_id, since) for row in old], now)
     least = MEASURED_PART * IDLE_FOR.total_seconds()
-    idle = {key for key, each in use.items() if not each.used_seconds and each.idle_seconds >= least}
+    idle = {
+        row.device_id
+        for row in old
+        if (each := use.get(row.device_id)) and each.unused_seconds >= least and not each.used_seconds + each.hung_seconds
+    }
     found = fitting_part(rows, idle, lease.layout)
     if not found:
         return None

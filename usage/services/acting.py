@@ -72,7 +72,7 @@ def _targets(case: IdleCase, now: datetime) -> list[Placement]:
     rows = standing(case.lease)
     if case.kind != IdleCase.Kind.IDLE:
         return rows
-    left = list(case.devices.filter(used_again_at=None).select_related("case"))
+    left = list(case.devices.filter(used_again_at=None).select_related("case__rule"))
     roll_up(now, device_ids=[row.device_id for row in left])
     if not is_measured(left, now):
         raise RuleBroken(

@@ -36,7 +36,7 @@ def follow(now: datetime) -> int:
     """The next step of every open case; the number that moved."""
     cases = list(IdleCase.objects.filter(state__in=CASE_OPEN).order_by("pk").select_related("rule", "lease"))
     left = CaseDevice.objects.filter(case__in=cases, used_again_at=None, case__kind=IdleCase.Kind.IDLE)
-    watched = list(left.select_related("case"))
+    watched = list(left.select_related("case__rule"))
     use = used_since_notice(watched, now)
     again: dict[int, list[CaseDevice]] = defaultdict(list)
     for row in watched:

@@ -3,6 +3,7 @@
 from allocations.selectors.usage.adding import daily, decided_until, sums, sums_by
 from allocations.selectors.usage.figures import UsageSums
 from allocations.selectors.usage.minutes import LeaseUse, UsageMinute, minutes, provisional, use_of
+from allocations.selectors.usage.since import use_since
 
 __all__ = [
     "LeaseUse",
@@ -15,4 +16,5 @@ __all__ = [
     "sums",
     "sums_by",
     "use_of",
+    "use_since",
 ]

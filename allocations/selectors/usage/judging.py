@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection
 
-from allocations.usage_rule import RULE
+from allocations.usage_rule import RULE, UsageRule
 from cluster.xids import DEFAULTS
 from common.moments import hour_of
 
@@ -76,7 +76,7 @@ held AS (
     FROM piece p
     CROSS JOIN LATERAL (
         SELECT g.minute, d.samples, d.utilisation_percent, d.sm_active_percent, d.power_watts, d.memory_used_mib,
-               d.energy_j
+               d.process_count, d.energy_j
         FROM generate_series(date_trunc('minute', p.begins), p.stops - interval '1 microsecond', '1 minute') g (minute)
         LEFT JOIN telemetry_deviceminute d ON d.device_id = p.device_id AND d.minute = g.minute
          AND d.minute >= date_trunc('minute', p.begins) AND d.minute < p.stops
@@ -113,7 +113,9 @@ judged AS (
                WHEN h.minute + interval '1 minute' <= h.ready THEN CASE WHEN h.late THEN 'F' ELSE 'N' END
                WHEN h.minute + interval '1 minute' > h.fault_at THEN 'F'
                WHEN h.utilisation_percent > %(idle_utilisation)s OR h.sm_active_percent > %(idle_sm)s
-                 OR h.power_watts > h.idle_watts + %(idle_watts_above)s
+                 OR h.power_watts > h.idle_watts + CASE
+                        WHEN h.process_count > 0 OR h.memory_used_mib > %(parked_mib)s THEN %(context_watts_above)s
+                        ELSE %(idle_watts_above)s END
                     AND coalesce(h.utilisation_percent, h.sm_active_percent) IS NOT NULL
                  THEN CASE WHEN g.first IS NULL THEN 'U' ELSE 'H' END
                WHEN EXISTS (
@@ -173,9 +175,11 @@ ANEW_HOURS = ANEW + _HOURS
 SUMS = _SUMS
 
 
-def window(since: datetime, until: datetime, leases: Iterable[int] | None = None) -> dict[str, Any]:
+def window(
+    since: datetime, until: datetime, leases: Iterable[int] | None = None, rule: UsageRule = RULE
+) -> dict[str, Any]:
     """The values of these statements, for the leases with these keys; None: all."""
-    return asdict(RULE) | {
+    return asdict(rule) | {
         "since": hour_of(since),
         "until": until,
         "leases": None if leases is None else list(leases),

@@ -8,6 +8,7 @@ from django.db import transaction
 from allocations.models import Lease, UsageCorrection, UsageHour, UsageMark
 from allocations.selectors.usage import judging
 from allocations.services.usage.correcting import LEAVE, enter
+from allocations.usage_rule import RULES
 from audit import services as audit
 from common.actors import RECONCILER
 
@@ -39,12 +40,21 @@ def revise(now: datetime) -> int:
 
 
 def _revise_hour(hour: datetime) -> int:
-    """An hour that differs is corrected lease by lease, each in its own transaction; a repeat finds nothing."""
+    """An hour that differs is corrected lease by lease, each in its own transaction; a repeat finds nothing.
+
+    Each is held against the rule that decided it: another rule is no reason for a correction.
+    """
+    kept = list(UsageHour.objects.filter(hour=hour).values_list("lease_id", "device_id", "codes", "rule_version"))
+    by_rule = {(lease, device): version for lease, device, _codes, version in kept}
     anew: dict[int, dict[int, str]] = {}
-    for lease_id, device_id, _hour, codes in judging.run(_ANEW, judging.window(hour, hour + _HOUR)):
-        anew.setdefault(lease_id, {})[device_id] = codes
-    kept = UsageHour.objects.filter(hour=hour, lease__in=anew).values_list("lease_id", "device_id", "codes")
-    differing = {lease for lease, device, codes in kept if anew[lease].get(device, " " * 60) != codes}
+    for version in sorted(set(by_rule.values())):
+        values = judging.window(hour, hour + _HOUR, rule=RULES[version])
+        for lease_id, device_id, _hour, codes in judging.run(_ANEW, values):
+            if by_rule.get((lease_id, device_id)) == version:
+                anew.setdefault(lease_id, {})[device_id] = codes
+    differing = {
+        lease for lease, device, codes, _ in kept if lease in anew and anew[lease].get(device, " " * 60) != codes
+    }
     return sum(_correct(lease_id, hour, anew[lease_id]) for lease_id in sorted(differing))
 
 

@@ -11,13 +11,15 @@ from allocations.models import Lease, UsageCorrection, UsageDay, UsageHour
 from allocations.selectors import usage
 from allocations.services.usage import deciding, revising
 from allocations.services.usage.correcting import correct
+from allocations.usage_rule import RULE
 from audit.models import AuditEvent
 from cluster.models import Device, DeviceEvent
 from common.errors import Forbidden, RuleBroken
 from notifications.models import Notification
+from telemetry.models import IdlePower
 from tests.allocations.test_api import client as api_of
 from tests.allocations.test_views import sign_in
-from tests.allocations.usage.measuring import BUSY, HOUR, MINUTE, NOON, held, measured
+from tests.allocations.usage.measuring import BUSY, HOUR, MINUTE, NOON, QUIET, held, measured
 from tests.factories import AllocationFactory, Cast, PoolFactory, make_cast, make_node
 
 pytestmark = pytest.mark.django_db
@@ -112,6 +114,18 @@ def test_what_came_late_is_corrected_once(lease: Lease) -> None:
     assert (entry.from_class, entry.to_class, entry.seconds, entry.reason) == ("no_data", "used", 2400, "late data")
     assert entry.actor is None and str(entry.why)
     adds_up()
+
+
+@pytest.mark.parametrize(("version", "corrected"), [(1, 0), (RULE.version, 1)])
+def test_an_hour_is_looked_at_again_by_the_rule_that_decided_it(version: int, corrected: int) -> None:
+    """What the first rule called use for its power alone stays so; by a later one it would be parked."""
+    device = make_node(PoolFactory(), 1).devices.get()
+    lease = held([device], NOON, NOON + HOUR)
+    IdlePower.objects.create(gpu_class=device.gpu_class, watts=70, samples=600, learned_at=NOON)
+    measured(device, NOON, 60, **QUIET | {"power_watts": 120, "process_count": 1}, memory_used_mib=40_000)
+    used = {"codes": "U" * 60, "held_seconds": 3600, "used_seconds": 3600, "samples": 360}
+    UsageHour.objects.create(lease=lease, device=device, hour=NOON, rule_version=version, **used)
+    assert revising._revise_hour(NOON) == corrected
 
 
 def test_a_loss_that_is_told_late_is_a_fault(lease: Lease) -> None:

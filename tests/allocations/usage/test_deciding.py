@@ -9,6 +9,7 @@ from django.db import DatabaseError, connection, transaction
 from allocations.models import Lease, UsageDay, UsageHour, UsageMark
 from allocations.selectors import usage
 from allocations.services.usage import deciding
+from allocations.usage_rule import RULE
 from cluster.models import Device, DeviceEvent, MaintenanceWindow
 from telemetry.models import IdlePower
 from tests.allocations.usage.measuring import BUSY, HANGING, HOUR, MINUTE, NOON, QUIET, held, measured, placed
@@ -48,7 +49,7 @@ def test_what_a_device_did_says_what_its_minutes_were(devices: list[Device]) -> 
     assert decide() == 1
     assert codes(lease) == "U10 I10 P10 N10 U20", "a gap is no idleness, and twenty minutes are not hung yet"
     row = UsageHour.objects.get()
-    assert (row.held_seconds, row.used_seconds, row.samples, row.rule_version) == (3600, 1800, 300, 1)
+    assert (row.held_seconds, row.used_seconds, row.samples, row.rule_version) == (3600, 1800, 300, RULE.version)
 
 
 def test_half_an_hour_at_full_load_without_activity_is_hung_across_hours(devices: list[Device]) -> None:
@@ -67,6 +68,19 @@ def test_power_says_idle_only_below_what_its_kind_draws_alone(devices: list[Devi
     measured(devices[0], NOON + 30 * MINUTE, 30, **QUIET | {"power_watts": 76})
     decide()
     assert codes(lease) == "I30 U30"
+
+
+def test_an_open_context_that_sleeps_is_no_use_and_work_that_no_counter_sees_is(devices: list[Device]) -> None:
+    """A program that has a GPU open raises its clocks: more power than when nobody has it, and nothing runs."""
+    lease = held(devices[:1], end=NOON + HOUR)
+    IdlePower.objects.create(gpu_class=devices[0].gpu_class, watts=70, samples=600, learned_at=NOON)
+    asleep = QUIET | {"power_watts": 120, "process_count": 1}
+    measured(devices[0], NOON, 20, **asleep, memory_used_mib=40_000)
+    measured(devices[0], NOON + 20 * MINUTE, 20, **asleep, memory_used_mib=600)
+    measured(devices[0], NOON + 40 * MINUTE, 20, **asleep | {"power_watts": 160}, memory_used_mib=40_000)
+    decide()
+    assert codes(lease) == "P20 I20 U20"
+    assert UsageHour.objects.get().rule_version == RULE.version
 
 
 def test_before_a_late_handover_and_after_a_loss_it_is_the_providers_fault(devices: list[Device]) -> None:
