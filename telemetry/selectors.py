@@ -11,8 +11,9 @@ from cluster.models import Device
 from telemetry.models import LatestSample
 
 USED_ABOVE_PERCENT = 2.0
-"""A device-minute looks busy when its mean utilisation is above this; NVML shows 0-2 % on an idle device. For pictures of
-now and of devices: what a tenant made of a minute is the word of `allocations.selectors.usage` alone.
+"""A device-minute looks busy when its mean utilisation is above this; NVML shows 0-2 % on an idle device.
+
+For pictures of now and of devices: what a tenant made of a minute is the word of `allocations.selectors.usage` alone.
 """
 
 _VALUES = ("utilisation_percent", "sm_active_percent", "memory_used_mib", "power_watts", "temperature_c")

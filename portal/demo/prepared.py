@@ -15,6 +15,7 @@ from portal.demo.options import REPOSITORY, DemoOptions
 
 MARK = "bitgoeul demo "
 STRAND = " and its strand"
+COURSE = " and its course"
 TIMEOUT_SECONDS = 5
 
 
@@ -44,12 +45,17 @@ def is_prepared(options: DemoOptions, database_url: str) -> bool:
     if not all(path.exists() for path in files):
         return False
     mark = fingerprint(options)
-    return _mark_in(database_url) in (mark, mark + STRAND)
+    return _mark_in(database_url).startswith(mark)
 
 
 def has_strand(options: DemoOptions, database_url: str) -> bool:
     """True if the part of the story that needs the nodes' GPUs is told, too."""
-    return _mark_in(database_url) == fingerprint(options) + STRAND
+    return _mark_in(database_url).startswith(fingerprint(options) + STRAND)
+
+
+def has_course(options: DemoOptions, database_url: str) -> bool:
+    """True if the part that needs GPUs which were handed over is told, too: the story is whole."""
+    return _mark_in(database_url) == fingerprint(options) + STRAND + COURSE
 
 
 def _mark_in(database_url: str) -> str:
@@ -63,12 +69,12 @@ def _mark_in(database_url: str) -> str:
     return (row and row[0]) or ""
 
 
-def mark_prepared(options: DemoOptions, database_url: str, *, with_strand: bool = False) -> None:
-    """Remember it. On a server of somebody else's that may be refused: then the next start prepares again."""
+def mark_prepared(options: DemoOptions, database_url: str, *, told: str = "") -> None:
+    """Remember it, and what more is `told`. A server of somebody else's may refuse: the next start prepares again."""
     try:
         with _connection(database_url) as connection, connection, connection.cursor() as cursor:
             name = sql.Identifier(connection.info.dbname)
-            mark = fingerprint(options) + (STRAND if with_strand else "")
+            mark = fingerprint(options) + told
             cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS %s").format(name), [mark])
     except psycopg2.Error:
         return

@@ -11,7 +11,7 @@ from typing import NoReturn, Self
 
 from portal.demo import orphans, processes, workloads
 from portal.demo.options import DemoOptions, node_environment, portal_environment
-from portal.demo.prepared import has_strand, is_prepared, mark_prepared
+from portal.demo.prepared import COURSE, STRAND, has_course, has_strand, is_prepared, mark_prepared
 from portal.demo.readiness import ask, greeting, nodes_joined
 from portal.demo.secrets import keep_secrets
 from portal.embedded import EmbeddedError, EmbeddedServices
@@ -183,15 +183,31 @@ def tell_strand(demo: Demo, environment: Mapping[str, str]) -> bool:
     except EmbeddedError as error:
         say(f"{error}; the next start tries again")
         return True
-    mark_prepared(options, database_url, with_strand=True)
+    mark_prepared(options, database_url, told=STRAND)
     return True
+
+
+def tell_course(demo: Demo, environment: Mapping[str, str]) -> None:
+    """What follows from idle GPUs, once: the command waits for their handover, and the greeting not for the command."""
+    options, database_url = demo.options, environment["DATABASE_URL"]
+    if not has_strand(options, database_url) or has_course(options, database_url):
+        return
+    try:
+        demo.run_once(processes.manage(options, environment, PREPARE, "--course", "--dir", str(options.folder)))
+    except EmbeddedError as error:
+        say(f"{error}; the next start tries again")
+        return
+    mark_prepared(options, database_url, told=STRAND + COURSE)
 
 
 def stay(demo: Demo, environment: Mapping[str, str], *, told: bool) -> NoReturn:
     """Until a signal asks for the end (Stopped). On a busy machine nodes join after the greeting: told of then."""
-    again_at = time.monotonic() + STRAND_SECONDS
+    again_at, rest = time.monotonic() + STRAND_SECONDS, True
     while True:
         demo.look()
+        if told and rest:
+            tell_course(demo, environment)
+            rest = False
         if not told and time.monotonic() > again_at:
             told = tell_strand(demo, environment)
             again_at = time.monotonic() + STRAND_SECONDS

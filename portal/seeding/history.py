@@ -6,6 +6,7 @@ the portal's own judge decides what was made of every minute.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
@@ -35,6 +36,7 @@ INSERT INTO telemetry_deviceminute (device_id, minute, samples, {_FIGURES}, proc
 SELECT %(device)s, minute, 6, %(utilisation)s, %(sm)s, %(tensor)s, %(memory)s, %(watts)s, 30 + %(watts)s / 20, 1,
        60 * %(watts)s
 FROM generate_series(%(start)s::timestamptz, %(end)s::timestamptz - interval '1 minute', interval '1 minute') AS minute
+ON CONFLICT DO NOTHING
 """  # noqa: S608 (constants only)
 _HOURS = f"""
 INSERT INTO telemetry_devicehour (device_id, hour, {_FIGURES}, process_count, energy_j, samples, utilisation_max,
@@ -44,7 +46,7 @@ SELECT device_id, date_trunc('hour', minute), avg(utilisation_percent), avg(sm_a
        sum(energy_j), sum(samples), max(utilisation_percent), max(temperature_c), count(*),
        count(*) FILTER (WHERE utilisation_percent > 2)
 FROM telemetry_deviceminute WHERE device_id = ANY(%(devices)s) AND minute >= %(start)s AND minute < %(end)s
-GROUP BY 1, 2
+GROUP BY 1, 2 ON CONFLICT DO NOTHING
 """  # noqa: S608 (constants only)
 _MACHINE = """
 INSERT INTO telemetry_nodehour (node_id, hour, samples, cpu_percent, load, memory_used_mib, memory_total_mib,
@@ -142,13 +144,36 @@ def _lease(allocation: Allocation, turn: _Turn, devices: list[Device], start: da
 
 
 def _measured(turn: _Turn, devices: list[Device], start: datetime, end: datetime) -> None:
+    for device, parts in zip(devices, turn.parts, strict=True):
+        length = (end - start) / len(parts)
+        for place, kind in enumerate(parts):
+            write_minutes(device, kind, start + place * length, start + (place + 1) * length)
+    write_hours(devices, start, end)
     with connection.cursor() as cursor:
-        for device, parts in zip(devices, turn.parts, strict=True):
-            length = (end - start) / len(parts)
-            for place, kind in enumerate(parts):
-                names = ("utilisation", "sm", "tensor", "memory", "watts")
-                window = {"start": start + place * length, "end": start + (place + 1) * length}
-                cursor.execute(_MINUTES, {"device": device.pk, **dict(zip(names, _KINDS[kind], strict=True)), **window})
-        whole = {"start": start, "end": end}
-        cursor.execute(_HOURS, {"devices": [device.pk for device in devices], **whole})
-        cursor.execute(_MACHINE, {"node": devices[0].node_id, "cpu": turn.cpu, "disk": turn.disk, **whole})
+        machine: dict[str, Any] = {
+            "node": devices[0].node_id,
+            "cpu": turn.cpu,
+            "disk": turn.disk,
+            "start": start,
+            "end": end,
+        }
+        cursor.execute(_MACHINE, machine)
+
+
+def write_minutes(device: Device, kind: str, start: datetime, end: datetime) -> None:
+    """What a GPU of such work measured in each minute of [start, end); what was really measured stays."""
+    names = ("utilisation", "sm", "tensor", "memory", "watts")
+    with connection.cursor() as cursor:
+        values: dict[str, Any] = {
+            "device": device.pk,
+            **dict(zip(names, _KINDS[kind], strict=True)),
+            "start": start,
+            "end": end,
+        }
+        cursor.execute(_MINUTES, values)
+
+
+def write_hours(devices: list[Device], start: datetime, end: datetime) -> None:
+    """Hours of these minutes; both moments are full hours."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HOURS, {"devices": [device.pk for device in devices], "start": start, "end": end})

@@ -2,7 +2,8 @@
 
 It needs GPUs that nodes have reported, so it is told once they have joined; and two nodes, so that one is left for
 whoever tries the story from its beginning. One reservation lasts a quarter of an hour, is really handed over and really
-ends, with its evidence; two weeks before today are written (`history`), so that figures have something to tell.
+ends, with its evidence; two weeks before today are written (`history`), so that figures have something to tell. What
+follows from GPUs that stand idle is told last (`course`).
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from cluster.models import Pool
 from cluster.selectors import bookable_devices
 from common.errors import RuleBroken
 from partners.models import Agreement
+from portal.seeding import course
 from portal.seeding.history import GPUS, tell_history
 from proposals.asks import AskLine, DraftContent
 from proposals.awards import AwardAsk
@@ -85,7 +87,7 @@ _PAST = _Ask(
     "본 학습에 앞서 작은 모델로 학습 설정과 데이터 품질을 확인합니다.",
     "자체 수집 영상(비식별 처리)",
     gpus=GPUS,
-    hours=350,
+    hours=400,
     days=60,
 )
 _WAITING = _Ask(
@@ -119,6 +121,8 @@ def tell_strand(pool: Pool, now: datetime) -> Told:
     start_review(actor=_user("officer@agency.example"), proposal=_submitted(agreement, _WAITING, now))
     past = _allocation(agreement, pool, _PAST, now, gpus=GPUS, hours=GPUS * _PAST.hours, kept=0)
     tell_history(past, [device for device in devices if device.node.name == min(whole)][:GPUS], now)
+    course.reserve(past, now, day + DAY)
+    course.switch_rule_on(pool)
     return Told(True)
 
 

@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
@@ -16,9 +17,11 @@ from allocations.selectors.proof import ledger_faults
 from allocations.selectors.usage import sums
 from allocations.services import ending, serving
 from cluster.models import Pool
-from portal.seeding import strand
+from portal.demo.workloads import take_orders
+from portal.seeding import course, strand
 from portal.seeding.story import POOL, tell
 from tests.factories import make_node
+from usage.models import IdleCase, IdleRule
 from usage.selectors.hints import hints
 
 SEOUL = ZoneInfo("Asia/Seoul")
@@ -44,7 +47,7 @@ def test_the_programme_is_under_way_once_two_whole_nodes_have_joined(story: Pool
     assert Placement.objects.filter(maintenance__isnull=False).count() == 8
     assert not list(ledger_faults())
     assert strand.tell_strand(story, timezone.now()).told
-    assert WaitEntry.objects.count() == 1 and Lease.objects.count() == 7, "a second telling changes nothing"
+    assert WaitEntry.objects.count() == 1 and Lease.objects.count() == 8, "a second telling changes nothing"
 
     now = timezone.now()
     kinds = {hint.kind for hint in hints(Lease.objects.all(), now - timedelta(days=14), now).rows}
@@ -56,6 +59,29 @@ def test_the_programme_is_under_way_once_two_whole_nodes_have_joined(story: Pool
     home = client.get("/", HTTP_ACCEPT_LANGUAGE="ko").content.decode()
     assert "로봇 조작용" in home and all(lease.get_absolute_url() in home for lease in award.leases.all())
     assert entry.public_id in client.get("/waitlist/").content.decode()
+
+
+def test_gpus_that_stand_idle_are_noticed_and_can_be_given_back_at_once(story: Pool, tmp_path: Path) -> None:
+    make_node(story, 8)
+    make_node(story, 8)
+    strand.tell_strand(story, timezone.now())
+    rule = IdleRule.objects.get()
+    assert rule.state == "on" and rule.tried["leases"] > 0, "tried out against the two past weeks"
+    booked = Lease.objects.get(note=course.NOTE)
+    Lease.objects.filter(pk=booked.pk).update(state="active", active_at=timezone.now())  # as its node would
+    assert course.wait_and_tell(tmp_path, str) and course.wait_and_tell(tmp_path, str)
+    case = IdleCase.objects.get()
+    assert (case.state, case.whole, case.devices.count()) == ("noticed", True, 4)
+    assert not list(ledger_faults())
+    assert len(take_orders(tmp_path / "workloads")) == 1, "one GPU is parked by a program that really holds memory"
+
+    member, officer = Client(), Client()
+    member.force_login(User.objects.get(email="member@yeongsan.example"))
+    officer.force_login(User.objects.get(email="officer@agency.example"))
+    notice = member.get(reverse("usage:lease-idle", args=[booked.public_id])).content.decode()
+    assert case.get_absolute_url() in notice and 'id="give-back-idle"' in notice
+    for reader in (member, officer):
+        assert "<svg" in reader.get(case.get_absolute_url()).content.decode()
 
 
 def test_whoever_cancels_tomorrows_reservation_sees_the_offer_come(story: Pool) -> None:

@@ -1,6 +1,7 @@
 """`manage.py seed_demo --dir FOLDER [--migrate]`: the demonstration's story, its accounts, the tokens of its nodes.
 
 `manage.py seed_demo --dir FOLDER --strand`, once the nodes have joined: the programme that is under way.
+`manage.py seed_demo --dir FOLDER --course`, after that: GPUs that stand idle, once their node has handed them over.
 """
 
 import os
@@ -15,6 +16,7 @@ from django.utils import timezone
 
 from cluster.models import Pool
 from common.errors import DomainError
+from portal.seeding.course import wait_and_tell
 from portal.seeding.story import POOL, missing_nodes, tell
 from portal.seeding.strand import tell_strand
 
@@ -26,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--dir", type=Path, required=True)
         parser.add_argument("--migrate", action="store_true", help="make the tables first, in the same process")
         parser.add_argument("--strand", action="store_true", help="tell what needs the nodes' GPUs, and nothing else")
+        parser.add_argument("--course", action="store_true", help="tell what follows from idle GPUs, and nothing else")
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder: Path = options["dir"]
@@ -33,6 +36,10 @@ class Command(BaseCommand):
             raise CommandError(f"{folder} is not a folder")
         if options["strand"]:
             self._tell_strand()
+            return
+        if options["course"]:
+            if not wait_and_tell(folder, self.stdout.write):
+                raise CommandError("the GPUs that stand idle were not told: their node has not handed them over")
             return
         try:
             if options["migrate"]:
