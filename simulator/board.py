@@ -18,10 +18,12 @@ def run(
 ) -> None:
     """Let a device carry a load for some seconds: clocks, power, temperature, counters.
 
-    hot: above the slowdown temperature; brake: the power supply holds the board back. Both halve the clocks.
+    busy: a process has a context open; what that alone draws is the floor. hot: above the slowdown temperature; brake:
+    the power supply holds the board back. Both halve the clocks.
     """
     slow = hot or brake
-    wanted_mw = 1000 * (profile.idle_watts + (profile.power_max_watts - profile.idle_watts) * load.power_share)
+    floor_watts = profile.idle_watts + (profile.context_watts if busy else 0)
+    wanted_mw = 1000 * (floor_watts + (profile.power_max_watts - floor_watts) * load.power_share)
     capped = wanted_mw > device.power_limit_mw
     power_mw = min(wanted_mw, device.power_limit_mw) * (0.45 if slow and busy else 1.0)
     slowed = 0.5 if slow else (device.power_limit_mw / wanted_mw) ** 0.5 if capped else 1.0

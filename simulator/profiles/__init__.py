@@ -47,6 +47,8 @@ class Profile:
     max_celsius: int
     driver_version: str
     cuda_version: int
+    context_watts: int = 0
+    """What an open context draws beyond idling, whatever it does: clocks stay up. 0 where nobody has measured it."""
     mig_profiles: list[dict[str, Any]] = field(default_factory=list)
 
 

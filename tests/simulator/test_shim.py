@@ -62,7 +62,9 @@ def test_the_whole_sampler_set_answers(node: SimulatedNode) -> None:
         assert [p.nvmlDeviceGetNvLinkState(h, l) for l in range(18)] == [1] * 18
         f = p.c_nvmlGpuFabricInfo_v3_t()
         p.nvmlDeviceGetGpuFabricInfoV(h, p.byref(f)); assert f.state == 3 and f.healthSummary == 1
-        assert p.nvmlDeviceGetMigMode(h) == [0, 0]
+        assert p.nvmlDeviceGetMigMode(h) == [0, 0] and p.nvmlDeviceGetMaxMigDeviceCount(h) == 0
+        types = p.nvmlDeviceGetFieldValues(h, [76, 82, 83, 94, 142, 145, 185, 191, 230])  # as an H200 gives them
+        assert [x.valueType for x in types] == [3, 1, 3, 1, 3, 3, 1, 1, 1]
         assert p.nvmlDeviceGetArchitecture(h) == p.NVML_DEVICE_ARCH_HOPPER
         assert p.nvmlDeviceGetCudaComputeCapability(h) == (9, 0)
         assert p.nvmlErrorString(15) == "GPU is lost"
