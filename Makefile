@@ -9,7 +9,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(PY) -m uv)
 ARGS ?=
 EMAIL ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-otp demo-reset test check bench lock fmt messages setup
+.PHONY: help demo demo-otp demo-reset test hardware check bench lock fmt messages setup
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ demo-reset: $(STAMP) ## forget the demo's data
 test: $(STAMP) ## every test, unit to browser: make test ARGS="-k lease"
 	@CHROMIUM="$$($(PY) -m tests.e2e.chromium)"; test -n "$$CHROMIUM" && export CHROMIUM || unset CHROMIUM; \
 		exec $(PY) -m pytest $(ARGS)
+
+hardware: $(STAMP) ## the agent's NVML on this machine's own driver; changes no setting (docs/hardware/README.md)
+	@$(PY) -m pytest -c tests/hardware/pytest.ini tests/hardware $(ARGS)
 
 check: $(STAMP) ## style, types, templates, import contracts, migrations, translations, lock
 	$(VENV)/bin/ruff check .
