@@ -15,12 +15,14 @@ from django.utils.translation import gettext_lazy as _
 from accounts import second_factor
 from accounts.adapter import INVITED_EMAIL
 from accounts.models import AgencyRole, User, check_time_zone
+from accounts.services import MAX_LABEL, MAX_NAME, clean_name
+from common.errors import RuleBroken
 
 
 class SignupForm(AllauthSignupForm):
     """Sign-up by invitation: the address is the invited one and cannot be changed."""
 
-    name = forms.CharField(label=_("Name"), max_length=80)
+    name = forms.CharField(label=_("Name"), max_length=MAX_NAME)
     field_order = ["email", "name", "password1", "password2"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -29,6 +31,12 @@ class SignupForm(AllauthSignupForm):
         self.invited = context.request.session.get(INVITED_EMAIL, "") if context.request else ""
         self.fields["email"].initial = self.invited
         self.fields["email"].widget.attrs["readonly"] = bool(self.invited)
+
+    def clean_name(self) -> str:
+        try:
+            return clean_name(self.cleaned_data["name"])
+        except RuleBroken as refusal:
+            raise forms.ValidationError(str(refusal), code=refusal.code) from None
 
     def clean_email(self) -> str:
         email = super().clean_email()
@@ -61,7 +69,7 @@ class ReauthenticateForm(_SpendsCode, AllauthReauthenticateForm):
 class SshKeyForm(forms.Form):
     """Name and public half of a key."""
 
-    name = forms.CharField(label=_("Name"), max_length=60)
+    name = forms.CharField(label=_("Name"), max_length=MAX_LABEL)
     public_key = forms.CharField(
         label=_("Public key"), max_length=2000, widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"})
     )
@@ -70,7 +78,7 @@ class SshKeyForm(forms.Form):
 class ApiTokenForm(forms.Form):
     """What a token is for and how long it lives."""
 
-    name = forms.CharField(label=_("Name"), max_length=60)
+    name = forms.CharField(label=_("Name"), max_length=MAX_LABEL)
     days = forms.IntegerField(label=_("Valid for (days)"), min_value=1, max_value=365, initial=90)
 
 
@@ -82,7 +90,7 @@ def time_zones() -> list[tuple[str, str]]:
 class ProfileForm(forms.Form):
     """How the portal speaks to this person."""
 
-    name = forms.CharField(label=_("Name"), max_length=80)
+    name = forms.CharField(label=_("Name"), max_length=MAX_NAME)
     language = forms.ChoiceField(label=_("Language"), choices=settings.LANGUAGES)
     time_zone = forms.ChoiceField(label=_("Time zone"), choices=time_zones, validators=[check_time_zone])
 

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken
 
 from common.ids import PublicIdField
+from common.texts import one_line
 
 
 def check_time_zone(value: str) -> None:
@@ -38,6 +39,7 @@ class UserManager(BaseUserManager["User"]):
 
     def create_user(self, email: str, password: str | None = None, **extra: Any) -> "User":
         """A user by e-mail address; an unusable password where none is given."""
+        extra["name"] = one_line(extra.get("name", ""))
         user = self.model(email=self.normalize_email(email).lower(), **extra)
         user.set_password(password)
         user.full_clean(exclude=["password"])

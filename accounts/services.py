@@ -17,10 +17,35 @@ from accounts.rules import is_administrator
 from audit.services import record
 from common.errors import RuleBroken
 from common.permissions import require
+from common.texts import one_line
 
 MIN_RSA_BITS = 3072
+MAX_NAME = 80
+MAX_LABEL = 60  # what a key or a token is called
 MAX_SSH_KEYS = 10
 MAX_API_TOKENS = 20
+
+
+def clean_name(text: str, most: int = MAX_NAME) -> str:
+    """A name as it is kept, of a person or of what is theirs: on one line, with nothing in it that turns or hides what
+    stands beside it. RuleBroken where nothing is left of it, or more than `most` characters.
+    """
+    name = one_line(text)
+    if not name:
+        raise RuleBroken(
+            _("This name has no letters that can be seen."),
+            remedy=_("Write it as others should read it."),
+            field="name",
+            code="name_missing",
+        )
+    if len(name) > most:  # composing can make it longer than what was counted in the form
+        raise RuleBroken(
+            _("This name has %(length)s characters, and %(most)s at most are kept.")
+            % {"length": len(name), "most": most},
+            field="name",
+            code="name_too_long",
+        )
+    return name
 
 
 def parse_public_key(text: str) -> tuple[str, str]:
@@ -63,6 +88,7 @@ def _unpadded(digest: bytes) -> str:
 @transaction.atomic
 def add_ssh_key(*, actor: User, name: str, public_key: str) -> SshKey:
     """Keep a public key of the actor's."""
+    name = clean_name(name, MAX_LABEL)
     line, fingerprint = parse_public_key(public_key)
     User.objects.select_for_update(no_key=True).get(pk=actor.pk)
     if actor.ssh_keys.count() >= MAX_SSH_KEYS:
@@ -86,6 +112,7 @@ def create_api_token(*, actor: User, name: str, days: int) -> tuple[ApiToken, st
     """(row, secret): the secret is shown once and kept only as a hash. `days` 1 to 365."""
     if not 1 <= days <= 365:
         raise RuleBroken(_("A token may live for 1 to 365 days."), field="days", code="token_lifetime")
+    name = clean_name(name, MAX_LABEL)
     User.objects.select_for_update(no_key=True).get(pk=actor.pk)
     if ApiToken.objects.filter(user=actor, expiry__gt=timezone.now()).count() >= MAX_API_TOKENS:
         raise RuleBroken(_("You already have twenty tokens."), remedy=_("Revoke one first."), code="too_many_tokens")
@@ -103,9 +130,10 @@ def revoke_api_token(*, actor: User, token: ApiToken) -> None:
 
 @transaction.atomic
 def update_profile(*, actor: User, name: str, language: str, time_zone: str) -> User:
-    """Change how the portal speaks to the actor."""
+    """Change how the portal speaks to the actor. RuleBroken for a name that nobody could read."""
     user = User.objects.select_for_update(no_key=True).get(pk=actor.pk)
     changes: dict[str, Any] = {}
+    name = user.name if name == user.name else clean_name(name)  # who only changes the language is asked nothing
     for attribute, value in (("name", name), ("language", language), ("time_zone", time_zone)):
         if getattr(user, attribute) != value:
             changes[attribute] = [getattr(user, attribute), value]

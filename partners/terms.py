@@ -4,9 +4,13 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import date, timedelta
 from typing import Any
 
+from common.texts import one_line
+
 MAX_GPU_SECONDS = 10**9 * 3600  # a thousand million GPU-hours: far above any agreement, far below a bigint
 MAX_GPUS = 1_000_000
 MAX_GRACE_DAYS = 365
+ONE_LINE = ("number", "title", "agency_signatory", "partner_signatory")
+"""What stands in the middle of other sentences: names and numbers, with nothing in them that turns or hides those."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,10 @@ class AgreementTerms:
     ending_days: int = 0
     suspension_rule: str = "own_end"
     suspension_days: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ONE_LINE:
+            object.__setattr__(self, name, one_line(getattr(self, name)))
 
     def as_dict(self) -> dict[str, Any]:
         """By the names of the model's fields."""

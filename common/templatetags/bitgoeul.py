@@ -179,8 +179,21 @@ def icon(name: str) -> str:
 
 
 @register.filter
+def lost_upload(field: Any) -> str:
+    """The name of the file that came with a form which is shown once more: no browser sends it again. Else ""."""
+    if not (field.form.is_bound and field.field.widget.needs_multipart_form):
+        return ""
+    upload = field.form.files.get(field.html_name)
+    return upload.name if upload is not None else ""
+
+
+@register.filter
 def styled(field: Any) -> str:
-    """A bound field's widget with the classes of its kind and its errors announced to screen readers."""
+    """A bound field's widget with the classes of its kind and its errors announced to screen readers.
+
+    A browser would cut what is longer than `maxlength` without a word, when it is pasted too. The bound is said instead
+    (`data-most`, which site.js counts against), and the form refuses what passes it with all of it still there.
+    """
     widget = field.field.widget
     kind = getattr(widget, "input_type", "")
     css = "form-select" if kind == "select" else "form-control"
@@ -189,6 +202,8 @@ def styled(field: Any) -> str:
     attrs = {"class": f"{widget.attrs.get('class', '')} {css}{' is-invalid' if field.errors else ''}".strip()}
     if field.errors:
         attrs |= {"aria-invalid": "true", "aria-describedby": f"{field.auto_id}_error"}
+    if most := widget.attrs.get("maxlength"):
+        attrs |= {"maxlength": False, "data-most": most}
     return str(field.as_widget(attrs=attrs))
 
 

@@ -1,6 +1,5 @@
 """Contacts and departments: kept by the organisation's own managers, and by officers."""
 
-import unicodedata
 from typing import Any
 
 from django.db import transaction
@@ -10,6 +9,7 @@ from accounts.rules import may_run_programme
 from audit.services import record
 from common.errors import RuleBroken
 from common.permissions import require
+from common.texts import one_line
 from partners.models import Contact, Department, Membership, Organisation
 from partners.rules import may_manage
 
@@ -34,12 +34,13 @@ def set_contact(
         raise RuleBroken(_("A hundred contacts are written down already."), code="too_many")
     if about not in Contact.About.values:
         raise RuleBroken(_("This is not one of the choices."), code="unknown_about", field="about")
-    if not name.strip():
+    name = one_line(name)
+    if not name:
         raise RuleBroken(_("A contact has a name."), code="name_missing", field="name")
     if not email.strip() and not phone.strip():
         raise RuleBroken(_("A contact has an e-mail address or a telephone number."), code="unreachable", field="email")
     row = contact or Contact(organisation=organisation)
-    row.name, row.position = _composed(name), _composed(position)
+    row.name, row.position = name, one_line(position)
     row.email, row.phone, row.about = email.strip().lower(), phone.strip(), about
     row.save()
     verb = "organisation.edit_contact" if contact else "organisation.add_contact"
@@ -66,7 +67,7 @@ def set_department(
     """Add a department, or rename one (`department`). Forbidden; RuleBroken for a name that is taken."""
     _require(actor, organisation)
     Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
-    name = _composed(name_ko)
+    name = one_line(name_ko)
     others = organisation.departments.exclude(pk=department.pk if department else 0)
     if department is None and others.count() >= MOST:
         raise RuleBroken(_("A hundred departments are written down already."), code="too_many")
@@ -75,7 +76,7 @@ def set_department(
     if others.filter(name_ko=name).exists():
         raise RuleBroken(_("A department of this name is there already."), code="duplicate", field="name_ko")
     row = department or Department(organisation=organisation)
-    row.name_ko, row.name_en = name, _composed(name_en)
+    row.name_ko, row.name_en = name, one_line(name_en)
     row.save()
     verb = "organisation.edit_department" if department else "organisation.add_department"
     changes = {"department": row.public_id, "name_ko": row.name_ko, "name_en": row.name_en}
@@ -125,7 +126,3 @@ def move_member(*, actor: Any, membership: Membership, department: Department | 
 
 def _require(actor: Any, organisation: Organisation) -> None:
     require(actor, may_manage | may_run_programme, organisation)
-
-
-def _composed(text: str) -> str:
-    return unicodedata.normalize("NFC", text).strip()

@@ -1,6 +1,5 @@
 """Who stands behind an organisation and beside it: kept by officers, because conflicts of interest are found by it."""
 
-import unicodedata
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +11,7 @@ from accounts.rules import may_run_programme
 from audit.services import record
 from common.errors import RuleBroken
 from common.permissions import require
+from common.texts import one_line
 from partners.models import Organisation, Relation, Shareholder
 from partners.services.organisations import clean_registration_number
 
@@ -36,7 +36,7 @@ def set_shareholder(
     """
     require(actor, may_run_programme)
     _lock(organisation)
-    name = unicodedata.normalize("NFC", name).strip()
+    name = one_line(name)
     number = clean_registration_number(registration_number) if registration_number.strip() else ""
     others = Shareholder.objects.filter(organisation=organisation).exclude(pk=shareholder.pk if shareholder else 0)
     if shareholder is None and others.count() >= MOST:

@@ -5,6 +5,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.rules import may_run_programme
@@ -195,7 +196,11 @@ class MemberRemove(_MemberVerb):
     def perform(self) -> Any:
         membership = self.membership()
         members.remove_member(actor=self.request.user, membership=membership)
-        return reverse("home") if membership.user_id == self.request.user.pk else None
+        if membership.user_id != self.request.user.pk:
+            return None
+        name = self.object.name
+        self.success_message = gettext("You no longer belong to %(organisation)s.") % {"organisation": name}
+        return reverse("home")
 
 
 class _InvitationVerb(VerbView):

@@ -49,7 +49,8 @@ class ImportPage(Gate, Page):
         token = ""
         if report.new and not report.problems:
             token = imports.keep(actor=request.user, upload=upload, call=call.public_id)
-        return self._shown(form, report=report, token=token, chosen=call, name=upload.name)
+        another = ImportForm(user=request.user, initial={"call": call})
+        return self._shown(another, report=report, token=token, chosen=call, name=upload.name)
 
     def _bring_in(self, request: HttpRequest) -> HttpResponse:
         form = ImportForm(user=request.user)

@@ -43,6 +43,29 @@
     });
   });
 
+  // How much of a field's room is taken, once there is little left of it. The server counts too and keeps all of it.
+  const korean = document.documentElement.lang === "ko";
+  const grouped = new Intl.NumberFormat(document.documentElement.lang || "ko");
+  document.addEventListener("input", (event) => {
+    const field = event.target;
+    const most = Number(field.dataset ? field.dataset.most : 0);
+    if (!most) return;
+    const typed = [...field.value.replace(/\r\n?/g, "\n")].length;
+    let count = field.nextElementSibling;
+    if (!count || !count.classList.contains("typed-count")) {
+      if (typed < 0.8 * most) return;
+      count = document.createElement("div");
+      count.setAttribute("role", "status");
+      field.after(count);
+    }
+    const over = typed - most;
+    count.className = `typed-count small ${over > 0 ? "text-danger" : "text-secondary"}`;
+    const [has, may, more] = [typed, most, over].map((value) => grouped.format(value));
+    if (typed < 0.8 * most) count.textContent = "";
+    else if (over > 0) count.textContent = korean ? `${has} / ${may}자: ${more}자가 넘습니다. 줄여 주십시오.` : `${has} of ${may} characters: ${more} too many. Please shorten it.`;
+    else count.textContent = korean ? `${has} / ${may}자` : `${has} of ${may} characters`;
+  });
+
   // Django's CSRF token for htmx posts
   document.addEventListener("htmx:configRequest", (event) => {
     const token = document.querySelector("input[name=csrfmiddlewaretoken]");

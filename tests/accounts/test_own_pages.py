@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts import services
 from accounts.models import ApiToken, SshKey
 from audit.models import AuditEvent
+from common.errors import RuleBroken
 from tests.factories import Cast, SshKeyFactory
 from tests.factories.accounts import PASSWORD
 from tests.queries import MOST_A_PAGE, queries_of
@@ -29,11 +30,23 @@ def public_line(key: object) -> str:
 
 
 def test_profile_is_kept_and_audited(cast: Cast) -> None:
-    ask = {"name": "김하늘", "language": "ko", "time_zone": "Europe/Berlin"}
+    ask = {"name": "김\u202e하늘\x07", "language": "ko", "time_zone": "Europe/Berlin"}
     assert signed_in(cast.owner).post(reverse("accounts:profile"), ask).status_code == 302
     cast.owner.refresh_from_db()
     assert (cast.owner.name, cast.owner.language, cast.owner.time_zone) == ("김하늘", "ko", "Europe/Berlin")
     assert AuditEvent.objects.get(verb="user.update").changes["time_zone"] == ["Asia/Seoul", "Europe/Berlin"]
+
+
+def test_a_name_that_nobody_could_read_is_refused_and_other_changes_ask_nothing_of_it(cast: Cast) -> None:
+    ask = {"name": "\u202e\u2066", "language": "en", "time_zone": "Asia/Seoul"}
+    answer = signed_in(cast.owner).post(reverse("accounts:profile"), ask)
+    assert (answer.status_code, "no letters" in answer.content.decode()) == (422, True)
+    before = cast.owner.name
+    services.update_profile(actor=cast.owner, name=before, language="ko", time_zone="Asia/Seoul")
+    with pytest.raises(RuleBroken, match="80"):  # two characters each once they are composed
+        services.update_profile(actor=cast.owner, name="\u0958" * 60, language="ko", time_zone="Asia/Seoul")
+    key, _secret = services.create_api_token(actor=cast.owner, name="ci\u202e run", days=1)
+    assert key.name == "ci run"
 
 
 def test_profile_refuses_an_unknown_zone(cast: Cast) -> None:

@@ -48,13 +48,14 @@ def test_somebody_new_accepts_signs_up_and_is_a_member(cast: Cast) -> None:
     assert client.session[INVITED_EMAIL] == "new@x.test"
     form = {
         "email": "new@x.test",
-        "name": "New",
+        "name": "New\u202e \x07Person",
         "password1": "a-quite-long-word-7",
         "password2": "a-quite-long-word-7",
     }
     answer = client.post(door.url, form, follow=True)
     user = User.objects.get(email="new@x.test")
     assert user.memberships.get().role == "member", answer.redirect_chain
+    assert user.name == "New Person"  # nothing in it that turns the sentences around it
     assert INVITED_EMAIL not in client.session
 
 
@@ -163,7 +164,9 @@ def test_buttons_refuse_politely_and_foreign_members_are_404(cast: Cast) -> None
     assert browser(cast.outsider).post(remove).status_code == 404
     foreign = reverse("partners:member-remove", args=[cast.organisation.public_id, cast.outsider.public_id])
     assert browser(cast.owner).post(foreign).status_code == 404
-    assert browser(cast.teammate).post(remove).url == reverse("home")
+    left = browser(cast.teammate).post(remove, follow=True)
+    assert left.redirect_chain[0][0] == reverse("home")
+    assert f"You no longer belong to {cast.organisation.name_en}" in left.content.decode()
 
 
 def test_an_organisation_mails_invitations_within_bounds(cast: Cast) -> None:

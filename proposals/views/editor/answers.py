@@ -40,7 +40,7 @@ class EditQuestions(Step):
             except DomainError as error:
                 error.field = f"answers.{question.public_id}"
                 raise
-        if self.form.uploads():
+            self.form.files.pop(question.public_id)  # kept, even where the next one is refused
             self.object.refresh_from_db(fields=["revision"])
 
     def place(self, error: DomainError) -> None:

@@ -1,0 +1,33 @@
+"""What a form says of each field when it comes back, and what a browser is told of it."""
+
+from django import forms
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.template.loader import render_to_string
+from django.utils.translation import override
+
+
+class Paper(forms.Form):
+    title = forms.CharField(max_length=20)
+    scan = forms.FileField(required=False)
+
+
+def shown(*data: object) -> str:
+    with override("en"):
+        return render_to_string("common/_form.html", {"form": Paper(*data)})
+
+
+def test_a_refused_form_names_the_file_that_has_to_be_chosen_again() -> None:
+    upload = SimpleUploadedFile("협약서<1>.pdf", b"%PDF-1.7")
+    page = shown({"title": ""}, {"scan": upload})
+    assert "협약서&lt;1&gt;.pdf" in page
+    assert "Please choose it again." in page
+    assert "data-lost-upload" not in shown({"title": ""})
+    assert "data-lost-upload" not in shown()
+
+
+def test_no_browser_cuts_what_is_too_long_and_the_form_keeps_all_of_it() -> None:
+    page = shown({"title": "x" * 25})
+    assert "maxlength" not in page
+    assert 'data-most="20"' in page
+    assert "x" * 25 in page
+    assert "at most 20 characters (it has 25)" in page
