@@ -21,6 +21,7 @@ from notifications.services import notify
 from partners.figures import committed
 from partners.policy import check_more_hours
 from partners.selectors import managers_of, officers
+from partners.services.strangers import check_stranger
 
 
 @transaction.atomic
@@ -31,6 +32,7 @@ def propose(*, actor: Any, allocation: Allocation, device_seconds: int, reason: 
     """
     require(actor, may_adjust)
     allocation = checks.lock_allocation(allocation.pk)
+    check_stranger(actor, allocation.project.organisation)
     if not device_seconds:
         raise RuleBroken(
             _("An adjustment moves something."),
@@ -69,6 +71,7 @@ def confirm(*, actor: Any, adjustment: Adjustment) -> Adjustment:
             facts={"proposed_by": adjustment.proposed_by.public_id},
         )
     allocation = checks.lock_allocation(adjustment.allocation_id)
+    check_stranger(actor, allocation.project.organisation)
     left = _check(allocation, adjustment)
     adjustment.entry = ledger.enter(
         allocation,

@@ -17,6 +17,7 @@ from audit import services as audit
 from cluster.models import Pool
 from common.errors import RuleBroken, WrongState
 from common.permissions import require
+from partners.services.strangers import check_stranger
 
 YEAR_SECONDS = 366 * DAY_SECONDS
 LIMITS: dict[str, tuple[int, int]] = {
@@ -42,13 +43,15 @@ def set_rules(
     """What a pool, an agreement or an allocation says from now on, whole: None, or left out, is not said here.
 
     What is booked stays as it is. `version` is the one that was looked at: WrongState (`rules_changed`, naming what is
-    different now) where somebody else was quicker. Forbidden for all but officers.
+    different now) where somebody else was quicker. Forbidden for all but officers; RuleBroken for one of the partner's.
     """
     require(actor, may_set_rules)
     _check_reason(reason)
     _check_values(values)
     # The subject's row, so that the first rules of a subject are not written twice, and no booking decides meanwhile.
     subject = SUBJECTS[scope].objects.select_for_update(no_key=True).get(pk=subject.pk)
+    if scope != "pool":
+        check_stranger(actor, (subject if scope == "agreement" else subject.project).organisation)
     rules = rules_of(scope, subject)
     before = {name: getattr(rules, name) for name in RULES}
     after = {name: values.get(name) for name in RULES}

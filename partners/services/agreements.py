@@ -27,6 +27,7 @@ from partners.services.signing import (
     sign_on_paper,
     void_signatures,
 )
+from partners.services.strangers import check_stranger
 from partners.services.term_checks import check_no_overlap, check_terms
 from partners.terms import MAX_GPU_SECONDS as MAX_GPU_SECONDS
 from partners.terms import MAX_GPUS as MAX_GPUS
@@ -128,7 +129,9 @@ def attach_document(
 
 @transaction.atomic
 def activate(*, actor: Any, agreement: Agreement) -> Agreement:
-    """Put a draft into force. Forbidden; InvalidTransition; RuleBroken unless both sides have signed its document."""
+    """Put a draft into force. Forbidden; InvalidTransition; RuleBroken unless both sides have signed its document, and
+    for somebody of that organisation (as in all that follow).
+    """
     return _move(actor, agreement, "activate", "")
 
 
@@ -176,6 +179,7 @@ def _move(actor: Any, agreement: Agreement, event: str, reason: str) -> Agreemen
         .select_related("organisation")
         .get(pk=agreement.pk)
     )
+    check_stranger(actor, agreement.organisation)
     before = agreement.state
     agreement.state = AGREEMENT.next(agreement.state, event)
     if event == "activate":

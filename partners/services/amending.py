@@ -22,6 +22,7 @@ from partners.models import Agreement, Amendment
 from partners.selectors import managers_of, officers
 from partners.services import signing
 from partners.services.documents import attach, check_document
+from partners.services.strangers import check_stranger
 from partners.services.term_checks import check_no_overlap, check_promised, check_terms
 from partners.terms import AMENDABLE, AgreementTerms, plain, terms_of, typed
 
@@ -94,6 +95,7 @@ def agree(*, actor: Any, amendment: Amendment) -> Amendment:
     require(actor, may_run_programme)
     locked = signing.lock_draft(amendment)
     assert isinstance(locked, Amendment)
+    check_stranger(actor, locked.agreement.organisation)
     _check_amendable(locked.agreement, but=locked)
     signing.check_signed(locked)
     _move(actor, locked, "agree")

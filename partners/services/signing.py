@@ -14,12 +14,14 @@ from accounts.rules import may_run_programme
 from audit.services import record
 from common.errors import Forbidden, RuleBroken, WrongState
 from common.permissions import allowed, require
+from common.texts import one_line
 from notifications.services import notify
 from partners.models import Agreement, AgreementSignature, Amendment
 from partners.rules import is_owner_of
 from partners.selectors import managers_of, officers
 from partners.selectors.signatures import live_signatures
 from partners.services.documents import attach, check_document, digest_of
+from partners.services.strangers import check_stranger, is_stranger
 
 Paper = Agreement | Amendment
 Side = Literal["agency", "partner"]
@@ -31,12 +33,15 @@ def sign(*, actor: User, paper: Paper, sha256: str, code: str) -> Paper:
     """Sign in the portal: an owner for the partner, an officer for the agency, with their second factor once more.
 
     `sha256` is what the person was shown. Forbidden; WrongState unless it is a draft; RuleBroken for a wrong code, a
-    side that has signed already, or a document that is another one than was shown.
+    side that has signed already, a document that is another one than was shown, or an officer who would sign with the
+    organisation to which they belong.
     """
     side = side_of(actor, paper)
     if side is None:
         raise Forbidden(_("An agreement is signed by an owner of the organisation and by an officer of the agency."))
     paper = lock_draft(paper)
+    if side == "agency":
+        check_stranger(actor, _agreement_of(paper).organisation)
     method = second_factor.check(actor=actor, code=code)  # a code is good once: not for a paper that is signed already
     if not paper.document:
         raise _no_document()
@@ -65,10 +70,12 @@ def sign_on_paper(
     """An officer records what was signed on paper, by whom and when; `document` is the scan, if it is not there yet.
 
     Forbidden; WrongState unless it is a draft; RuleBroken without a document, for a day to come, for a side that has
-    signed already. Another scan is another document: it makes signatures under the old one void.
+    signed already, for an officer of that organisation. Another scan is another document: it makes signatures under
+    the old one void.
     """
     require(actor, may_run_programme)
     paper = lock_draft(paper)
+    check_stranger(actor, _agreement_of(paper).organisation)
     if document:
         replace_document(actor, paper, document)
     if not paper.document:
@@ -76,7 +83,7 @@ def sign_on_paper(
     if signed_on > timezone.localdate(timezone=timezone.get_default_timezone()):
         raise RuleBroken(_("A signature cannot lie in the future."), code="signed_in_future", field="signed_on")
     for side in sides:
-        name = signatories.get(side, "").strip()
+        name = one_line(signatories.get(side, ""))
         if not name:
             raise RuleBroken(_("Who signed must be named."), code="signatory_missing", field="signatory")
         _write(actor, paper, side, AgreementSignature.Method.PAPER, name, signed_on)
@@ -85,7 +92,7 @@ def sign_on_paper(
 
 def side_of(actor: Any, paper: Paper) -> Side | None:
     """For which side somebody may sign in the portal: one query. An owner signs for their organisation alone."""
-    agreement = paper if isinstance(paper, Agreement) else paper.agreement
+    agreement = _agreement_of(paper)
     if allowed(actor, is_owner_of, agreement.organisation):
         return "partner"
     return "agency" if allowed(actor, may_run_programme) else None
@@ -96,6 +103,8 @@ def closed_to(actor: Any, paper: Paper) -> str:
     if paper.state != "draft":
         return _("Only a draft can be changed or signed: this one is in force or was.")
     side = side_of(actor, paper)
+    if side == "agency" and not is_stranger(actor, _agreement_of(paper).organisation):
+        return _("You belong to the organisation that this concerns.")
     signed = side is not None and live_signatures(paper).filter(side=side).exists()
     return _("This side has signed already.") if signed else ""
 
@@ -161,7 +170,7 @@ def is_signed(paper: Paper) -> bool:
 
 
 def _write(actor: Any, paper: Paper, side: Side, method: str, name: str, day: date, *, factor: str = "") -> None:
-    agreement = paper if isinstance(paper, Agreement) else paper.agreement
+    agreement = _agreement_of(paper)
     if live_signatures(paper).filter(side=side).exists():
         raise RuleBroken(_("This side has signed already."), code="signed_already")
     AgreementSignature.objects.create(
@@ -184,6 +193,10 @@ def _write(actor: Any, paper: Paper, side: Side, method: str, name: str, day: da
         context={"number": str(paper) if isinstance(paper, Amendment) else agreement.number, "signatory": name},
         url=paper.get_absolute_url(),
     )
+
+
+def _agreement_of(paper: Paper) -> Agreement:
+    return paper if isinstance(paper, Agreement) else paper.agreement
 
 
 def _noun(paper: Paper) -> str:

@@ -19,6 +19,7 @@ from common.quantities import seconds_to_hours
 from common.texts import composed
 from notifications.services import notify
 from partners.selectors import managers_of, officers
+from partners.services.strangers import check_stranger
 from projects.lifecycle import PROGRESS_REPORT
 from projects.models import ProgressReport, Project
 from projects.rules import may_run_team
@@ -68,9 +69,12 @@ def submit_report(
 
 @transaction.atomic
 def accept_report(*, actor: Any, report: ProgressReport) -> ProgressReport:
-    """Accept it; what the awards held back is granted in the same transaction. Forbidden, InvalidTransition."""
+    """Accept it; what the awards held back is granted in the same transaction. Forbidden, InvalidTransition,
+    RuleBroken for somebody of that organisation.
+    """
     require(actor, may_run_programme)
     report = _lock(report)
+    check_stranger(actor, report.project.organisation)
     before, report.state = report.state, PROGRESS_REPORT.next(report.state, "accept")
     report.answer = ""
     _decide(report, actor)
@@ -95,6 +99,7 @@ def send_back_report(*, actor: Any, report: ProgressReport, reason: str) -> Prog
             field="reason",
         )
     report = _lock(report)
+    check_stranger(actor, report.project.organisation)
     before, report.state = report.state, PROGRESS_REPORT.next(report.state, "send_back")
     report.answer = reason
     _decide(report, actor)

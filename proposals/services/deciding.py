@@ -8,8 +8,8 @@ from audit.services import record
 from common.errors import RuleBroken
 from common.texts import composed
 from notifications.services import notify
-from partners.models import Organisation
 from partners.selectors import managers_of
+from partners.services.strangers import check_stranger as check_stranger
 from proposals.lifecycle import PROPOSAL
 from proposals.models import Decision, Proposal
 from proposals.services.drafting import told
@@ -56,17 +56,6 @@ def lock(proposal: Proposal) -> Proposal:
         .select_related("organisation", "agreement", "call", "created_by")
         .get(pk=proposal.pk)
     )
-
-
-def check_stranger(actor: Any, organisation: Organisation) -> None:
-    """RuleBroken (`own_organisation`) for a person who belongs to the organisation that asks: one query."""
-    if person(actor) and organisation.memberships.filter(user_id=actor.pk).exists():
-        raise RuleBroken(
-            _("You belong to the organisation that asks for this."),
-            code="own_organisation",
-            remedy=_("Somebody of the agency who does not belong to it decides."),
-            facts={"rule": "own_organisation"},
-        )
 
 
 def move(actor: Any, proposal: Proposal, event: str, changes: dict[str, Any]) -> Proposal:

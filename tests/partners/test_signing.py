@@ -25,7 +25,7 @@ from notifications.models import Notification
 from partners.models import Agreement, AgreementSignature
 from partners.services import agreements, signing
 from partners.terms import terms_of
-from tests.factories import AgreementFactory, Cast, MembershipFactory, UserFactory, enable_mfa
+from tests.factories import AgreementFactory, Cast, MembershipFactory, UserFactory, enable_mfa, grant_role
 from tests.factories.accounts import PASSWORD
 from tests.partners.test_agreements import PDF, form
 from tests.proposals.stage import browser
@@ -244,3 +244,23 @@ def test_the_second_of_two_officers_sees_what_the_first_saved_and_loses_nothing(
     assert second.post(url, {**data, "title": "Of the second", "revision": again["revision"]}).status_code == 302
     draft.refresh_from_db()
     assert draft.title == "Of the second"
+
+
+def test_nobody_of_the_agency_acts_on_the_agreement_of_their_own_organisation(cast: Cast, draft: Agreement) -> None:
+    own = User.objects.get(pk=grant_role(cast.manager, "officer").pk)  # no owner: they would sign for the agency
+    enable_mfa(own)
+    names = {"agency": "A", "partner": "B"}
+    on_paper = {"sides": signing.SIDES, "signed_on": timezone.localdate(), "signatories": names}
+    acts = [
+        lambda: signing.sign(actor=own, paper=draft, sha256=draft.document_sha256, code="000000"),
+        lambda: signing.sign_on_paper(actor=own, paper=draft, **on_paper),
+        lambda: agreements.activate(actor=own, agreement=draft),
+        lambda: agreements.suspend(actor=own, agreement=cast.agreement, reason="R"),
+        lambda: agreements.terminate(actor=own, agreement=cast.agreement, reason="R"),
+    ]
+    for act in acts:
+        with pytest.raises(RuleBroken) as caught:
+            act()
+        assert caught.value.code == "own_organisation"
+    assert "You belong to the organisation" in signing.closed_to(own, draft)
+    assert not AgreementSignature.objects.filter(agreement=draft).exists()

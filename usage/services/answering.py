@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from audit import services as audit
 from common.errors import RuleBroken, WrongState
 from common.permissions import require
+from partners.services.strangers import check_stranger
 from usage.lifecycle import ANSWERABLE, IDLE_CASE
 from usage.models import CaseStep, IdleCase
 from usage.rules import may_answer_appeals, may_speak, may_stop_cases
@@ -61,6 +62,7 @@ def uphold(*, actor: Any, case: IdleCase, answer: str, days: int = 0) -> IdleCas
     """An officer follows the appeal: the case is over, and the reservation is left alone for so many days."""
     case = lock_case(case.pk)
     require(actor, may_answer_appeals)
+    check_stranger(actor, case.lease.allocation.project.organisation)
     _end_by_word(case, "uphold", CaseStep.Kind.UPHELD, actor, needed(answer, "answer"), days)
     return case
 
@@ -70,6 +72,7 @@ def dismiss(*, actor: Any, case: IdleCase, answer: str) -> IdleCase:
     """An officer does not follow the appeal, and says why: the rule goes on, not sooner than its grace allows."""
     case = lock_case(case.pk)
     require(actor, may_answer_appeals)
+    check_stranger(actor, case.lease.allocation.project.organisation)
     IDLE_CASE.next(case.state, "dismiss")
     said, now = needed(answer, "answer"), timezone.now()
     case.answered_at = now
@@ -90,6 +93,7 @@ def stop(*, actor: Any, case: IdleCase, reason: str, days: int = 0) -> IdleCase:
     """An officer or operator stops the course for good; the reservation is left alone for so many days."""
     case = lock_case(case.pk)
     require(actor, may_stop_cases)
+    check_stranger(actor, case.lease.allocation.project.organisation)
     _end_by_word(case, "stop", CaseStep.Kind.STOPPED, actor, needed(reason, "reason"), days)
     return case
 
