@@ -4,23 +4,49 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from common.errors import RuleBroken
 from common.quantities import seconds_to_hours
 from partners.choices import gpu_class_choices, pool_names
 
+OVER = (
+    gettext_noop("The agreement %(number)s is over since %(since)s."),
+    gettext_noop("A new agreement or a renewal is needed. Please ask your programme officer."),
+)
+STOPPED = {
+    "suspended": (
+        gettext_noop("The agreement %(number)s is suspended since %(since)s."),
+        gettext_noop(
+            "Nothing new can be asked for or reserved until the agency resumes it. Please ask your programme officer."
+        ),
+    ),
+    "draft": (
+        gettext_noop("The agreement %(number)s is not in force yet; it is a draft since %(since)s."),
+        gettext_noop("It comes into force once both sides have signed it. Please ask your programme officer."),
+    ),
+}
+
 
 def active(agreement: Any) -> None:
-    """In force now."""
+    """In force now; else since when not, and what lifts it."""
     if agreement.state == "active":
         return
+    message, remedy = STOPPED.get(agreement.state, OVER)
+    since = timezone.localtime(agreement.state_since)
     raise RuleBroken(
-        _("The agreement %(number)s is not active.") % {"number": agreement.number},
+        _(message) % {"number": agreement.number, "since": since.strftime("%Y-%m-%d %H:%M %Z")},
         code="agreement_not_active",
-        remedy=_("Please ask your programme officer about its state."),
-        facts={"rule": "state", "agreement": agreement.public_id, "state": agreement.state},
+        remedy=_(remedy),
+        facts={
+            "rule": "state",
+            "agreement": agreement.public_id,
+            "state": agreement.state,
+            "since": agreement.state_since.isoformat(),
+        },
     )
 
 

@@ -65,9 +65,7 @@ def may(agreements: Iterable[Any], wish: Wish, committed: Mapping[Any, Committed
         try:
             _check(agreement, wish, committed.get(agreement.pk, Committed()))
         except RuleBroken as refusal:
-            refusals.append(
-                Answer(False, str(refusal.message), str(refusal.remedy or ""), refusal.code, agreement, refusal.facts)
-            )
+            refusals.append(_refused(agreement, refusal))
         else:
             return Answer(True, agreement=agreement)
     if refusals:
@@ -78,6 +76,18 @@ def may(agreements: Iterable[Any], wish: Wish, committed: Mapping[Any, Committed
         allowed_instead=_("Please ask your programme officer to register the agreement (MOU) first."),
         code="no_agreement",
     )
+
+
+def in_force(agreement: Any) -> Answer:
+    """Whether anything new may be asked for or reserved under an agreement at all; if not, since when, and the remedy.
+
+    For pages and answers on which somebody would otherwise fill in a form that cannot be sent. No query.
+    """
+    try:
+        checks.active(agreement)
+    except RuleBroken as refusal:
+        return _refused(agreement, refusal)
+    return Answer(True, agreement=agreement)
 
 
 def sign_in(agreements: Iterable[Any], today: date) -> Answer:
@@ -208,6 +218,11 @@ def check_booked_hours(agreement: Any, asked: Mapping[int, int], held: Mapping[i
     known, so that it is them that count and not the even spread of the award.
     """
     checks.hours_a_year(agreement, asked, held)
+
+
+def _refused(agreement: Any, refusal: RuleBroken) -> Answer:
+    remedy = str(refusal.remedy or "")
+    return Answer(False, str(refusal.message), remedy, refusal.code, agreement, refusal.facts)
 
 
 def _check(agreement: Any, wish: Wish, committed: Committed) -> None:

@@ -1,6 +1,7 @@
 """The API skin of what is free, and of who has what when."""
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q
@@ -30,9 +31,11 @@ from allocations.serializers.availability import (
     RowSerializer,
     SlotSerializer,
 )
+from allocations.timeline import Spans, shared
 from cluster.models import Pool
 from cluster.selectors import profiles_in
-from partners.models import organisation_ids_of
+from partners.models import Agreement, organisation_ids_of
+from partners.policy import Answer, Wish, agency_day, booking_span, may
 
 
 def own_organisations(user: Any) -> list[int]:
@@ -46,6 +49,20 @@ def _pool(request: Request, name: str) -> Pool:
     if pool is None:
         raise NotFound
     return pool
+
+
+def _under_agreements(
+    tenants: list[int], pool: Pool, ask: dict[str, Any], passes: Spans
+) -> tuple[Spans, Answer | None]:
+    """Which of these starts an agreement of the organisations lets be reserved, and what refuses the asked window."""
+    rows = list(Agreement.objects.filter(organisation__in=tenants).exclude(state="draft").order_by("valid_from"))
+    length, until = ask["until"] - ask["since"], ask["until"] - timedelta(microseconds=1)
+    terms = [span for span in (booking_span(row, pool.public_id) for row in rows) if span]
+    starts = [(first, last - length) for first, last in terms if last - length >= first]
+    gpus = 0 if ask["profile"] else ask["gpus"]
+    wish = Wish("book", agency_day(ask["since"]), agency_day(until), gpus=gpus, pool=pool.public_id)
+    answer = may(rows, wish, {})
+    return [found for start in starts for found in shared(passes, [start])], None if answer.allowed else answer
 
 
 class AvailabilityViewSet(viewsets.ViewSet):
@@ -67,7 +84,8 @@ class AvailabilityViewSet(viewsets.ViewSet):
     def list(self, request: Request) -> Response:
         """Capacity in the window, and the next window for as many GPUs and as long.
 
-        For a partner, what its organisations could have: nodes that are lent whole to others then are not free.
+        For a partner, what its organisations could have: nodes that are lent whole to others then are not free, the
+        next window lies where an agreement lets it be reserved, and `refused` says why the asked one cannot be.
         """
         query = AskWindowSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
@@ -79,10 +97,13 @@ class AvailabilityViewSet(viewsets.ViewSet):
         found = capacities.capacity(pool, ask["since"], ask["until"], **kind)
         length = ask["until"] - ask["since"]
         passes = rulebooks.closures_of(pool).open_starts(length, ask["since"])
+        refused = None
+        if tenants is not None:
+            passes, refused = _under_agreements(tenants, pool, ask, passes)
         kind |= {"shape": ask["shape"], "passes": passes}
         offer = free_times.next_free_window(pool, ask["gpus"], length, ask["since"], **kind)
         window = {"start": offer[0], "end": offer[1]} if offer else None
-        told = asdict(found) | {"next_window": window, "profiles": list(profiles_in(pool))}
+        told = asdict(found) | {"next_window": window, "profiles": list(profiles_in(pool)), "refused": refused}
         return Response(AvailabilitySerializer(told).data)
 
     @extend_schema(
@@ -104,7 +125,10 @@ class AvailabilityViewSet(viewsets.ViewSet):
     )
     @action(detail=False)
     def slots(self, request: Request) -> Response:
-        """The best three windows that would pass every rule now, over one's own allocations."""
+        """The best three windows that would pass every rule now, over one's own allocations.
+
+        422 (`agreement_not_active`) where no window can be found because no agreement of theirs is in force.
+        """
         query = AskSlotSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         ask = query.validated_data
@@ -113,7 +137,10 @@ class AvailabilityViewSet(viewsets.ViewSet):
             rows = rows.filter(public_id=ask["allocation"])
         if ask.get("gpu_class"):
             rows = rows.filter(pool__gpu_class__code=ask["gpu_class"])
-        found = offers.find_slots(rows[: offers.MOST_ALLOCATIONS], ask["wish"], timezone.now())
+        chosen = list(rows[: offers.MOST_ALLOCATIONS])
+        found = offers.find_slots(chosen, ask["wish"], timezone.now())
+        if chosen and not found:
+            bookable.check_any_in_force(chosen)
         return Response(SlotSerializer(found, many=True).data)
 
     @extend_schema(

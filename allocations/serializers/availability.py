@@ -8,6 +8,7 @@ from rest_framework import serializers
 from allocations.selectors.offers import LONGEST_SPAN, Slot, Wish
 from allocations.serializers.booking import ShapeSerializer
 from common.moments import MomentField
+from partners.serializers import PolicyAnswerSerializer
 
 
 class AskWindowSerializer(ShapeSerializer):
@@ -153,6 +154,7 @@ class AvailabilitySerializer(serializers.Serializer):
     promised = serializers.IntegerField()
     profiles = serializers.ListField(child=serializers.CharField(), help_text="MIG profiles that the pool has")
     next_window = WindowSerializer(allow_null=True)
+    refused = PolicyAnswerSerializer(allow_null=True, help_text="why the asker could not reserve the asked window")
 
 
 class FeedSerializer(serializers.Serializer):

@@ -20,6 +20,7 @@ from allocations.rule_words import closures_shown, sentences
 from allocations.rules import may_book
 from allocations.selectors.availability import boards_in_use, free_devices, own_nodes
 from allocations.selectors.balances import balance, hold_of
+from allocations.selectors.bookable import stopped_of
 from allocations.selectors.capacities import capacity
 from allocations.selectors.free_times import next_free_window
 from allocations.selectors.offers import shares_of
@@ -169,6 +170,7 @@ class BookPage(ObjectServicePage):
                 self.object.pool, now, now + timedelta(hours=1), tenants=tenants, envelope=self.object.envelope_key
             ),
             may_book=allowed(self.request.user, may_book, self.object),
+            stopped=stopped_of([self.object]),
             check=self.check,
             offer=self.offer,
             wait_url=self.wait_url,

@@ -12,7 +12,7 @@ from allocations.charging import WHOLE
 from allocations.forms.finding import FindForm
 from allocations.models import Lease
 from allocations.rules import may_book
-from allocations.selectors.bookable import barred_of, bookable_allocations
+from allocations.selectors.bookable import barred_of, bookable_allocations, stopped_of
 from allocations.selectors.offers import (
     MOST,
     MOST_ALLOCATIONS,
@@ -63,6 +63,7 @@ class FindPage(Page):
             barred=barred,
             years=years,
             nothing_to_book=not mine,
+            stopped=stopped_of(mine),
             several=len(mine) > 1,
             **kwargs,
         )

@@ -18,6 +18,7 @@ from allocations.rules import may_book, may_leave
 from allocations.selectors import waitlist as order
 from allocations.selectors.availability import whole_minute
 from allocations.selectors.balances import balance, hold_left
+from allocations.selectors.bookable import stopped_of
 from allocations.services.entries import MOST_MISSED
 from allocations.services.offering import accept, decline
 from allocations.services.waitlist import join, leave
@@ -143,6 +144,7 @@ class JoinPage(ObjectServicePage):
         return super().get_context_data(
             balance=balance(self.object),
             waiting=len(places),
+            stopped=stopped_of([self.object]),
             may_book=allowed(self.request.user, may_book, self.object),
             **kwargs,
         )

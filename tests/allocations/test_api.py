@@ -86,5 +86,27 @@ def test_availability_answers_with_capacity_and_the_next_window(stage: Stage) ->
     found = client(stage.cast.owner).get("/api/v1/availability/", query).data
     assert (found["devices"], found["free"], found["booked_peak"], found["promised"]) == (12, 2, 10, 64)
     assert found["next_window"]["start"]
+    assert found["refused"] is None
     assert client(stage.cast.owner).get("/api/v1/availability/", query | {"pool": "none"}).status_code == 404
     assert client(stage.cast.owner).get("/api/v1/availability/").status_code == 400
+
+
+def test_what_an_agreement_does_not_allow_is_said_before_anybody_books(stage: Stage) -> None:
+    agreement, start = stage.cast.agreement, stage.now + timedelta(hours=1)
+    window = {"from": start.isoformat(), "until": (start + timedelta(hours=1)).isoformat()}
+    asked, partner = {"pool": stage.pool.name} | window, client(stage.cast.owner)
+    slot = {"from": window["from"], "until": (start + timedelta(hours=9)).isoformat(), "duration_seconds": 3600}
+    assert partner.get("/api/v1/availability/slots/", slot).data
+    agreement.pools = ["pool-22222222"]
+    agreement.save()
+    found = partner.get("/api/v1/availability/", asked).data
+    assert (found["next_window"], found["refused"]["code"]) == (None, "pool_not_covered")
+    agreement.pools, agreement.state = [], "suspended"
+    agreement.save()
+    found = partner.get("/api/v1/availability/", asked).data
+    assert (found["next_window"], found["refused"]["code"]) == (None, "agreement_not_active")
+    assert found["refused"]["facts"]["since"] == agreement.state_since.isoformat()
+    none = partner.get("/api/v1/availability/slots/", slot)
+    assert (none.status_code, none.data["code"]) == (422, "agreement_not_active")
+    seen = client(stage.cast.officer).get("/api/v1/availability/", asked).data
+    assert seen["next_window"] and seen["refused"] is None  # the agency asks about the pool

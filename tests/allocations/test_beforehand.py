@@ -67,7 +67,10 @@ def _local(stage: Stage, hours: float) -> str:
 
 @pytest.mark.parametrize(
     ("terms", "words"),
-    [({"pools": ELSEWHERE}, "does not cover this pool"), ({"state": "suspended"}, "is not active")],
+    [
+        ({"pools": ELSEWHERE}, "does not cover this pool"),
+        ({"state": "suspended", "state_reason": "Suspended for the audit."}, "is suspended since"),
+    ],
 )
 def test_what_the_agreement_does_not_cover_is_told_before_anybody_books(
     stage: Stage, terms: dict[str, Any], words: str
@@ -77,6 +80,13 @@ def test_what_the_agreement_does_not_cover_is_told_before_anybody_books(
     client, window = web(stage), {"earliest": _local(stage, 1), "latest": _local(stage, 9)}
     asked = {"where": stage.allocation.public_id, "device_count": 1, "length": 2, "unit": 3600, "shape": "any"}
     found = client.get(reverse("allocations:find"), asked | window).content.decode()
+    form = client.get(reverse("allocations:book", args=[stage.allocation.public_id])).content.decode()
+    stopped = "state" in terms  # of all that it covers, so that it is said before anything is typed
+    assert [stopped] * 3 == [
+        "data-stopped" in found,
+        "data-stopped" in form and "Suspended for the audit." in form,
+        'type="submit">Book<' not in form,
+    ]
     assert (
         "data-barred" in found
         and words in found

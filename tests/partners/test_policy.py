@@ -17,6 +17,7 @@ AGREEMENT = SimpleNamespace(
     public_id="agr-1",
     number="MOU-1",
     state="active",
+    state_since=datetime(2026, 4, 1, 9, tzinfo=SEOUL),
     valid_from=date(2026, 1, 1),
     valid_until=date(2026, 12, 31),
     ceiling_gpu_seconds=1_000 * 3600,
@@ -71,6 +72,7 @@ def test_only_an_active_agreement_allows() -> None:
     with pytest.raises(RuleBroken) as caught:
         check_active(suspended, date(2026, 5, 5))
     assert caught.value.code == "agreement_not_active"
+    assert "2026-04-01 09:00 KST" in str(caught.value)
 
 
 def test_a_booking_may_end_with_the_last_day_of_the_term_and_not_later() -> None:
