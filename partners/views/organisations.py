@@ -191,7 +191,7 @@ class MemberDepartment(_MemberVerb):
 
 
 class MemberRemove(_MemberVerb):
-    success_message = _("The person no longer belongs to the organisation.")
+    success_message: Any = _("The person no longer belongs to the organisation.")
 
     def perform(self) -> Any:
         membership = self.membership()
