@@ -358,6 +358,7 @@ POOL_CHOICES = "cluster.selectors.pool_choices"  # the same
 SIGN_IN_NOTES = "partners.selectors.sign_in_notes"  # accounts asks; what a person is told when they sign in
 COMMITTED_FIGURES = "proposals.selectors.committed"  # partners asks; what counts against an agreement
 PROPOSAL_NAME = "proposals.selectors.name_of"  # projects asks; number and title of the proposal that it came from
+PROJECT_USE = "usage.selectors.projects.use_of"  # projects asks; what it holds and what was made of it
 HELD_BACK = "allocations.services.held_back.held_of"  # projects asks; what its awards hold back until a report
 PROGRESS_ACCEPTED = "allocations.services.held_back.grant_rest"  # projects tells; allocations grants what was held back
 DEVICES_IN_WORK = "allocations.promises.devices_in_work"  # cluster asks; a lease decides when its devices are clean

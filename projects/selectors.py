@@ -1,7 +1,10 @@
 """Questions about projects."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db.models import Count, QuerySet
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from partners.models import Membership
@@ -16,6 +19,11 @@ def with_team_size(queryset: QuerySet[Project]) -> QuerySet[Project]:
 def proposal_name(project: Project) -> str:
     """What the proposal is called that the project came from: a question to a higher floor, one query."""
     return str(import_string(settings.PROPOSAL_NAME)(project.proposal_ref))
+
+
+def use_of(user: Any, project: Project) -> Any:
+    """What it holds and what was made of it, of what this user may see: a question to a higher floor, four queries."""
+    return import_string(settings.PROJECT_USE)(user, project, timezone.now())
 
 
 def team_of(project: Project) -> QuerySet[ProjectMember]:

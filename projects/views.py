@@ -17,7 +17,7 @@ from projects.filters import ProjectFilter
 from projects.forms import TeamForm
 from projects.models import Project
 from projects.rules import may_run_team
-from projects.selectors import proposal_name, team_of, with_team_size
+from projects.selectors import proposal_name, team_of, use_of, with_team_size
 
 
 class ProjectList(ListPage):
@@ -48,14 +48,17 @@ class ProjectPage(ObjectPage):
         return super().get_queryset().select_related("organisation", "agreement")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        may_report = allowed(self.request.user, may_run_team, self.object)
         return super().get_context_data(
             team=team_of(self.object),
             progress_reports=list(self.object.progress_reports.all()[:20]),
             held_back=services.held_back(self.object),
-            may_report=allowed(self.request.user, may_run_team, self.object),
+            may_report=may_report,
+            use=use_of(self.request.user, self.object),
+            figures_url=reverse("usage:figures-of", args=[self.object.organisation.public_id]),
             proposal_name=proposal_name(self.object),
             proposal_url=f"/proposals/{self.object.proposal_ref}/",  # an address above this floor, so not by name
-            may_run_team=allowed(self.request.user, may_run_team | may_run_programme, self.object),
+            may_run_team=may_report or allowed(self.request.user, may_run_programme),
             allocations_url=f"{reverse('allocations:allocations')}?project={self.object.public_id}",
             **kwargs,
         )

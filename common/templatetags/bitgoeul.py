@@ -199,7 +199,9 @@ def styled(field: Any) -> str:
     css = "form-select" if kind == "select" else "form-control"
     if kind in ("checkbox", "radio"):
         css = "form-check-input"
-    attrs: dict[str, Any] = {"class": f"{widget.attrs.get('class', '')} {css}{' is-invalid' if field.errors else ''}".strip()}
+    attrs: dict[str, Any] = {
+        "class": f"{widget.attrs.get('class', '')} {css}{' is-invalid' if field.errors else ''}".strip()
+    }
     if field.errors:
         attrs |= {"aria-invalid": "true", "aria-describedby": f"{field.auto_id}_error"}
     if most := widget.attrs.get("maxlength"):

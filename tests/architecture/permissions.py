@@ -61,7 +61,7 @@ allocations:lease-live
 allocations:lease-release allocations:lease-series allocations:lease-shrink allocations:lease-swap
 allocations:ledger
 allocation-usage allocations:lease-usage lease-usage-corrections lease-usage-days
-organisation-figures statement-detail usage:figures-of usage:statement usage:statement-file
+organisation-figures project-use statement-detail usage:figures-of usage:statement usage:statement-file
 lease-cancel lease-certificate lease-change lease-detail lease-devices lease-extend lease-handover
 lease-release lease-reshapes lease-shrink lease-swap lease-usage
 organisation-detail organisation-invite organisation-members partners:agreement

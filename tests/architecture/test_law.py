@@ -33,6 +33,7 @@ def test_every_question_to_a_higher_floor_is_in_the_law_and_leads_somewhere() ->
         "PROGRESS_ACCEPTED",
         "CALLS_OF_PROPOSALS",
         "PROPOSAL_NAME",
+        "PROJECT_USE",
     ):
         assert f"`{name}" in LAW and callable(import_string(getattr(settings, name)))
     assert f'`COMMITTED_FIGURES="{settings.COMMITTED_FIGURES}"`' in LAW

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from allocations.models import Lease
+from allocations.models import Lease, UsageMark
 from allocations.selectors.balances import balance, forecast, outlooks
 from telemetry import partitions
 from telemetry.models import DeviceHour, NodeHour
@@ -15,7 +15,7 @@ from tests.allocations.conftest import Stage
 from tests.allocations.test_api import client as api_of
 from tests.allocations.test_views import sign_in
 from tests.allocations.usage.measuring import held
-from tests.queries import queries_of
+from tests.queries import MOST_A_PAGE, queries_of
 from tests.usage.conftest import HOUR, hours_of
 from usage.hint_rules import HINT_RULE
 from usage.selectors.hints import Hint, hints
@@ -137,3 +137,18 @@ def test_many_outlooks_are_what_each_one_says(stage: Stage) -> None:
     found = outlooks([stage.allocation], later)[stage.allocation.pk]
     alone = balance(stage.allocation)
     assert found == (alone, forecast(stage.allocation, alone.left, later)) and found[1].pace_seconds_a_day > 0
+
+
+def test_the_page_of_a_project_says_what_it_holds_and_what_was_made_of_it(stage: Stage, running: Lease) -> None:
+    until = hours_of(running, running.starts_at, 5, kind="used", devices=[running.placements.first().device_id])
+    UsageMark.objects.update_or_create(name="decided", defaults={"done_until": until})
+    project = stage.allocation.project
+    said = api_of(stage.cast.owner).get(f"/api/v1/projects/{project.public_id}/use/").data
+    assert (said["total"]["held_seconds"], said["total"]["used_seconds"]) == (5 * 3600, 5 * 3600)
+    assert said["allocations"][0]["left_seconds"] == balance(stage.allocation).left
+    client = sign_in(stage.cast.viewer)
+    page = client.get(project.get_absolute_url()).content.decode()
+    assert 'data-figure="held">5.00' in page and stage.allocation.get_absolute_url() in page
+    asked = queries_of(lambda: client.get(project.get_absolute_url()))
+    assert len(asked) <= MOST_A_PAGE, "\n".join(str(each)[:150] for each in asked)
+    assert api_of(stage.cast.outsider).get(f"/api/v1/projects/{project.public_id}/use/").status_code == 404

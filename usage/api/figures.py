@@ -13,10 +13,12 @@ from rest_framework.views import APIView
 
 from allocations.selectors.usage import UsageSums
 from partners.models import Organisation
+from projects.models import Project
 from usage.forms.sums import PeriodForm
 from usage.selectors.figures import figures
+from usage.selectors.projects import use_of
 from usage.selectors.sums import SumsRow
-from usage.serializers.figures import OrganisationFiguresSerializer
+from usage.serializers.figures import OrganisationFiguresSerializer, ProjectUseSerializer
 
 
 class FiguresView(APIView):
@@ -45,6 +47,17 @@ class FiguresView(APIView):
             "people": [_row(row) for row in found.people],
         }
         return Response(OrganisationFiguresSerializer(said).data)
+
+
+class ProjectUseView(APIView):
+    """What the project's page shows of its use, from the same question."""
+
+    @extend_schema(operation_id="project_use", tags=["usage"], responses=ProjectUseSerializer)
+    def get(self, request: Request, public_id: str) -> Response:
+        """From its beginning on, and all of its allocations."""
+        project = get_object_or_404(Project.objects.visible_to(request.user), public_id=public_id)
+        found = use_of(request.user, project, timezone.now())
+        return Response(ProjectUseSerializer(vars(found) | {"total": _sums(found.total)}).data)
 
 
 def _sums(sums: UsageSums) -> dict[str, Any]:

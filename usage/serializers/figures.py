@@ -74,3 +74,12 @@ class OrganisationFiguresSerializer(serializers.Serializer[Any]):
     people = UsageRowSerializer(many=True)
     allocations = OutlookSerializer(many=True, source="outlooks")
     hints = HintsSerializer()
+
+
+class ProjectUseSerializer(serializers.Serializer[Any]):
+    """What a project holds and what was made of it, from its beginning on."""
+
+    project = serializers.CharField(source="project.public_id")
+    decided_until = serializers.DateTimeField(allow_null=True, help_text="later hours are not in the sums")
+    total = UsageSumsSerializer()
+    allocations = OutlookSerializer(many=True, source="outlooks")
