@@ -52,13 +52,36 @@ class Figures(models.Model):
         return None if self.tensor_active_permille is None else self.tensor_active_permille / 10
 
 
-class Sample(Figures):
+class Means(models.Model):
+    """Means of the samples of a step of time; None where nothing was measured."""
+
+    utilisation_percent = RealField(null=True)
+    sm_active_percent = RealField(null=True)
+    tensor_active_percent = RealField(null=True)
+    memory_used_mib = RealField(null=True)
+    power_watts = RealField(null=True)
+    temperature_c = RealField(null=True)
+    process_count = RealField(null=True)
+
+    class Meta:
+        abstract = True
+
+
+class OfDevice(models.Model):
+    """A row of a table that is partitioned by time; the database holds no key of the device against its table."""
+
+    device = models.ForeignKey(
+        Device, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+
+    class Meta:
+        abstract = True
+
+
+class Sample(Figures, OfDevice):
     """One device at one moment, kept for a week. Partitioned by `at`; found by device or by time, unique by ingest."""
 
     pk = models.CompositePrimaryKey("device_id", "at")
-    device = models.ForeignKey(
-        Device, on_delete=models.DO_NOTHING, related_name="samples", db_index=False, db_constraint=False
-    )
 
     def __str__(self) -> str:
         return f"{self.device_id} {self.at:%H:%M:%S}"
@@ -79,22 +102,7 @@ class LatestSample(Figures):
         return f"{self.device_id} {self.at:%H:%M:%S}"
 
 
-class Means(models.Model):
-    """Means of the samples of a step of time; None where nothing was measured."""
-
-    utilisation_percent = RealField(null=True)
-    sm_active_percent = RealField(null=True)
-    tensor_active_percent = RealField(null=True)
-    memory_used_mib = RealField(null=True)
-    power_watts = RealField(null=True)
-    temperature_c = RealField(null=True)
-    process_count = RealField(null=True)
-
-    class Meta:
-        abstract = True
-
-
-class DeviceMinute(Means):
+class DeviceMinute(Means, OfDevice):
     """One device, one minute: what charts and usage are read from. Partitioned by `minute`, kept for 90 days."""
 
     pk = models.CompositePrimaryKey("device_id", "minute")
@@ -104,22 +112,16 @@ class DeviceMinute(Means):
         null=True,
         help_text="joules since the last minute that has a counter: what a gap used counts in the one after it",
     )
-    device = models.ForeignKey(
-        Device, on_delete=models.DO_NOTHING, related_name="minutes", db_index=False, db_constraint=False
-    )
     samples = models.PositiveSmallIntegerField()
 
     def __str__(self) -> str:
         return f"{self.device_id} {self.minute:%H:%M}"
 
 
-class Totals(Means):
+class Totals(Means, OfDevice):
     """An hour or a day: the means weighted by minutes, and sums."""
 
     energy_j = models.BigIntegerField(null=True, help_text="joules, by the device's counter")
-    device = models.ForeignKey(
-        Device, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
-    )
     samples = models.IntegerField()
     utilisation_max = RealField(null=True, help_text="of the minutes' means")
     temperature_max = RealField(null=True, help_text="of the minutes' means")
