@@ -23,6 +23,8 @@ class HintRule:
     loading_utilisation: float
     loading_cpu: float
     loading_disk: int
+    loading_share: float
+    """Of an hour, for which a machine must have worked before its minutes are looked at one by one."""
     hung_seconds: int
     plain_utilisation: float
     plain_tensor: float
@@ -37,6 +39,7 @@ HINT_RULE = HintRule(
     loading_utilisation=50,
     loading_cpu=60,
     loading_disk=400_000_000,
+    loading_share=0.25,
     hung_seconds=1800,
     plain_utilisation=50,
     plain_tensor=1,

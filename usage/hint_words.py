@@ -68,8 +68,8 @@ THRESHOLDS: dict[str, Text] = {
     "hung": _("Said from %(minutes)d GPU-minutes on that were judged to be hung."),
     "few": _("Hours in which at most half of two or more GPUs were busy; what the others idled counts."),
     "loading": _(
-        "Hours with a mean GPU utilisation below %(loading)d %% while the machine's CPU was busy from %(cpu)d %% or"
-        " %(disk)d MB/s were read on. The machine may be shared with others."
+        "Idle minutes in which the machine's CPU was busy from %(cpu)d %% or %(disk)d MB/s were read on, and hours with"
+        " a mean GPU utilisation below %(loading)d %% of which the same is true. The machine may be shared with others."
     ),
     "parked": _("Minutes that were idle with more than 1 GiB of memory filled."),
     "idle": _("Idle minutes, without those that another hint counts."),

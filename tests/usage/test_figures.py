@@ -7,10 +7,11 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from allocations.models import Lease, UsageMark
+from allocations.models import Lease, UsageHour, UsageMark
 from allocations.selectors.balances import balance, forecast, outlooks
+from allocations.usage_classes import UsageClass
 from telemetry import partitions
-from telemetry.models import DeviceHour, NodeHour
+from telemetry.models import DeviceHour, NodeHour, NodeMinute
 from tests.allocations.conftest import Stage
 from tests.allocations.test_api import client as api_of
 from tests.allocations.test_views import sign_in
@@ -75,6 +76,40 @@ def test_waiting_for_data_is_told_from_idleness_by_the_machine(running: Lease) -
     found = said(running)
     assert found["loading"].seconds == 8 * 6 * 3600 and found["idle"].seconds == 8 * 4 * 3600
     assert [(fact.value, fact.unit) for fact in found["loading"].facts] == [(1, "%"), (60, "%"), (100, "MB/s")]
+
+
+def test_waiting_for_data_is_seen_by_the_minute(running: Lease) -> None:
+    """Twenty minutes of an hour of which GPUs worked for the rest: in its means neither is to be seen."""
+    first = running.starts_at.replace(minute=0, second=0, microsecond=0) + HOUR
+    codes = UsageClass.USED.letter * 30 + UsageClass.IDLE.letter * 20 + UsageClass.PARKED.letter * 10
+    seconds = {"used_seconds": 1800, "idle_seconds": 1200, "parked_seconds": 600}
+    seconds |= dict.fromkeys(("hung_seconds", "no_data_seconds", "fault_seconds", "maintenance_seconds"), 0)
+    UsageHour.objects.bulk_create(
+        UsageHour(
+            lease=running,
+            device_id=key,
+            hour=first + n * HOUR,
+            codes=codes,
+            held_seconds=3600,
+            rule_version=1,
+            **seconds,
+        )
+        for key in running.placements.values_list("device_id", flat=True)
+        for n in range(10)
+    )
+    measured(running, 10, utilisation_percent=80, sm_active_percent=60, tensor_active_percent=40)
+    machine(running, 10, cpu_percent=40)
+    node = running.placements.first().node_id
+    busy = {"node_id": node, "disk_read_bytes": 0}
+    NodeMinute.objects.bulk_create(
+        NodeMinute(minute=first + n * HOUR + timedelta(minutes=at), cpu_percent=90 if at >= 40 else 20, **busy)
+        for n in range(10)
+        for at in range(60)
+    )
+    found = said(running)
+    assert found["loading"].seconds == 8 * 10 * (600 + 600)
+    assert [(fact.value, fact.unit) for fact in found["loading"].facts] == [(90, "%"), (0, "MB/s")]
+    assert found["idle"].seconds == 8 * 10 * 600 and "parked" not in found
 
 
 def test_a_gap_makes_no_hint_and_neither_does_a_little(running: Lease) -> None:

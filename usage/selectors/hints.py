@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 
 from allocations.models import Lease
 from allocations.selectors.usage import judging
+from allocations.usage_classes import UsageClass
 from common.errors import Text
 from usage import hint_words
 from usage.hint_rules import HINT_RULE, LOOKED_AT, MOST_HINTS, MOST_LEASES
@@ -19,10 +20,38 @@ WITH evidence AS (
     SELECT lease_id, device_id, hour, sum(used) AS used, sum(idle) AS idle, sum(parked) AS parked, sum(hung) AS hung
     FROM ({HOURS_OF_LEASES}) AS hours GROUP BY 1, 2, 3
 ),
+spells AS (
+    SELECT m.node_id, n.hour, array_agg(extract(minute FROM m.minute)::int) AS minutes, avg(m.cpu_percent) AS cpu,
+           avg(m.disk_read_bytes) AS disk
+    FROM (
+        SELECT DISTINCT c.node_id, e.hour FROM evidence e JOIN cluster_device c ON c.id = e.device_id
+        WHERE e.idle + e.parked > 0
+    ) AS asked
+    JOIN telemetry_nodehour n ON n.node_id = asked.node_id AND n.hour = asked.hour
+      AND n.hour >= %(since)s AND n.hour < %(until)s
+      AND (n.cpu_percent >= %(loading_share)s * %(loading_cpu)s
+           OR n.disk_read_bytes >= %(loading_share)s * %(loading_disk)s)
+    JOIN telemetry_nodeminute m ON m.node_id = n.node_id AND m.minute >= n.hour
+      AND m.minute < n.hour + interval '1 hour' AND m.minute >= %(since)s AND m.minute < %(until)s
+    WHERE m.cpu_percent >= %(loading_cpu)s OR m.disk_read_bytes >= %(loading_disk)s
+    GROUP BY 1, 2
+),
+waits AS (
+    SELECT u.lease_id, u.device_id, u.hour, s.cpu, s.disk,
+           60 * count(*) FILTER (WHERE code = '{UsageClass.IDLE.letter}') AS idle,
+           60 * count(*) FILTER (WHERE code = '{UsageClass.PARKED.letter}') AS parked
+    FROM spells s
+    JOIN cluster_device c ON c.node_id = s.node_id
+    JOIN allocations_usagehour u ON u.device_id = c.id AND u.hour = s.hour
+      AND u.lease_id = ANY(%(leases)s::bigint[]) AND u.hour >= %(since)s AND u.hour < %(until)s
+    CROSS JOIN LATERAL (SELECT substr(u.codes, at + 1, 1) AS code FROM unnest(s.minutes) AS at) AS minutes
+    GROUP BY 1, 2, 3, 4, 5
+),
 joined AS (
     SELECT e.*, e.used + e.idle + e.parked + e.hung AS measured, d.utilisation_percent AS utilisation,
            d.sm_active_percent AS sm, d.tensor_active_percent AS tensor, n.cpu_percent AS cpu,
-           n.disk_read_bytes AS disk,
+           n.disk_read_bytes AS disk, w.cpu AS waits_cpu, w.disk AS waits_disk,
+           least(e.idle, coalesce(w.idle, 0)) AS waits_idle, least(e.parked, coalesce(w.parked, 0)) AS waits_parked,
            count(*) FILTER (WHERE e.used >= %(busy_seconds)s) OVER same AS busy, count(*) OVER same AS devices
     FROM evidence e
     JOIN cluster_device c ON c.id = e.device_id
@@ -30,6 +59,7 @@ joined AS (
       ON d.device_id = e.device_id AND d.hour = e.hour AND d.hour >= %(since)s AND d.hour < %(until)s
     LEFT JOIN telemetry_nodehour n
       ON n.node_id = c.node_id AND n.hour = e.hour AND n.hour >= %(since)s AND n.hour < %(until)s
+    LEFT JOIN waits w ON w.lease_id = e.lease_id AND w.device_id = e.device_id AND w.hour = e.hour
     WINDOW same AS (PARTITION BY e.lease_id, e.hour)
 ),
 seen AS (
@@ -44,14 +74,16 @@ seen AS (
     FROM joined
 )
 SELECT lease_id, sum(measured)::bigint AS measured,
-    sum(measured) FILTER (WHERE loading)::bigint AS loading,
+    sum(CASE WHEN loading THEN measured ELSE waits_idle + waits_parked END)::bigint AS loading,
     avg(utilisation) FILTER (WHERE loading) AS loading_utilisation,
-    avg(cpu) FILTER (WHERE loading) AS loading_cpu, avg(disk) FILTER (WHERE loading) AS loading_disk,
-    sum(idle + parked) FILTER (WHERE few AND NOT loading)::bigint AS few, avg(busy) FILTER (WHERE few) AS few_busy,
+    avg(CASE WHEN loading THEN cpu ELSE waits_cpu END) AS loading_cpu,
+    avg(CASE WHEN loading THEN disk ELSE waits_disk END) AS loading_disk,
+    sum(idle + parked - waits_idle - waits_parked) FILTER (WHERE few AND NOT loading)::bigint AS few,
+    avg(busy) FILTER (WHERE few) AS few_busy,
     avg(devices) FILTER (WHERE few) AS few_devices,
     sum(hung)::bigint AS hung,
-    sum(parked) FILTER (WHERE NOT few AND NOT loading)::bigint AS parked,
-    sum(idle) FILTER (WHERE NOT few AND NOT loading)::bigint AS idle,
+    sum(parked - waits_parked) FILTER (WHERE NOT few AND NOT loading)::bigint AS parked,
+    sum(idle - waits_idle) FILTER (WHERE NOT few AND NOT loading)::bigint AS idle,
     sum(used) FILTER (WHERE plain)::bigint AS plain, avg(utilisation) FILTER (WHERE plain) AS plain_utilisation,
     avg(tensor) FILTER (WHERE plain) AS plain_tensor,
     sum(used) FILTER (WHERE waiting)::bigint AS waiting, avg(utilisation) FILTER (WHERE waiting) AS waiting_utilisation,
@@ -63,6 +95,10 @@ _COLUMNS = (
     *("few", "few_busy", "few_devices", "hung", "parked", "idle", "plain", "plain_utilisation", "plain_tensor"),
     *("waiting", "waiting_utilisation", "waiting_sm"),
 )
+
+"""`spells`: minutes in which a machine worked while GPUs on it did nothing, of hours in which it worked for a quarter;
+`waits`: what each GPU idled in just these minutes. An hour of slow GPUs beside a busy machine is `loading` as a whole.
+"""
 
 
 @dataclass(frozen=True)
