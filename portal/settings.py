@@ -136,6 +136,9 @@ CACHES = {
     }
 }
 
+# Seconds for which viewers of the same thing share what was made for one of them (common/sharing.py); 0: nothing
+SHARED_SECONDS = env.number("SHARED_SECONDS", 5, 0, 60)
+
 # --- people -----------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]

@@ -1,10 +1,14 @@
 """A chart over HTTP: JSON for the picture, CSV for a spreadsheet and for browsers without JavaScript."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.core.serializers.json import DjangoJSONEncoder
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
+from common.sharing import shared
 from common.tables import csv_rows
 from telemetry.charts import Chart, csv_table
 from telemetry.windows import RANGES
@@ -12,15 +16,27 @@ from telemetry.windows import RANGES
 ASKED = ("range", "from", "to", "step")
 
 
-def chart_response(request: HttpRequest, chart: Chart, name: str) -> HttpResponse:
-    """The chart as JSON, or with `format=csv` its values as a file of that name; no cache keeps it."""
+def chart_response(
+    request: HttpRequest, make: Callable[[], Chart], name: str, *, of: str, asked: tuple[object, ...] = ()
+) -> HttpResponse:
+    """The chart as JSON, or with `format=csv` its values as a file of that name; no browser keeps it.
+
+    Those who ask the same `of` the same object share the JSON (`common.sharing`); `asked`: what it depends on beside
+    the query.
+    """
     if request.GET.get("format") == "csv":
-        answer: Any = StreamingHttpResponse(csv_rows(*csv_table(chart)), content_type="text/csv; charset=utf-8")
+        rows = csv_rows(*csv_table(make()))
+        answer: Any = StreamingHttpResponse(rows, content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     else:
-        answer = JsonResponse(chart)
+        text = shared("chart", lambda: _json(make()), of=of, asked=(request.GET.urlencode(), *asked))
+        answer = HttpResponse(text, content_type="application/json")
     answer["Cache-Control"] = "private, no-store"
     return answer  # type: ignore[no-any-return]
+
+
+def _json(chart: Chart) -> str:
+    return json.dumps(chart, cls=DjangoJSONEncoder, separators=(",", ":"))
 
 
 def ranges_context(request: HttpRequest, default: str) -> dict[str, Any]:

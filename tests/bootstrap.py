@@ -42,6 +42,7 @@ def set_environment(folder: Path) -> None:
         MEDIA_ROOT=str(folder / "media"),
         DEMO_DIR=str(folder / "demo"),
         RATELIMIT="true",
+        SHARED_SECONDS="0",
         METRICS_ALLOW="127.0.0.1,::1",
     )
 

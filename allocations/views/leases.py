@@ -3,9 +3,10 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.views.generic import TemplateView, View
+from django.views.generic import View
 
 from accounts.models import SshKey
 from accounts.rules import may_read_audit, may_run_nodes
@@ -19,6 +20,7 @@ from allocations.selectors.reshapes import under_way, with_devices
 from allocations.selectors.usage import use_of
 from allocations.services.extending import EXTENDABLE
 from common.permissions import allowed
+from common.sharing import shared
 from common.tables import Column
 from common.templatetags.bitgoeul import moment
 from common.web import ListPage, ObjectMixin, ObjectPage
@@ -130,23 +132,27 @@ class LeasePage(_LeaseMixin, ObjectPage):
         )
 
 
-class LeaseLive(_LeaseMixin, TemplateView):
-    """The part that refreshes itself every five seconds, until the reservation is over."""
+class LeaseLive(_LeaseMixin, View):
+    """The part that refreshes itself every five seconds, until the reservation is over. Those who look at the same
+    reservation and may do the same share it.
+    """
 
-    template_name = "allocations/_lease_live.html"
-
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         """A changed state changes the whole page (access, buttons), so the browser is told to load it again."""
         lease, asked = self.object, request.GET
         change = lease.reshapes.under_way().values_list("public_id", flat=True).first() or ""
         if asked.get("state", lease.state) != lease.state or asked.get("change", change) != change:
             return HttpResponse(headers={"HX-Refresh": "true"})
-        return super().get(request, *args, **kwargs)
+        active, user = lease.state == "active", request.user
+        may_finish = active and allowed(user, may_end, lease)
+        sight = (may_finish or (active and allowed(user, may_run_nodes)), change)
+        said = (lease.state, lease.state_reason, lease.starts_at, lease.ends_at, lease.no_show_due_at)
 
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        lease, user = self.object, self.request.user
-        may_finish = lease.state == "active" and allowed(user, may_end, lease)
-        return super().get_context_data(**live_context(lease, user, may_finish=may_finish), **kwargs)
+        def make() -> str:
+            context = {"lease": lease, **live_context(lease, user, may_finish=may_finish)}
+            return render_to_string("allocations/_lease_live.html", context, request)
+
+        return HttpResponse(shared("lease", make, of=lease.public_id, asked=(*sight, *said)))
 
 
 class HandoverPage(_LeaseMixin, ObjectPage):

@@ -50,8 +50,13 @@ class LeaseSeries(ObjectMixin, View):
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         """JSON, or CSV with `format=csv`."""
-        chart = measuring.lease_chart(self.object, request.GET, timezone.now())
-        return chart_response(request, chart, self.object.public_id)
+        lease, query = self.object, request.GET
+        asked = ("gpus", lease.state, lease.ends_at)
+
+        def make() -> charts.Chart:
+            return measuring.lease_chart(lease, query, timezone.now())
+
+        return chart_response(request, make, lease.public_id, of=lease.public_id, asked=asked)
 
 
 class LeaseHostSeries(ObjectMixin, View):
@@ -67,5 +72,9 @@ class LeaseHostSeries(ObjectMixin, View):
         except LookupError as error:
             raise Http404 from error
         whole = bool(getattr(request.user, "is_agency", False))
-        chart = measuring.host_chart(lease, node, request.GET, now, whole=whole)
-        return chart_response(request, chart, f"{lease.public_id}-host")
+        asked = ("host", node and node.pk, lease.state, lease.ends_at, whole)
+
+        def make() -> charts.Chart:
+            return measuring.host_chart(lease, node, request.GET, now, whole=whole)
+
+        return chart_response(request, make, f"{lease.public_id}-host", of=lease.public_id, asked=asked)

@@ -5,9 +5,11 @@ from typing import Any
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.generic import TemplateView, View
 
+from common.sharing import AGENCY, shared
 from common.tables import csv_lines
 from reports.fleet_form import STEPS, FleetForm
 from reports.fleet_table import columns, ordered
@@ -88,23 +90,34 @@ class FleetPage(StaffMixin, TemplateView):
         return self.render_to_response(context, status=200 if valid else 422)
 
 
-class FleetLive(StaffMixin, TemplateView):
-    """The part of the screen that refreshes itself."""
+class FleetLive(StaffMixin, View):
+    """The part of the screen that refreshes itself: the same for everybody of the agency who asks the same."""
 
-    template_name = "reports/_fleet_live.html"
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse(shared("fleet", lambda: _live(request), of=AGENCY, asked=(request.GET.urlencode(),)))
 
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        now, form = timezone.now(), FleetForm(self.request.GET)
-        form.is_valid()
-        found = picture(form.moment(now), form.which, now)
-        return super().get_context_data(**shown_now(self.request, form, found, now), **kwargs)
+
+def _live(request: HttpRequest) -> str:
+    now, form = timezone.now(), FleetForm(request.GET)
+    form.is_valid()
+    found = picture(form.moment(now), form.which, now)
+    return render_to_string("reports/_fleet_live.html", shown_now(request, form, found, now), request)
 
 
 class FleetSeries(StaffMixin, View):
     """The chart's points."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return JsonResponse(charts.fleet_series(wanted_span(request), timezone.now()))
+        span = wanted_span(request)
+        step_seconds = span.step.total_seconds()
+        chart = shared(
+            "fleet-series",
+            lambda: charts.fleet_series(span, timezone.now()),
+            of=AGENCY,
+            asked=(span.key,),
+            seconds=step_seconds / 2,
+        )
+        return JsonResponse(chart)
 
 
 def _chosen(said: str, orders: dict[str, Any]) -> str:

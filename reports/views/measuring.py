@@ -20,8 +20,13 @@ class DeviceSeries(StaffMixin, ObjectMixin, View):
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         """JSON, or CSV with `format=csv`."""
-        chart = measuring.device_chart(self.object, request.GET, timezone.now())
-        return chart_response(request, chart, self.object.public_id)
+        device = self.object
+        return chart_response(
+            request,
+            lambda: measuring.device_chart(device, request.GET, timezone.now()),
+            device.public_id,
+            of=device.public_id,
+        )
 
 
 class NodeSeries(StaffMixin, ObjectMixin, View):
@@ -31,8 +36,14 @@ class NodeSeries(StaffMixin, ObjectMixin, View):
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         """JSON, or CSV with `format=csv`."""
-        chart = measuring.node_chart(self.object, request.GET, timezone.now())
-        return chart_response(request, chart, self.object.name)
+        node = self.object
+        return chart_response(
+            request,
+            lambda: measuring.node_chart(node, request.GET, timezone.now()),
+            node.name,
+            of=node.public_id,
+            asked=("gpus",),
+        )
 
 
 class NodeHostSeries(StaffMixin, ObjectMixin, View):
@@ -42,5 +53,11 @@ class NodeHostSeries(StaffMixin, ObjectMixin, View):
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         """JSON, or CSV with `format=csv`."""
-        chart = measuring.machine_chart(self.object, request.GET, timezone.now())
-        return chart_response(request, chart, f"{self.object.name}-host")
+        node = self.object
+        return chart_response(
+            request,
+            lambda: measuring.machine_chart(node, request.GET, timezone.now()),
+            f"{node.name}-host",
+            of=node.public_id,
+            asked=("host",),
+        )
