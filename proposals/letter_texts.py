@@ -53,7 +53,7 @@ def _letter(subject_ko: str, body_ko: str, subject_en: str, body_en: str) -> Tex
 STANDARD: dict[str, Texts] = {
     "award": _letter(
         "[{number}] GPU 지원 선정 통보",
-        "귀 기관이 「{call}」에 제출하신 과제 「{title}」({number})이(가) 선정되었음을 알려 드립니다.\n\n"
+        "귀 기관이 「{call}」에 제출하신 과제({number} 「{title}」)가 선정되었음을 알려 드립니다.\n\n"
         "배정 내용: GPU {awarded_gpus}개, {awarded_gpu_hours} GPU 시간\n{awards}\n\n"
         "{answer_by}까지 수락 또는 거절 의사를 알려 주시기 바랍니다. 기한이 지나면 배정은 효력을 잃습니다.\n\n{reason}",
         "[{number}] Award of GPUs",
@@ -63,7 +63,7 @@ STANDARD: dict[str, Texts] = {
     ),
     "partial": _letter(
         "[{number}] GPU 지원 일부 선정 통보",
-        "귀 기관이 「{call}」에 제출하신 과제 「{title}」({number})이(가) 일부 선정되었음을 알려 드립니다.\n\n"
+        "귀 기관이 「{call}」에 제출하신 과제({number} 「{title}」)가 일부 선정되었음을 알려 드립니다.\n\n"
         "신청 내용: GPU {asked_gpus}개, {asked_gpu_hours} GPU 시간\n"
         "배정 내용: GPU {awarded_gpus}개, {awarded_gpu_hours} GPU 시간\n{awards}\n\n"
         "사유:\n{reason}\n\n"
@@ -77,7 +77,7 @@ STANDARD: dict[str, Texts] = {
     ),
     "decline": _letter(
         "[{number}] GPU 지원 심사 결과 통보",
-        "귀 기관이 「{call}」에 제출하신 과제 「{title}」({number})은(는) 선정되지 않았음을 알려 드립니다.\n\n"
+        "귀 기관이 「{call}」에 제출하신 과제({number} 「{title}」)는 선정되지 않았음을 알려 드립니다.\n\n"
         "사유:\n{reason}\n\n"
         "{appeal}",
         "[{number}] Result of your proposal",
@@ -87,14 +87,14 @@ STANDARD: dict[str, Texts] = {
     ),
     "hold": _letter(
         "[{number}] GPU 지원 심사 보류 통보",
-        "귀 기관의 과제 「{title}」({number})에 대한 결정을 보류하였음을 알려 드립니다. 별도 조치는 필요하지 않습니다."
+        "귀 기관의 과제({number} 「{title}」)에 대한 결정을 보류하였음을 알려 드립니다. 별도 조치는 필요하지 않습니다."
         "\n\n사유:\n{reason}",
         "[{number}] Your proposal is on hold",
         "the decision on your proposal “{title}” ({number}) is on hold. You need not do anything.\n\nReason:\n{reason}",
     ),
     "dismiss": _letter(
         "[{number}] 이의신청 결과 통보(기각)",
-        "과제 「{title}」({number})에 대한 이의신청을 다른 담당자가 검토하였으나 받아들이지 않았음을 알려 드립니다.\n\n"
+        "과제({number} 「{title}」)에 대한 이의신청을 다른 담당자가 검토하였으나 받아들이지 않았음을 알려 드립니다.\n\n"
         "사유:\n{reason}",
         "[{number}] Your appeal is dismissed",
         "another officer has looked at your appeal on the proposal “{title}” ({number}) and has dismissed it.\n\n"
@@ -102,14 +102,14 @@ STANDARD: dict[str, Texts] = {
     ),
     "uphold": _letter(
         "[{number}] 이의신청 결과 통보(인용)",
-        "과제 「{title}」({number})에 대한 이의신청이 받아들여져 다시 심사함을 알려 드립니다.\n\n사유:\n{reason}",
+        "과제({number} 「{title}」)에 대한 이의신청이 받아들여져 다시 심사함을 알려 드립니다.\n\n사유:\n{reason}",
         "[{number}] Your appeal is upheld",
         "your appeal on the proposal “{title}” ({number}) is upheld: the proposal is in review again.\n\n"
         "Reason:\n{reason}",
     ),
     "expire": _letter(
         "[{number}] GPU 배정 효력 만료 통보",
-        "과제 「{title}」({number})의 배정은 {answer_by}까지 회신이 없어 효력을 잃었음을 알려 드립니다. "
+        "과제({number} 「{title}」)의 배정은 {answer_by}까지 회신이 없어 효력을 잃었음을 알려 드립니다. "
         "필요하시면 다시 신청하실 수 있습니다.",
         "[{number}] Your award has expired",
         "the award on your proposal “{title}” ({number}) was not answered by {answer_by} and has expired. "

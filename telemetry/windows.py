@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from common.moments import FIRST_YEAR, LAST_YEAR
 from common.templatetags.bitgoeul import moment, seconds_in_words
@@ -40,7 +40,7 @@ class Source:
 
 
 SAMPLES = Source("samples", STEPS[0], SAMPLES_SPAN, "TELEMETRY_KEEP_SAMPLES_DAYS", gettext_lazy("Single samples"))
-MINUTES = Source("minutes", STEPS[1], MINUTES_SPAN, "TELEMETRY_KEEP_MINUTES_DAYS", gettext_lazy("Minutes"))
+MINUTES = Source("minutes", STEPS[1], MINUTES_SPAN, "TELEMETRY_KEEP_MINUTES_DAYS", pgettext_lazy("rollup", "Minutes"))
 HOURS = Source("hours", timedelta(hours=1), None, "TELEMETRY_KEEP_HOURS_DAYS", gettext_lazy("Hours"))
 DAYS = Source("days", timedelta(days=1), None, None, gettext_lazy("Days"))
 SOURCES = (SAMPLES, MINUTES, HOURS, DAYS)

@@ -63,6 +63,13 @@ MEND: dict[str, Text] = {
 }
 
 
+UNITS: dict[str, Text] = {
+    "%": _("%(value)s %%"),
+    "h": _("%(value)s GPU-hours"),
+    "GPU": _("%(value)s GPUs"),
+    "MB/s": _("%(value)s MB/s"),
+}
+"""How a figure is written with its unit."""
 LEAST = _("Said from %(hours)d GPU-hours on that are at least %(share)d %% of what was measured of the reservation.")
 THRESHOLDS: dict[str, Text] = {
     "hung": _("Said from %(minutes)d GPU-minutes on that were judged to be hung."),

@@ -79,8 +79,8 @@ def hours(seconds: int | None) -> str:
 @register.filter
 def number(value: int | float | Decimal | None, digits: int = 0) -> str:
     """A number with separators, rounded half up; an en dash for a gap (a gap is never zero)."""
-    if isinstance(value, Decimal):  # which number_format cuts off
-        value = value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    if isinstance(value, Decimal | float):  # which number_format cuts off
+        value = Decimal(str(value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
     return "–" if value is None else formats.number_format(value, digits, force_grouping=True)
 
 
@@ -158,12 +158,18 @@ def query_with(context: dict[str, Any], **changes: Any) -> str:
     return f"?{query.urlencode()}"
 
 
+@register.filter
+def in_form(value: str, form: Any) -> str:
+    """A figure in the reader's form for its unit: `%(value)s GPUs`."""
+    return str(form) % {"value": value}
+
+
 @register.simple_tag
 def percent(part: int | float | None, whole: int | float | None) -> str:
     """`37 %`, or an en dash where there is nothing to divide by."""
     if not whole or part is None:
         return "–"
-    return _("%(value)s %%") % {"value": formats.number_format(100 * part / whole, 0)}
+    return _("%(value)s %%") % {"value": number(100 * part / whole)}
 
 
 @register.simple_tag

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.generic import TemplateView
 
 from allocations.usage_classes import UsageClass
@@ -59,7 +60,7 @@ def _compared(rows: Iterable[GroupRow]) -> dict[str, Any]:
     bars = (
         (_("Asked"), "physical", [row.asked for row in rows]),
         (_("Awarded"), "promised", [row.awarded for row in rows]),
-        (_("Held"), "booked", [row.use.held_seconds for row in rows]),
+        (_("Held"), "bookable", [row.use.held_seconds for row in rows]),
         (_("Used"), "use_used", [row.use.used_seconds for row in rows]),
     )
     series = [
@@ -74,7 +75,7 @@ def _shares(said: Programme) -> dict[str, Any]:
     used = [None if sums.used_share is None else round(100 * sums.used_share, 1) for _name, sums in said.bars]
     series = [
         {"name": _("Idle of measured"), "kind": "line", "look": "used", "points": idle},
-        {"name": _("Used of held"), "kind": "line", "look": "bookable", "points": used},
+        {"name": _("Used of held"), "kind": "line", "look": "booked", "points": used},
     ]
     return {"unit": "%", "max": 100, "labels": [name for name, _sums in said.bars], "series": series}
 
@@ -82,7 +83,7 @@ def _shares(said: Programme) -> dict[str, Any]:
 def _header() -> list[str]:
     hours = [_("Asked, GPU-hours"), _("Awarded, GPU-hours"), _("Held, GPU-hours"), _("Used, GPU-hours")]
     ends = [_("Idle, GPU-hours"), _("Energy, kWh"), _("CO2 equivalents, kg"), _("Days to the first GPU-hour, median")]
-    return [_("By"), _("Name"), _("Proposals"), _("Awarded"), *hours, *ends]
+    return [pgettext("sums", "By"), _("Name"), _("Proposals"), _("Awarded"), *hours, *ends]
 
 
 def _lines(said: Programme) -> Iterator[list[Any]]:

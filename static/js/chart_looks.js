@@ -10,7 +10,7 @@
   const words = language === "ko"
     ? {
         table: "표로 보기", time: "시각", none: "아직 측정값이 없습니다.", failed: "차트를 불러오지 못했습니다.", gap: "측정값 없음",
-        events: "사건", csv: "CSV 내려받기", png: "PNG 내려받기", back: "확대 해제", in: "확대", chart: "차트",
+        events: "이벤트", csv: "CSV 내려받기", png: "PNG 내려받기", back: "확대 해제", in: "확대", chart: "차트",
         keys: "왼쪽·오른쪽 화살표로 값을 읽고, + 와 − 로 확대·축소하며, Esc로 마칩니다. 마우스로 끌면 그 구간을 확대합니다.",
         mean: (text) => `점 하나는 ${text} 평균입니다.`, sum: (text) => `점 하나는 ${text} 합계입니다.`, cut: (shown, all) => `표에는 최근 ${shown}개 시점만 보입니다. 전체 ${all}개는 CSV에 있습니다.`,
         units: [["일", 86400], ["시간", 3600], ["분", 60], ["초", 1]],
@@ -62,13 +62,13 @@
     used: { color: "#e69f00", line: "solid", symbol: true },
     before: { color: "#cc79a7", line: "dotted" },
     limit: { color: "#767676", line: "dashed" },
-    // the classes of a held device-minute, by the names that the evidence gives them
-    use_used: { color: "#009e73" },
+    // the classes of a held device-minute, by the names that the evidence gives them, in the colours of usage_classes.py
+    use_used: { color: "#0072b2" },
     use_idle: { color: "#e69f00", decal: stripes("#ffffff", Math.PI / 4, 6) },
     use_parked: { color: "#f0e442", decal: dots("#7a6a00") },
-    use_hung: { color: "#d55e00", decal: stripes("#ffffff", -Math.PI / 4, 4) },
-    use_no_data: { color: "#c4c9d0", decal: dots("#5a6676") },
-    use_fault: { color: "#cc79a7", decal: stripes("#3a1030", 0, 6) },
+    use_hung: { color: "#cc79a7", decal: stripes("#3a1030", -Math.PI / 4, 6) },
+    use_no_data: { color: "#9aa0a6", decal: dots("#343a40") },
+    use_fault: { color: "#d55e00", decal: stripes("#ffffff", 0, 4) },
     use_maintenance: { color: "#56b4e9", decal: stripes("#003a5c", Math.PI / 2, 6) },
   };
   const MARKS = {

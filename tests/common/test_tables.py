@@ -7,7 +7,7 @@ import openpyxl
 import pytest
 
 from common.tables import csv_rows
-from common.templatetags.bitgoeul import number
+from common.templatetags.bitgoeul import number, percent
 from common.workbooks import xlsx_bytes
 
 
@@ -27,3 +27,5 @@ def test_a_heading_of_a_workbook_is_text() -> None:
 def test_a_number_is_rounded_and_never_cut_off() -> None:
     assert number(Decimal("15.0462"), 2) == "15.05"
     assert number(Decimal("1234.5")) == "1,235" and number(None, 2) == "–"
+    assert number(18.75) == "19" and number(1.96, 1) == "2.0" and number(7) == "7"
+    assert percent(3, 16).startswith("19") and percent(1, 0) == "–"

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from common.moments import FIRST_YEAR, LAST_YEAR, agency_day
 
@@ -55,7 +56,7 @@ class PeriodForm(forms.Form):
 class SumsForm(PeriodForm):
     """By what, and over which days."""
 
-    by = forms.ChoiceField(label=_("By"), required=False)
+    by = forms.ChoiceField(label=pgettext_lazy("sums", "By"), required=False)
     field_order = ("by", "since", "until")
 
     def __init__(self, *args: Any, agency: bool, **kwargs: Any) -> None:

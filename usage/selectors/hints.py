@@ -109,6 +109,11 @@ class Fact:
     value: float
     unit: str
 
+    @property
+    def form(self) -> Text:
+        """How a reader of pages is told it: a form with a place for `value`."""
+        return hint_words.UNITS[self.unit]
+
 
 @dataclass(frozen=True)
 class Hint:

@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views import View
 from django.views.generic import TemplateView
 
@@ -84,7 +85,7 @@ def _organisation(user: Any, public_id: str) -> tuple[Organisation, list[Organis
 def _header() -> list[str]:
     classes = [str(each.label) for each in UsageClass]
     ends = [_("Left, GPU-hours"), _("A day lately, GPU-hours"), _("Runs out"), _("Left over at the end, GPU-hours")]
-    return [_("By"), _("Number"), _("Name"), _("Held, GPU-hours"), *classes, _("Energy, kWh"), *ends]
+    return [pgettext("sums", "By"), _("Number"), _("Name"), _("Held, GPU-hours"), *classes, _("Energy, kWh"), *ends]
 
 
 def _lines(said: Figures) -> Iterator[list[Any]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.rules import is_agency
 from allocations.forms.verbs import ConfirmForm
@@ -138,7 +139,7 @@ class ChangeIdleRule(_RuleForm):
     """Other values for a draft."""
 
     form_class = IdleRuleForm
-    title = _("Change the draft")
+    title = pgettext_lazy("idle rule", "Change the draft")
     intro = _("What was tried out before no longer counts after a change.")
     submit_label = _("Save the draft")
     success_message = _("The draft is saved. Try it out before you switch it on.")
