@@ -10,6 +10,8 @@ FUTURE_TOLERANCE = timedelta(minutes=10)
 PAST_TOLERANCE = timedelta(hours=2)
 STEPS_A_SECOND = 2
 """Of a device one sample in half a second at most: twenty times what an agent sends, however much one floods."""
+DIGITS = 3
+"""Behind the point: what is finer than any sensor, and too small for the database's number, is nothing."""
 PROCESSES_KEPT = 32
 NAME_LENGTH = 80
 COLUMNS = (
@@ -167,4 +169,4 @@ def _number(column: str, value: Any, device: Known) -> int | float | None:
         return None
     if column in _SENT_AS:
         return round(value * 10)
-    return int(value) if column in _WHOLE else float(value)
+    return int(value) if column in _WHOLE else round(float(value), DIGITS)

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import connection
 
 from cluster.models import Node
-from telemetry.samples import FUTURE_TOLERANCE, PAST_TOLERANCE, moment
+from telemetry.samples import DIGITS, FUTURE_TOLERANCE, PAST_TOLERANCE, moment
 
 HALF = timedelta(seconds=30)
 """An agent's figures are of the minute before it spoke: they lie in the minute of its middle."""
@@ -68,4 +68,4 @@ def _figure(name: str, value: Any) -> Any:
         return None
     if not 0 <= value <= BOUNDS[name]:  # nor what is no number: it compares with nothing
         return None
-    return float(value) if name in _FLOATS else int(value)
+    return round(float(value), DIGITS) if name in _FLOATS else int(value)

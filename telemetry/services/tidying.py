@@ -9,6 +9,13 @@ from telemetry import partitions
 from telemetry.models import LateHour, SampleFeed
 
 FEED_RANGES = 64
+BOOTS_KEPT = 100
+_BOOTS = """
+DELETE FROM telemetry_samplefeed WHERE id IN (
+    SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY node_id ORDER BY last_at DESC, id DESC) AS place
+                    FROM telemetry_samplefeed) AS feeds WHERE place > %s)
+"""
+"""A node that says it has booted with every delivery fills no table; repeats are found by their rows then."""
 _FILL = """
 UPDATE telemetry_samplefeed f SET seen = f.seen + int8multirange(int8range(lower(f.seen), g.until))
 FROM (
@@ -26,5 +33,7 @@ def tidy(now: datetime) -> int:
     gone += SampleFeed.objects.filter(last_at__lt=before).delete()[0]
     gone += LateHour.objects.filter(rolled_at__lt=before).delete()[0]
     with connection.cursor() as cursor:
+        cursor.execute(_BOOTS, [BOOTS_KEPT])
+        gone += cursor.rowcount
         cursor.execute(_FILL, {"most": FEED_RANGES, "since": now - timedelta(days=1)})
     return gone

@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from cluster.services.nodes import register_node
 from common.actors import SEED
+from telemetry.host_models import NodeHour
 from telemetry.models import Sample
 from tests.factories import DeviceFactory, PoolFactory
 
@@ -54,6 +55,7 @@ def test_strangers_are_turned_away() -> None:
         b"null",
         b'{"boot_id": 1}',
         b'{"boot_id": "b", "sequence": -1, "samples": []}',
+        b'{"boot_id": "b", "sequence": 9223372036854775807, "samples": []}',
         b"[" * 100_000,
         b" " * 5_000_000,
     ],
@@ -61,6 +63,19 @@ def test_strangers_are_turned_away() -> None:
 def test_nonsense_is_a_400(body: bytes) -> None:
     _node, token = register_node(actor=SEED, name="gpu-1", pool=PoolFactory())
     assert post(token, body).status_code == 400
+
+
+@pytest.mark.parametrize("figure", ["1e-60", "5e-324", "NaN", "1e400", "[[]]"])
+def test_a_figure_that_no_machine_says_loses_no_sample(figure: str) -> None:
+    node, token = register_node(actor=SEED, name="gpu-1", pool=PoolFactory())
+    now, uuid = timezone.now().timestamp(), DeviceFactory(node=node).uuid
+    for number in range(2):
+        sample = f'{{"uuid": "{uuid}", "at": {now - 60 * number}, "power_watts": {figure}, "temperature_c": 30}}'
+        host = f'{{"at": {now - 60 * number}, "cpu_percent": {figure}, "load": 1}}'
+        body = f'{{"boot_id": "b", "sequence": {number}, "samples": [{sample}], "host": {host}}}'
+        assert post(token, body.encode(), quiet=True).status_code == 202
+    assert list(Sample.objects.values_list("temperature_c", flat=True)) == [30, 30]
+    assert list(NodeHour.objects.values_list("samples", "load")) == [(2, 1.0)]
 
 
 def test_a_full_disk_is_a_503_and_the_same_delivery_is_taken_whole_later() -> None:

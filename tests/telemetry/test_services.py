@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from cluster.models import Device
 from telemetry import partitions, selectors, services
-from telemetry.models import DeviceMinute, Sample
+from telemetry.models import DeviceMinute, Sample, SampleFeed
+from telemetry.services import tidying
 from tests.factories import PoolFactory, make_node
 
 pytestmark = pytest.mark.django_db
@@ -101,3 +102,13 @@ def test_old_rows_go_and_young_ones_stay(device: Device) -> None:
     assert partitions.ensure(now - timedelta(days=9)) > 3
     assert services.tidy(now) >= 1
     assert Sample.objects.count() == 2 and not [size for size in partitions.sizes() if size.astray]
+
+
+def test_of_a_node_that_boots_with_every_delivery_the_newest_feeds_are_kept(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tidying, "BOOTS_KEPT", 2)
+    for boot in ("a", "b", "c", "d"):
+        services.ingest(node=device.node, boot_id=boot, sequence=1, samples=[])
+    assert services.tidy(timezone.now()) == 2
+    assert set(SampleFeed.objects.values_list("boot_id", flat=True)) == {"c", "d"}
