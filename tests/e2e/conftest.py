@@ -1,11 +1,9 @@
 """A whole demo of its own, and a real Chromium."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from portal.demo.otp import PERIOD_SECONDS, current_code
 from tests.e2e.chromium import find_chromium
 from tests.folders import open_folder
+from tests.portal.running import start_demo
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "var" / "screenshots"
@@ -46,6 +45,8 @@ class RunningDemo:
     folder: Path
     accounts: list[dict]
     process: "subprocess.Popen[bytes]"
+    log: Path
+    variables: dict[str, str]
     used_codes: set[tuple[str, str]] = field(default_factory=set)
 
     def account(self, role: str, organisation: str = "") -> dict:
@@ -88,21 +89,14 @@ def demo() -> Iterator[RunningDemo]:
     """`make demo` with one node, on a free port, in a folder of its own."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "PYTEST_CURRENT_TEST")
-    }
     with open_folder("bitgoeul-e2e-") as top:
         folder, log = top / "demo", top / "demo.log"
-        environment = {**inherited, "PORT": str(port), "DEMO_DIR": str(folder), "NODES": "1"}
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "portal.demo"], cwd=ROOT, env=environment, stdout=out, stderr=out
-            )
+        variables = {"PORT": str(port), "DEMO_DIR": str(folder), "NODES": "1"}
+        process = start_demo(log, **variables)
         try:
             _wait_until_ready(url, process, log)
-            yield RunningDemo(url, folder, json.loads((folder / "accounts.json").read_text()), process)
+            accounts = json.loads((folder / "accounts.json").read_text())
+            yield RunningDemo(url, folder, accounts, process, log, variables)
         finally:
             process.send_signal(signal.SIGTERM)
             try:

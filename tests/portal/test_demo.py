@@ -1,13 +1,10 @@
 """The demo's runner: one clear line for each trouble, restarts what dies, leaves nothing."""
 
 import base64
-import os
-import re
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,39 +15,19 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from portal.demo.folder import reset
 from portal.demo.options import DemoOptions, node_environment, read_options
 from portal.demo.processes import parse_exports, portal_processes
-from portal.demo.readiness import ask, table
+from portal.demo.readiness import table
 from portal.demo.secrets import keep_secrets
 from portal.embedded import EmbeddedError
 from portal.embedded.lock import FolderLock
-from portal.embedded.ports import free_port
 from portal.embedded.process import Child, ChildSpec
 from tests.folders import open_folder
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 120.0
+from tests.portal.running import PATIENCE_SECONDS, run_demo, wait_for
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
     with open_folder("bitgoeul-demo-") as path:
         yield path
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
-
-
-def demo_command(*arguments: str, **variables: str) -> tuple[list[str], dict[str, str]]:
-    environment = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL", "MAKELEVEL")}
-    return [sys.executable, "-m", "portal.demo", *arguments], {**environment, "NODES": "0", **variables}
-
-
-def run_demo(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    command, environment = demo_command(*arguments, **variables)
-    return subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True)
 
 
 def test_secrets_are_private_kept_and_fit_for_the_settings(folder: Path) -> None:
@@ -140,46 +117,3 @@ def test_a_stopped_child_takes_its_session_with_it(folder: Path) -> None:
     child.stop()
     _, alive = psutil.wait_procs(grandchildren, timeout=PATIENCE_SECONDS)
     assert alive == []
-
-
-PREPARING = "tables, the story and its accounts"
-
-
-@pytest.mark.timeout(400)
-def test_a_whole_demo_survives_a_killed_worker_dies_whole_with_its_runner_and_resumes(folder: Path) -> None:
-    port = str(free_port())
-    command, environment = demo_command(PORT=port, DEMO_DIR=str(folder))
-    log = folder / "runner.out"
-    with log.open("wb") as out:
-        runner = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=out, stderr=out)
-    started: list[psutil.Process] = []
-    try:
-        wait_for(lambda: runner.poll() is not None or ask(f"http://127.0.0.1:{port}/readyz")[0], "never ready")
-        assert runner.poll() is None, log.read_text()
-        wait_for(lambda: "Ctrl-C stops everything" in log.read_text(), "no greeting")
-        assert f"http://127.0.0.1:{port}" in log.read_text()
-        assert PREPARING in log.read_text()
-        refused = run_demo("reset", DEMO_DIR=str(folder))
-        assert refused.returncode == 1 and "already running" in refused.stderr
-        worker = next(p for p in psutil.Process(runner.pid).children() if "worker" in p.cmdline())
-        pool = worker.children(recursive=True)
-        worker.kill()
-        wait_for(lambda: "worker died (SIGKILL) and is started again" in log.read_text(), "worker not restarted")
-        _, alive = psutil.wait_procs(pool, timeout=PATIENCE_SECONDS)
-        assert alive == []
-        started = psutil.Process(runner.pid).children(recursive=True)
-        runner.kill()
-        runner.wait()
-        _, alive = psutil.wait_procs(started, timeout=PATIENCE_SECONDS)
-        assert alive == []
-        with log.open("wb") as out:
-            runner = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=out, stderr=out)
-        wait_for(lambda: "Ctrl-C stops everything" in log.read_text(), "not resumed")
-        assert PREPARING not in log.read_text()  # the same code has prepared this database
-        started = psutil.Process(runner.pid).children(recursive=True)
-    finally:
-        runner.kill()
-        runner.wait()
-        psutil.wait_procs(started, timeout=30)
-    code = run_demo("otp", "officer@agency.example", DEMO_DIR=str(folder))
-    assert re.match(r"\d{6}  \(for another \d+ s\)", code.stdout), code.stderr
