@@ -48,7 +48,8 @@ class Reading(HTMLParser):
         self._area: Input | None = None
         self._select: Input | None = None
         self._error_depth = 0
-        self.feed(text)
+        begins, ends = text.find("<main"), text.rfind("</main>")
+        self.feed(text[begins:ends] if 0 <= begins < ends else text)  # the head and the menu are most of many pages
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
