@@ -44,6 +44,7 @@ def set_environment(folder: Path) -> None:
         RATELIMIT="true",
         SHARED_SECONDS="0",
         METRICS_ALLOW="127.0.0.1,::1",
+        LOG_LEVEL="WARNING",  # two lines for each of a hundred thousand requests are written for nobody
     )
 
 
