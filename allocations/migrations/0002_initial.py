@@ -56,6 +56,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-created_at'],
+                'constraints': [models.CheckConstraint(condition=models.Q(('valid_until__gt', models.F('valid_from'))), name='allocation_window_in_order'), models.CheckConstraint(condition=models.Q(('awarded_gpu_seconds__gte', django.db.models.expressions.CombinedExpression(models.Value(0), '-', models.F('adjusted_gpu_seconds'))), ('concurrent_gpus__gt', 0)), name='allocation_positive'), models.CheckConstraint(condition=models.Q(('held_back_gpu_seconds', 0), models.Q(('held_back_gpu_seconds__gt', 0), ('held_back_gpu_seconds__lt', models.F('awarded_gpu_seconds'))), _connector='OR'), name='allocation_holds_back_a_part'), models.CheckConstraint(condition=models.Q(('guaranteed_gpus__lte', models.F('concurrent_gpus'))), name='allocation_guarantees_no_more_than_it_has')],
             },
         ),
         migrations.CreateModel(
@@ -73,6 +74,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['starts_at', 'pk'],
+                'indexes': [models.Index(condition=models.Q(('cancelled_at', None)), fields=['ends_at'], name='blackout_coming')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('ends_at__gt', models.F('starts_at'))), name='blackout_window_in_order')],
             },
         ),
         migrations.CreateModel(
@@ -97,6 +100,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name_plural': 'booking rules',
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('agreement__isnull', True), ('allocation__isnull', True), ('pool__isnull', False)), models.Q(('agreement__isnull', False), ('allocation__isnull', True), ('pool__isnull', True)), models.Q(('agreement__isnull', True), ('allocation__isnull', False), ('pool__isnull', True)), _connector='OR'), name='rules_of_one_subject'), models.CheckConstraint(condition=models.Q(('early_return_percent', None), ('early_return_percent__lte', 100), _connector='OR'), name='rules_percent')],
             },
         ),
         migrations.CreateModel(
@@ -126,6 +130,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['starts_at'],
+                'indexes': [models.Index(condition=models.Q(('let_go_at', None)), fields=['ends_at'], name='envelope_open')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('ends_at__gt', models.F('starts_at'))), name='envelope_window_in_order'), models.CheckConstraint(condition=models.Q(('gpus__gt', 0)), name='envelope_holds_something')],
             },
         ),
         migrations.CreateModel(
@@ -171,6 +177,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-starts_at'],
+                'indexes': [models.Index(fields=['state', 'starts_at'], name='allocations_state_6359bc_idx'), models.Index(fields=['state', 'ends_at'], name='allocations_state_7d3d76_idx')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('ends_at__gt', models.F('starts_at'))), name='lease_window_in_order'), models.CheckConstraint(condition=models.Q(('device_count__gt', 0)), name='lease_has_devices'), models.CheckConstraint(condition=models.Q(('slices__gt', 0), ('slices__lte', models.F('slices_of'))), name='lease_share_of_a_gpu'), models.CheckConstraint(condition=models.Q(models.Q(('offer_until__isnull', False), ('state', 'offered')), models.Q(models.Q(('state', 'offered'), _negated=True), ('offer_until', None)), _connector='OR'), name='lease_offer_ends'), models.CheckConstraint(condition=models.Q(('shape_nodes__gt', 0), ('shape_nodes__lte', models.F('device_count'))), name='lease_fills_its_nodes')],
             },
         ),
         migrations.CreateModel(
@@ -189,6 +197,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['id'],
+                'indexes': [models.Index(fields=['allocation', 'at'], name='allocations_allocat_b838b6_idx')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('kind', 'settle')), fields=('lease', 'segment'), name='lease_settles_once')],
             },
         ),
         migrations.CreateModel(
@@ -209,6 +219,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-proposed_at'],
+                'constraints': [models.CheckConstraint(condition=models.Q(('device_seconds', 0), _negated=True), name='adjustment_moves_something'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'confirmed'), _negated=True), models.Q(('decided_by__isnull', False), models.Q(('decided_by', models.F('proposed_by')), _negated=True)), _connector='OR'), name='adjustment_needs_two_people'), models.CheckConstraint(condition=models.Q(models.Q(('entry__isnull', False), ('state', 'confirmed')), models.Q(models.Q(('state', 'confirmed'), _negated=True), ('entry', None)), _connector='OR'), name='adjustment_is_entered')],
             },
         ),
         migrations.CreateModel(
@@ -220,6 +231,9 @@ class Migration(migrations.Migration):
                 ('device', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='cluster.device')),
                 ('envelope', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='pins', to='allocations.envelope')),
             ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(('until__gt', models.F('since'))), name='pin_window_in_order')],
+            },
         ),
         migrations.CreateModel(
             name='PoolWeight',
@@ -237,6 +251,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-valid_from', '-pk'],
+                'constraints': [models.CheckConstraint(condition=models.Q(('weight__gt', 0), ('weight__lte', 100000)), name='weight_in_bounds'), models.CheckConstraint(condition=models.Q(('withdrawn_at', None), ('withdrawn_at__lt', models.F('valid_from')), _connector='OR'), name='weight_withdrawn_in_time'), models.UniqueConstraint(condition=models.Q(('withdrawn_at', None)), fields=('pool', 'valid_from'), name='one_weight_at_a_time')],
             },
         ),
         migrations.CreateModel(
@@ -257,6 +272,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-id'],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('state__in', ('checking', 'fitting', 'fitting_stuck', 'cleaning', 'cleaning_stuck'))), fields=('lease',), name='one_reshape_at_a_time')],
             },
         ),
         migrations.CreateModel(
@@ -280,6 +296,10 @@ class Migration(migrations.Migration):
                 ('came_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='coming', to='allocations.reshape')),
                 ('left_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='leaving', to='allocations.reshape')),
             ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('released', True)), fields=['lease'], name='placement_let_go'), django.contrib.postgres.indexes.GistIndex(condition=models.Q(('released', False)), fields=['window'], include=('board',), name='placement_window')],
+                'constraints': [django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('released', False)), expressions=[('board', '='), ('slices', '&&'), ('window', '&&')], name='no_device_slice_promised_twice'), django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('released', False), ('shared', False)), expressions=[('node', '='), ('organisation', '<>'), ('window', '&&')], name='one_organisation_on_a_node'), models.CheckConstraint(condition=models.Q(models.Q(('envelope', None), ('lease__isnull', False), ('maintenance', None), ('organisation__isnull', False)), models.Q(('envelope', None), ('lease', None), ('maintenance__isnull', False), ('organisation', None)), models.Q(('envelope__isnull', False), ('lease', None), ('maintenance', None), ('organisation__isnull', False)), _connector='OR'), name='placement_has_one_holder')],
+            },
         ),
         migrations.CreateModel(
             name='UsageCorrection',
@@ -303,6 +323,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['id'],
+                'indexes': [models.Index(fields=['lease', 'hour'], name='allocations_lease_i_07d60e_idx')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('first_minute__lte', models.F('last_minute')), ('last_minute__lt', 60)), name='usage_correction_in_an_hour'), models.CheckConstraint(condition=models.Q(('seconds__gt', 0), models.Q(('from_class', models.F('to_class')), _negated=True)), name='usage_correction_moves_something'), models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='usage_correction_has_a_reason')],
             },
         ),
         migrations.CreateModel(
@@ -324,6 +346,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['day'],
+                'indexes': [models.Index(fields=['day'], name='allocations_day_18bcf6_idx')],
+                'constraints': [models.UniqueConstraint(fields=('lease', 'day'), name='one_row_per_lease_and_day'), models.CheckConstraint(condition=models.Q(('held_seconds', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('used_seconds'), '+', models.F('idle_seconds')), '+', models.F('parked_seconds')), '+', models.F('hung_seconds')), '+', models.F('no_data_seconds')), '+', models.F('fault_seconds')), '+', models.F('maintenance_seconds')))), name='usage_day_is_what_was_held')],
             },
         ),
         migrations.CreateModel(
@@ -349,6 +373,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['hour', 'device_id'],
+                'indexes': [django.contrib.postgres.indexes.BrinIndex(autosummarize=True, fields=['hour'], name='usage_hour_brin')],
+                'constraints': [models.UniqueConstraint(fields=('lease', 'device', 'hour'), name='use_of_an_hour_decided_once'), models.CheckConstraint(condition=models.Q(('held_seconds', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('used_seconds'), '+', models.F('idle_seconds')), '+', models.F('parked_seconds')), '+', models.F('hung_seconds')), '+', models.F('no_data_seconds')), '+', models.F('fault_seconds')), '+', models.F('maintenance_seconds')))), name='usage_hour_is_what_was_held')],
             },
         ),
         migrations.CreateModel(
@@ -383,202 +409,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['joined_at'],
+                'indexes': [models.Index(condition=models.Q(('state', 'waiting')), fields=['next_try_at'], name='wait_entry_due')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('state__in', ('waiting', 'offered'))), fields=('allocation',), name='one_place_on_the_list'), models.CheckConstraint(condition=models.Q(('duration_seconds__gt', 0), ('smallest__gt', 0), ('smallest__lte', models.F('device_count'))), name='wait_entry_asks_for_something'), models.CheckConstraint(condition=models.Q(('slices__gt', 0), ('slices__lte', models.F('slices_of'))), name='wait_entry_share_of_a_gpu'), models.CheckConstraint(condition=models.Q(('latest_at__gt', models.F('earliest_at'))), name='wait_entry_window_in_order'), models.CheckConstraint(condition=models.Q(models.Q(('state__in', ('offered', 'served')), _negated=True), ('lease__isnull', False), _connector='OR'), name='wait_entry_has_its_offer')],
             },
-        ),
-        migrations.AddConstraint(
-            model_name='allocation',
-            constraint=models.CheckConstraint(condition=models.Q(('valid_until__gt', models.F('valid_from'))), name='allocation_window_in_order'),
-        ),
-        migrations.AddConstraint(
-            model_name='allocation',
-            constraint=models.CheckConstraint(condition=models.Q(('awarded_gpu_seconds__gte', django.db.models.expressions.CombinedExpression(models.Value(0), '-', models.F('adjusted_gpu_seconds'))), ('concurrent_gpus__gt', 0)), name='allocation_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='allocation',
-            constraint=models.CheckConstraint(condition=models.Q(('held_back_gpu_seconds', 0), models.Q(('held_back_gpu_seconds__gt', 0), ('held_back_gpu_seconds__lt', models.F('awarded_gpu_seconds'))), _connector='OR'), name='allocation_holds_back_a_part'),
-        ),
-        migrations.AddConstraint(
-            model_name='allocation',
-            constraint=models.CheckConstraint(condition=models.Q(('guaranteed_gpus__lte', models.F('concurrent_gpus'))), name='allocation_guarantees_no_more_than_it_has'),
-        ),
-        migrations.AddIndex(
-            model_name='blackout',
-            index=models.Index(condition=models.Q(('cancelled_at', None)), fields=['ends_at'], name='blackout_coming'),
-        ),
-        migrations.AddConstraint(
-            model_name='blackout',
-            constraint=models.CheckConstraint(condition=models.Q(('ends_at__gt', models.F('starts_at'))), name='blackout_window_in_order'),
-        ),
-        migrations.AddConstraint(
-            model_name='bookingrules',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('agreement__isnull', True), ('allocation__isnull', True), ('pool__isnull', False)), models.Q(('agreement__isnull', False), ('allocation__isnull', True), ('pool__isnull', True)), models.Q(('agreement__isnull', True), ('allocation__isnull', False), ('pool__isnull', True)), _connector='OR'), name='rules_of_one_subject'),
-        ),
-        migrations.AddConstraint(
-            model_name='bookingrules',
-            constraint=models.CheckConstraint(condition=models.Q(('early_return_percent', None), ('early_return_percent__lte', 100), _connector='OR'), name='rules_percent'),
-        ),
-        migrations.AddIndex(
-            model_name='envelope',
-            index=models.Index(condition=models.Q(('let_go_at', None)), fields=['ends_at'], name='envelope_open'),
-        ),
-        migrations.AddConstraint(
-            model_name='envelope',
-            constraint=models.CheckConstraint(condition=models.Q(('ends_at__gt', models.F('starts_at'))), name='envelope_window_in_order'),
-        ),
-        migrations.AddConstraint(
-            model_name='envelope',
-            constraint=models.CheckConstraint(condition=models.Q(('gpus__gt', 0)), name='envelope_holds_something'),
-        ),
-        migrations.AddIndex(
-            model_name='lease',
-            index=models.Index(fields=['state', 'starts_at'], name='allocations_state_6359bc_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='lease',
-            index=models.Index(fields=['state', 'ends_at'], name='allocations_state_7d3d76_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='lease',
-            constraint=models.CheckConstraint(condition=models.Q(('ends_at__gt', models.F('starts_at'))), name='lease_window_in_order'),
-        ),
-        migrations.AddConstraint(
-            model_name='lease',
-            constraint=models.CheckConstraint(condition=models.Q(('device_count__gt', 0)), name='lease_has_devices'),
-        ),
-        migrations.AddConstraint(
-            model_name='lease',
-            constraint=models.CheckConstraint(condition=models.Q(('slices__gt', 0), ('slices__lte', models.F('slices_of'))), name='lease_share_of_a_gpu'),
-        ),
-        migrations.AddConstraint(
-            model_name='lease',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('offer_until__isnull', False), ('state', 'offered')), models.Q(models.Q(('state', 'offered'), _negated=True), ('offer_until', None)), _connector='OR'), name='lease_offer_ends'),
-        ),
-        migrations.AddConstraint(
-            model_name='lease',
-            constraint=models.CheckConstraint(condition=models.Q(('shape_nodes__gt', 0), ('shape_nodes__lte', models.F('device_count'))), name='lease_fills_its_nodes'),
-        ),
-        migrations.AddIndex(
-            model_name='ledgerentry',
-            index=models.Index(fields=['allocation', 'at'], name='allocations_allocat_b838b6_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'settle')), fields=('lease', 'segment'), name='lease_settles_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='adjustment',
-            constraint=models.CheckConstraint(condition=models.Q(('device_seconds', 0), _negated=True), name='adjustment_moves_something'),
-        ),
-        migrations.AddConstraint(
-            model_name='adjustment',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'confirmed'), _negated=True), models.Q(('decided_by__isnull', False), models.Q(('decided_by', models.F('proposed_by')), _negated=True)), _connector='OR'), name='adjustment_needs_two_people'),
-        ),
-        migrations.AddConstraint(
-            model_name='adjustment',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('entry__isnull', False), ('state', 'confirmed')), models.Q(models.Q(('state', 'confirmed'), _negated=True), ('entry', None)), _connector='OR'), name='adjustment_is_entered'),
-        ),
-        migrations.AddConstraint(
-            model_name='pin',
-            constraint=models.CheckConstraint(condition=models.Q(('until__gt', models.F('since'))), name='pin_window_in_order'),
-        ),
-        migrations.AddConstraint(
-            model_name='poolweight',
-            constraint=models.CheckConstraint(condition=models.Q(('weight__gt', 0), ('weight__lte', 100000)), name='weight_in_bounds'),
-        ),
-        migrations.AddConstraint(
-            model_name='poolweight',
-            constraint=models.CheckConstraint(condition=models.Q(('withdrawn_at', None), ('withdrawn_at__lt', models.F('valid_from')), _connector='OR'), name='weight_withdrawn_in_time'),
-        ),
-        migrations.AddConstraint(
-            model_name='poolweight',
-            constraint=models.UniqueConstraint(condition=models.Q(('withdrawn_at', None)), fields=('pool', 'valid_from'), name='one_weight_at_a_time'),
-        ),
-        migrations.AddConstraint(
-            model_name='reshape',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('checking', 'fitting', 'fitting_stuck', 'cleaning', 'cleaning_stuck'))), fields=('lease',), name='one_reshape_at_a_time'),
-        ),
-        migrations.AddIndex(
-            model_name='placement',
-            index=models.Index(condition=models.Q(('released', True)), fields=['lease'], name='placement_let_go'),
-        ),
-        migrations.AddIndex(
-            model_name='placement',
-            index=django.contrib.postgres.indexes.GistIndex(condition=models.Q(('released', False)), fields=['window'], include=('board',), name='placement_window'),
-        ),
-        migrations.AddConstraint(
-            model_name='placement',
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('released', False)), expressions=[('board', '='), ('slices', '&&'), ('window', '&&')], name='no_device_slice_promised_twice'),
-        ),
-        migrations.AddConstraint(
-            model_name='placement',
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('released', False), ('shared', False)), expressions=[('node', '='), ('organisation', '<>'), ('window', '&&')], name='one_organisation_on_a_node'),
-        ),
-        migrations.AddConstraint(
-            model_name='placement',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('envelope', None), ('lease__isnull', False), ('maintenance', None), ('organisation__isnull', False)), models.Q(('envelope', None), ('lease', None), ('maintenance__isnull', False), ('organisation', None)), models.Q(('envelope__isnull', False), ('lease', None), ('maintenance', None), ('organisation__isnull', False)), _connector='OR'), name='placement_has_one_holder'),
-        ),
-        migrations.AddIndex(
-            model_name='usagecorrection',
-            index=models.Index(fields=['lease', 'hour'], name='allocations_lease_i_07d60e_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='usagecorrection',
-            constraint=models.CheckConstraint(condition=models.Q(('first_minute__lte', models.F('last_minute')), ('last_minute__lt', 60)), name='usage_correction_in_an_hour'),
-        ),
-        migrations.AddConstraint(
-            model_name='usagecorrection',
-            constraint=models.CheckConstraint(condition=models.Q(('seconds__gt', 0), models.Q(('from_class', models.F('to_class')), _negated=True)), name='usage_correction_moves_something'),
-        ),
-        migrations.AddConstraint(
-            model_name='usagecorrection',
-            constraint=models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='usage_correction_has_a_reason'),
-        ),
-        migrations.AddIndex(
-            model_name='usageday',
-            index=models.Index(fields=['day'], name='allocations_day_18bcf6_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='usageday',
-            constraint=models.UniqueConstraint(fields=('lease', 'day'), name='one_row_per_lease_and_day'),
-        ),
-        migrations.AddConstraint(
-            model_name='usageday',
-            constraint=models.CheckConstraint(condition=models.Q(('held_seconds', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('used_seconds'), '+', models.F('idle_seconds')), '+', models.F('parked_seconds')), '+', models.F('hung_seconds')), '+', models.F('no_data_seconds')), '+', models.F('fault_seconds')), '+', models.F('maintenance_seconds')))), name='usage_day_is_what_was_held'),
-        ),
-        migrations.AddIndex(
-            model_name='usagehour',
-            index=django.contrib.postgres.indexes.BrinIndex(autosummarize=True, fields=['hour'], name='usage_hour_brin'),
-        ),
-        migrations.AddConstraint(
-            model_name='usagehour',
-            constraint=models.UniqueConstraint(fields=('lease', 'device', 'hour'), name='use_of_an_hour_decided_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='usagehour',
-            constraint=models.CheckConstraint(condition=models.Q(('held_seconds', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('used_seconds'), '+', models.F('idle_seconds')), '+', models.F('parked_seconds')), '+', models.F('hung_seconds')), '+', models.F('no_data_seconds')), '+', models.F('fault_seconds')), '+', models.F('maintenance_seconds')))), name='usage_hour_is_what_was_held'),
-        ),
-        migrations.AddIndex(
-            model_name='waitentry',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['next_try_at'], name='wait_entry_due'),
-        ),
-        migrations.AddConstraint(
-            model_name='waitentry',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('waiting', 'offered'))), fields=('allocation',), name='one_place_on_the_list'),
-        ),
-        migrations.AddConstraint(
-            model_name='waitentry',
-            constraint=models.CheckConstraint(condition=models.Q(('duration_seconds__gt', 0), ('smallest__gt', 0), ('smallest__lte', models.F('device_count'))), name='wait_entry_asks_for_something'),
-        ),
-        migrations.AddConstraint(
-            model_name='waitentry',
-            constraint=models.CheckConstraint(condition=models.Q(('slices__gt', 0), ('slices__lte', models.F('slices_of'))), name='wait_entry_share_of_a_gpu'),
-        ),
-        migrations.AddConstraint(
-            model_name='waitentry',
-            constraint=models.CheckConstraint(condition=models.Q(('latest_at__gt', models.F('earliest_at'))), name='wait_entry_window_in_order'),
-        ),
-        migrations.AddConstraint(
-            model_name='waitentry',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ('offered', 'served')), _negated=True), ('lease__isnull', False), _connector='OR'), name='wait_entry_has_its_offer'),
         ),
     ]

@@ -102,6 +102,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['node__name', 'index', 'pk'],
+                'indexes': [models.Index(fields=['node', 'index'], name='cluster_dev_node_id_6b51a3_idx')],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('parent', None), ('profile', ''), ('slices', None)), models.Q(models.Q(('layout', []), ('parent__isnull', False)), models.Q(('profile', ''), _negated=True)), _connector='OR'), name='device_is_a_gpu_or_an_instance')],
             },
         ),
         migrations.CreateModel(
@@ -135,6 +137,9 @@ class Migration(migrations.Migration):
                 ('revoked_at', models.DateTimeField(blank=True, null=True)),
                 ('node', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='grants', to='cluster.node')),
             ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('lease_ref', 'node'), name='one_grant_per_lease_and_node')],
+            },
         ),
         migrations.CreateModel(
             name='DeviceEvent',
@@ -149,6 +154,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-at'],
+                'indexes': [models.Index(fields=['node', '-at'], name='cluster_dev_node_id_ed7e84_idx'), models.Index(fields=['device', '-at'], name='cluster_dev_device__3e683a_idx'), models.Index(condition=models.Q(('partner_told', False)), fields=['id'], name='event_untold')],
             },
         ),
         migrations.CreateModel(
@@ -170,6 +176,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['id'],
+                'indexes': [models.Index(condition=models.Q(('state', 'pending')), fields=['node'], name='command_pending'), models.Index(fields=['lease_ref', 'generation'], name='cluster_nod_lease_r_cff9f3_idx')],
+                'constraints': [models.UniqueConstraint(fields=('node', 'lease_ref', 'verb', 'generation'), name='command_once_per_generation')],
             },
         ),
         migrations.CreateModel(
@@ -185,6 +193,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-last_at'],
+                'constraints': [models.UniqueConstraint(fields=('node', 'code', 'day'), name='refusal_once_a_day', nulls_distinct=False)],
             },
         ),
         migrations.CreateModel(
@@ -279,45 +288,5 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(condition=models.Q(('cancelled_at', None)), fields=['node', 'ends_at'], name='maintenance_open')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('ends_at__gt', models.F('starts_at'))), name='maintenance_window_in_order')],
             },
-        ),
-        migrations.AddConstraint(
-            model_name='grant',
-            constraint=models.UniqueConstraint(fields=('lease_ref', 'node'), name='one_grant_per_lease_and_node'),
-        ),
-        migrations.AddIndex(
-            model_name='deviceevent',
-            index=models.Index(fields=['node', '-at'], name='cluster_dev_node_id_ed7e84_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='deviceevent',
-            index=models.Index(fields=['device', '-at'], name='cluster_dev_device__3e683a_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='deviceevent',
-            index=models.Index(condition=models.Q(('partner_told', False)), fields=['id'], name='event_untold'),
-        ),
-        migrations.AddIndex(
-            model_name='device',
-            index=models.Index(fields=['node', 'index'], name='cluster_dev_node_id_6b51a3_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='device',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('parent', None), ('profile', ''), ('slices', None)), models.Q(models.Q(('layout', []), ('parent__isnull', False)), models.Q(('profile', ''), _negated=True)), _connector='OR'), name='device_is_a_gpu_or_an_instance'),
-        ),
-        migrations.AddIndex(
-            model_name='nodecommand',
-            index=models.Index(condition=models.Q(('state', 'pending')), fields=['node'], name='command_pending'),
-        ),
-        migrations.AddIndex(
-            model_name='nodecommand',
-            index=models.Index(fields=['lease_ref', 'generation'], name='cluster_nod_lease_r_cff9f3_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='nodecommand',
-            constraint=models.UniqueConstraint(fields=('node', 'lease_ref', 'verb', 'generation'), name='command_once_per_generation'),
-        ),
-        migrations.AddConstraint(
-            model_name='noderefusal',
-            constraint=models.UniqueConstraint(fields=('node', 'code', 'day'), name='refusal_once_a_day', nulls_distinct=False),
         ),
     ]

@@ -94,6 +94,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-valid_from', '-pk'],
+                'constraints': [models.CheckConstraint(condition=models.Q(('valid_until__gte', models.F('valid_from'))), name='agreement_term_in_order'), models.CheckConstraint(condition=models.Q(('ceiling_gpu_seconds__gt', 0)), name='agreement_hours_positive'), models.CheckConstraint(condition=models.Q(('ceiling_concurrent_gpus__gt', 0)), name='agreement_gpus_positive'), models.CheckConstraint(condition=models.Q(('ceiling_gpu_seconds_a_year', None), ('ceiling_gpu_seconds_a_year__gt', 0), _connector='OR'), name='agreement_hours_a_year_positive'), django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('state__in', ('active', 'suspended', 'lapsed'))), expressions=[('organisation', '='), (models.Func('valid_from', 'valid_until', models.Value('[]'), function='daterange', output_field=django.contrib.postgres.fields.ranges.DateRangeField()), '&&')], name='one_agreement_a_day')],
             },
         ),
         migrations.CreateModel(
@@ -117,6 +118,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['agreement_id', 'number'],
+                'constraints': [models.UniqueConstraint(fields=('agreement', 'number'), name='amendment_numbered_once'), models.UniqueConstraint(condition=models.Q(('state__in', ('draft', 'agreed'))), fields=('agreement',), name='one_open_amendment_an_agreement')],
             },
         ),
         migrations.CreateModel(
@@ -136,6 +138,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['at', 'pk'],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('voided_at', None)), fields=('agreement', 'amendment', 'side'), name='one_signature_a_side', nulls_distinct=False)],
             },
         ),
         migrations.CreateModel(
@@ -168,6 +171,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['organisation_id', 'joined_at'],
+                'constraints': [models.UniqueConstraint(fields=('organisation', 'user'), name='one_membership_per_organisation')],
             },
         ),
         migrations.CreateModel(
@@ -208,6 +212,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['name', 'pk'],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('email', ''), _negated=True), models.Q(('phone', ''), _negated=True), _connector='OR'), name='contact_can_be_reached')],
             },
         ),
         migrations.CreateModel(
@@ -222,6 +227,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['pk'],
+                'constraints': [models.UniqueConstraint(django.db.models.functions.comparison.Least('organisation', 'other'), django.db.models.functions.comparison.Greatest('organisation', 'other'), name='relation_once_a_pair'), models.CheckConstraint(condition=models.Q(('other', models.F('organisation')), _negated=True), name='relation_between_two_organisations')],
             },
         ),
         migrations.CreateModel(
@@ -237,6 +243,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-percent', 'name'],
+                'constraints': [models.UniqueConstraint(fields=('organisation', 'name'), name='shareholder_once'), models.CheckConstraint(condition=models.Q(('percent__gt', 0), ('percent__lte', 100)), name='shareholder_percent_of_a_hundred'), models.CheckConstraint(condition=models.Q(('holder', None), models.Q(('holder', models.F('organisation')), _negated=True), _connector='OR'), name='shareholder_is_another')],
             },
         ),
         migrations.CreateModel(
@@ -253,67 +260,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.AddConstraint(
-            model_name='amendment',
-            constraint=models.UniqueConstraint(fields=('agreement', 'number'), name='amendment_numbered_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='amendment',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('draft', 'agreed'))), fields=('agreement',), name='one_open_amendment_an_agreement'),
-        ),
-        migrations.AddConstraint(
-            model_name='agreementsignature',
-            constraint=models.UniqueConstraint(condition=models.Q(('voided_at', None)), fields=('agreement', 'amendment', 'side'), name='one_signature_a_side', nulls_distinct=False),
-        ),
-        migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.UniqueConstraint(fields=('organisation', 'user'), name='one_membership_per_organisation'),
-        ),
-        migrations.AddConstraint(
             model_name='department',
             constraint=models.UniqueConstraint(fields=('organisation', 'name_ko'), name='department_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='contact',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('email', ''), _negated=True), models.Q(('phone', ''), _negated=True), _connector='OR'), name='contact_can_be_reached'),
-        ),
-        migrations.AddConstraint(
-            model_name='agreement',
-            constraint=models.CheckConstraint(condition=models.Q(('valid_until__gte', models.F('valid_from'))), name='agreement_term_in_order'),
-        ),
-        migrations.AddConstraint(
-            model_name='agreement',
-            constraint=models.CheckConstraint(condition=models.Q(('ceiling_gpu_seconds__gt', 0)), name='agreement_hours_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='agreement',
-            constraint=models.CheckConstraint(condition=models.Q(('ceiling_concurrent_gpus__gt', 0)), name='agreement_gpus_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='agreement',
-            constraint=models.CheckConstraint(condition=models.Q(('ceiling_gpu_seconds_a_year', None), ('ceiling_gpu_seconds_a_year__gt', 0), _connector='OR'), name='agreement_hours_a_year_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='agreement',
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('state__in', ('active', 'suspended', 'lapsed'))), expressions=[('organisation', '='), (models.Func('valid_from', 'valid_until', models.Value('[]'), function='daterange', output_field=django.contrib.postgres.fields.ranges.DateRangeField()), '&&')], name='one_agreement_a_day'),
-        ),
-        migrations.AddConstraint(
-            model_name='relation',
-            constraint=models.UniqueConstraint(django.db.models.functions.comparison.Least('organisation', 'other'), django.db.models.functions.comparison.Greatest('organisation', 'other'), name='relation_once_a_pair'),
-        ),
-        migrations.AddConstraint(
-            model_name='relation',
-            constraint=models.CheckConstraint(condition=models.Q(('other', models.F('organisation')), _negated=True), name='relation_between_two_organisations'),
-        ),
-        migrations.AddConstraint(
-            model_name='shareholder',
-            constraint=models.UniqueConstraint(fields=('organisation', 'name'), name='shareholder_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='shareholder',
-            constraint=models.CheckConstraint(condition=models.Q(('percent__gt', 0), ('percent__lte', 100)), name='shareholder_percent_of_a_hundred'),
-        ),
-        migrations.AddConstraint(
-            model_name='shareholder',
-            constraint=models.CheckConstraint(condition=models.Q(('holder', None), models.Q(('holder', models.F('organisation')), _negated=True), _connector='OR'), name='shareholder_is_another'),
         ),
     ]

@@ -52,6 +52,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-published_at'],
+                'constraints': [models.CheckConstraint(condition=models.Q(('held_back_percent__lte', 90)), name='call_holds_back_a_part'), models.CheckConstraint(condition=models.Q(('largest_gpu_seconds__gte', models.F('smallest_gpu_seconds'))), name='call_sizes_in_order')],
             },
         ),
         migrations.CreateModel(
@@ -94,6 +95,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['pool__name'],
+                'constraints': [models.UniqueConstraint(fields=('call', 'pool'), name='call_pool_once'), models.CheckConstraint(condition=models.Q(('budget_gpu_seconds__gt', 0)), name='call_budget_positive')],
             },
         ),
         migrations.AddField(
@@ -112,6 +114,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['pk'],
+                'constraints': [models.UniqueConstraint(fields=('call', 'kind'), name='call_step_once')],
             },
         ),
         migrations.CreateModel(
@@ -139,6 +142,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-asked_at'],
+                'indexes': [models.Index(fields=['state', 'asked_at'], name='proposals_c_state_4455bf_idx')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('state__in', ('asked', 'approved'))), fields=('allocation', 'kind'), name='change_asked_once'), models.CheckConstraint(condition=models.Q(('approved_by', None), ('decided_by', None), models.Q(('approved_by', models.F('decided_by')), _negated=True), ('state', 'declined'), _connector='OR'), name='change_by_two_people')],
             },
         ),
         migrations.CreateModel(
@@ -157,6 +162,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['place'],
+                'constraints': [models.UniqueConstraint(fields=('call', 'place'), name='criterion_place_once'), models.CheckConstraint(condition=models.Q(('weight__gt', 0), ('scale__gt', 0)), name='criterion_counts')],
             },
         ),
         migrations.CreateModel(
@@ -175,6 +181,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-id'],
+                'indexes': [models.Index(condition=models.Q(('kind', 'award')), fields=['answer_by'], name='award_answer_by')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('approved_by', None), models.Q(('approved_by', models.F('decided_by')), _negated=True), _connector='OR'), name='decision_by_two_people')],
             },
         ),
         migrations.CreateModel(
@@ -223,6 +231,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-created_at'],
+                'indexes': [models.Index(fields=['state', 'submitted_at'], name='proposals_p_state_27d034_idx')],
+                'constraints': [models.UniqueConstraint(fields=('call', 'external_ref'), name='external_reference_once_a_call')],
             },
         ),
         migrations.CreateModel(
@@ -244,6 +254,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-prepared_at'],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('state__in', ('prepared', 'approved'))), fields=('proposal',), name='one_decision_is_prepared'), models.CheckConstraint(condition=models.Q(('approved_by', None), models.Q(('approved_by', models.F('prepared_by')), _negated=True), _connector='OR'), name='prepared_and_approved_by_two')],
             },
         ),
         migrations.CreateModel(
@@ -258,6 +269,9 @@ class Migration(migrations.Migration):
                 ('at', models.DateTimeField(auto_now=True)),
                 ('proposal', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='fast_lane', to='proposals.proposal')),
             ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('outcome', 'waiting')), fields=['at'], name='fast_lane_waiting')],
+            },
         ),
         migrations.CreateModel(
             name='DecisionLetter',
@@ -298,6 +312,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['pk'],
+                'constraints': [models.UniqueConstraint(fields=('proposal', 'reviewer', 'kind'), name='conflict_once'), models.CheckConstraint(condition=models.Q(('waived_at', None), models.Q(('waived_by__isnull', False), models.Q(('waive_reason', ''), _negated=True)), _connector='OR'), name='conflict_waived_by_somebody_with_a_reason')],
             },
         ),
         migrations.CreateModel(
@@ -320,6 +335,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['pk'],
+                'indexes': [models.Index(fields=['reviewer', 'state'], name='proposals_a_reviewe_e3e2db_idx'), models.Index(condition=models.Q(('state__in', ['sent', 'open'])), fields=['due_at'], name='assignment_waiting_due')],
+                'constraints': [models.UniqueConstraint(fields=('proposal', 'version', 'reviewer'), name='assignment_once_per_version')],
             },
         ),
         migrations.CreateModel(
@@ -351,6 +368,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['place'],
+                'constraints': [models.UniqueConstraint(fields=('proposal', 'place'), name='proposal_member_place_once')],
             },
         ),
         migrations.CreateModel(
@@ -376,6 +394,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['proposal_id', 'version', 'place'],
+                'indexes': [models.Index(condition=models.Q(('state', 'open')), fields=['due_at'], name='step_open_due')],
+                'constraints': [models.UniqueConstraint(fields=('proposal', 'version', 'kind'), name='proposal_step_once')],
             },
         ),
         migrations.CreateModel(
@@ -392,6 +412,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-version'],
+                'constraints': [models.UniqueConstraint(fields=('proposal', 'version'), name='proposal_version_once')],
             },
         ),
         migrations.CreateModel(
@@ -435,6 +456,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['place'],
+                'constraints': [models.UniqueConstraint(fields=('call', 'place'), name='question_place_once')],
             },
         ),
         migrations.CreateModel(
@@ -451,6 +473,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['question__place'],
+                'constraints': [models.UniqueConstraint(fields=('proposal', 'question'), name='answer_once'), models.CheckConstraint(condition=models.Q(models.Q(models.Q(('text', ''), _negated=True), ('choice', None), ('file', None), ('number', None), ('yes_no', None)), models.Q(('choice', None), ('file', None), ('number__isnull', False), ('text', ''), ('yes_no', None)), models.Q(('choice__isnull', False), ('file', None), ('number', None), ('text', ''), ('yes_no', None)), models.Q(('choice', None), ('file', None), ('number', None), ('text', ''), ('yes_no__isnull', False)), models.Q(('choice', None), ('file__isnull', False), ('number', None), ('text', ''), ('yes_no', None)), _connector='OR'), name='answer_in_one_column')],
             },
         ),
         migrations.CreateModel(
@@ -467,6 +490,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['id'],
+                'constraints': [models.CheckConstraint(condition=models.Q(('gpus__gt', 0), ('hours__gt', 0)), name='request_line_positive'), models.CheckConstraint(condition=models.Q(('smallest_gpus__lte', models.F('gpus'))), name='smallest_within_asked'), models.CheckConstraint(condition=models.Q(('window_until__gte', models.F('window_from'))), name='request_window_in_order')],
             },
         ),
         migrations.CreateModel(
@@ -520,6 +544,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['pk'],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('state', 'submitted'), _negated=True), ('total__isnull', False), _connector='OR'), name='submitted_review_has_a_total')],
             },
         ),
         migrations.CreateModel(
@@ -583,142 +608,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['criterion__place'],
+                'constraints': [models.UniqueConstraint(fields=('review', 'criterion'), name='score_once')],
             },
-        ),
-        migrations.AddConstraint(
-            model_name='callpool',
-            constraint=models.UniqueConstraint(fields=('call', 'pool'), name='call_pool_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='callpool',
-            constraint=models.CheckConstraint(condition=models.Q(('budget_gpu_seconds__gt', 0)), name='call_budget_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='call',
-            constraint=models.CheckConstraint(condition=models.Q(('held_back_percent__lte', 90)), name='call_holds_back_a_part'),
-        ),
-        migrations.AddConstraint(
-            model_name='call',
-            constraint=models.CheckConstraint(condition=models.Q(('largest_gpu_seconds__gte', models.F('smallest_gpu_seconds'))), name='call_sizes_in_order'),
-        ),
-        migrations.AddConstraint(
-            model_name='callstep',
-            constraint=models.UniqueConstraint(fields=('call', 'kind'), name='call_step_once'),
-        ),
-        migrations.AddIndex(
-            model_name='changerequest',
-            index=models.Index(fields=['state', 'asked_at'], name='proposals_c_state_4455bf_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='changerequest',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('asked', 'approved'))), fields=('allocation', 'kind'), name='change_asked_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='changerequest',
-            constraint=models.CheckConstraint(condition=models.Q(('approved_by', None), ('decided_by', None), models.Q(('approved_by', models.F('decided_by')), _negated=True), ('state', 'declined'), _connector='OR'), name='change_by_two_people'),
-        ),
-        migrations.AddConstraint(
-            model_name='criterion',
-            constraint=models.UniqueConstraint(fields=('call', 'place'), name='criterion_place_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='criterion',
-            constraint=models.CheckConstraint(condition=models.Q(('weight__gt', 0), ('scale__gt', 0)), name='criterion_counts'),
-        ),
-        migrations.AddIndex(
-            model_name='proposal',
-            index=models.Index(fields=['state', 'submitted_at'], name='proposals_p_state_27d034_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='proposal',
-            constraint=models.UniqueConstraint(fields=('call', 'external_ref'), name='external_reference_once_a_call'),
-        ),
-        migrations.AddConstraint(
-            model_name='prepareddecision',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('prepared', 'approved'))), fields=('proposal',), name='one_decision_is_prepared'),
-        ),
-        migrations.AddConstraint(
-            model_name='prepareddecision',
-            constraint=models.CheckConstraint(condition=models.Q(('approved_by', None), models.Q(('approved_by', models.F('prepared_by')), _negated=True), _connector='OR'), name='prepared_and_approved_by_two'),
-        ),
-        migrations.AddIndex(
-            model_name='fastlane',
-            index=models.Index(condition=models.Q(('outcome', 'waiting')), fields=['at'], name='fast_lane_waiting'),
-        ),
-        migrations.AddIndex(
-            model_name='decision',
-            index=models.Index(condition=models.Q(('kind', 'award')), fields=['answer_by'], name='award_answer_by'),
-        ),
-        migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.CheckConstraint(condition=models.Q(('approved_by', None), models.Q(('approved_by', models.F('decided_by')), _negated=True), _connector='OR'), name='decision_by_two_people'),
-        ),
-        migrations.AddConstraint(
-            model_name='conflict',
-            constraint=models.UniqueConstraint(fields=('proposal', 'reviewer', 'kind'), name='conflict_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='conflict',
-            constraint=models.CheckConstraint(condition=models.Q(('waived_at', None), models.Q(('waived_by__isnull', False), models.Q(('waive_reason', ''), _negated=True)), _connector='OR'), name='conflict_waived_by_somebody_with_a_reason'),
-        ),
-        migrations.AddIndex(
-            model_name='assignment',
-            index=models.Index(fields=['reviewer', 'state'], name='proposals_a_reviewe_e3e2db_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='assignment',
-            index=models.Index(condition=models.Q(('state__in', ['sent', 'open'])), fields=['due_at'], name='assignment_waiting_due'),
-        ),
-        migrations.AddConstraint(
-            model_name='assignment',
-            constraint=models.UniqueConstraint(fields=('proposal', 'version', 'reviewer'), name='assignment_once_per_version'),
-        ),
-        migrations.AddConstraint(
-            model_name='proposalmember',
-            constraint=models.UniqueConstraint(fields=('proposal', 'place'), name='proposal_member_place_once'),
-        ),
-        migrations.AddIndex(
-            model_name='proposalstep',
-            index=models.Index(condition=models.Q(('state', 'open')), fields=['due_at'], name='step_open_due'),
-        ),
-        migrations.AddConstraint(
-            model_name='proposalstep',
-            constraint=models.UniqueConstraint(fields=('proposal', 'version', 'kind'), name='proposal_step_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='proposalversion',
-            constraint=models.UniqueConstraint(fields=('proposal', 'version'), name='proposal_version_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='question',
-            constraint=models.UniqueConstraint(fields=('call', 'place'), name='question_place_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='answer',
-            constraint=models.UniqueConstraint(fields=('proposal', 'question'), name='answer_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='answer',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(models.Q(('text', ''), _negated=True), ('choice', None), ('file', None), ('number', None), ('yes_no', None)), models.Q(('choice', None), ('file', None), ('number__isnull', False), ('text', ''), ('yes_no', None)), models.Q(('choice__isnull', False), ('file', None), ('number', None), ('text', ''), ('yes_no', None)), models.Q(('choice', None), ('file', None), ('number', None), ('text', ''), ('yes_no__isnull', False)), models.Q(('choice', None), ('file__isnull', False), ('number', None), ('text', ''), ('yes_no', None)), _connector='OR'), name='answer_in_one_column'),
-        ),
-        migrations.AddConstraint(
-            model_name='requestline',
-            constraint=models.CheckConstraint(condition=models.Q(('gpus__gt', 0), ('hours__gt', 0)), name='request_line_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='requestline',
-            constraint=models.CheckConstraint(condition=models.Q(('smallest_gpus__lte', models.F('gpus'))), name='smallest_within_asked'),
-        ),
-        migrations.AddConstraint(
-            model_name='requestline',
-            constraint=models.CheckConstraint(condition=models.Q(('window_until__gte', models.F('window_from'))), name='request_window_in_order'),
-        ),
-        migrations.AddConstraint(
-            model_name='review',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'submitted'), _negated=True), ('total__isnull', False), _connector='OR'), name='submitted_review_has_a_total'),
-        ),
-        migrations.AddConstraint(
-            model_name='score',
-            constraint=models.UniqueConstraint(fields=('review', 'criterion'), name='score_once'),
         ),
     ]
