@@ -45,13 +45,9 @@ def give(
     reason = (
         needed(reason, _("Less is awarded than was asked for, so a reason is needed.")) if less else bounded(reason)
     )
-    seconds = [ask.gpu_seconds for ask in lines]
-    second.check_second(proposal.call, sum(seconds), override_reason, approved=approved_by is not None)
-    used = committed(agreement, but=proposal)
-    verdicts = judge(agreement, [ask.as_line for ask in lines], used, seconds=seconds)
-    for place, (_used, refusal) in enumerate(verdicts):
-        if refusal:
-            raise on_line(refusal, place)
+    gpu_seconds = sum(ask.gpu_seconds for ask in lines)
+    second.check_second(proposal.call, gpu_seconds, override_reason, approved=approved_by is not None)
+    _check_agreement(agreement, proposal, lines)
     held = promising.promise(actor=actor, proposal=proposal, lines=lines, override_reason=override_reason)
     check_budgets(proposal, lines)  # after the promise, whose lock lets one award after the other ask
     guaranteed = [envelope.gpus if envelope else 0 for envelope in held]
@@ -109,6 +105,25 @@ def _write_lines(decision: Decision, lines: list[AwardAsk], held: list[Any], gua
         )
         for ask, envelope, kept in zip(lines, held, guaranteed, strict=True)
     )
+
+
+def check_as_things_stand(proposal: Proposal, lines: list[AwardAsk], override_reason: str) -> None:
+    """The refusal of agreement, pools or budget that these lines would meet if they were awarded now, nothing written.
+
+    Not asked: whether the proposal was heard, and by how many officers it is decided.
+    """
+    _check_agreement(proposal.agreement, proposal, lines)
+    promising.check(proposal=proposal, lines=lines, override_reason=override_reason)
+    check_budgets(proposal, lines)
+
+
+def _check_agreement(agreement: Agreement, proposal: Proposal, lines: list[AwardAsk]) -> None:
+    seconds = [ask.gpu_seconds for ask in lines]
+    used = committed(agreement, but=proposal)
+    verdicts = judge(agreement, [ask.as_line for ask in lines], used, seconds=seconds)
+    for place, (_used, refusal) in enumerate(verdicts):
+        if refusal:
+            raise on_line(refusal, place)
 
 
 def check_shape(asked: dict[int, RequestLine], lines: list[AwardAsk]) -> None:

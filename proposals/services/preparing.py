@@ -41,7 +41,8 @@ def prepare(
 
     `version` is the one that was open on the form, 0 where nothing was prepared. Nobody but the agency learns of it.
     Forbidden; InvalidTransition where this cannot follow the proposal's state; SavedMeanwhile; RuleBroken (fields
-    `lines.N.<field>`, `reason`). What the pools and the agreement say is asked when it is released.
+    `lines.N.<field>`, `reason`), also where agreement, pools or budget would not let it be awarded now; they are asked
+    again when it is released.
     """
     require(actor, may_decide)
     proposal, lines = lock(proposal), list(lines)
@@ -53,6 +54,8 @@ def prepare(
     row = proposal.prepared.filter(state__in=OPEN).select_related("prepared_by").first()
     if (row.version if row else 0) != version:
         raise _overtaken(row, kind, lines, reason, override_reason)
+    if kind == Kind.AWARD:
+        awarding.check_as_things_stand(proposal, lines, override_reason)
     row = lock_prepared(row) if row else PreparedDecision(proposal=proposal, version=0)
     before = described(row)
     row.kind, row.reason, row.override_reason = kind, reason, override_reason

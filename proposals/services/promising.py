@@ -34,12 +34,16 @@ def promise(
     than nobody holds. With an `override_reason` the bound is as many points wider as OVERRIDE_PERCENT says.
     """
     one_at_a_time({ask.pool for ask in lines})
-    held = []
+    check(proposal=proposal, lines=lines, override_reason=override_reason)
+    return [_hold(actor, proposal, ask, place) for place, ask in enumerate(lines)]
+
+
+def check(*, proposal: Proposal, lines: list[AwardAsk], override_reason: str = "") -> None:
+    """The refusal that `promise` would begin with, as things stand, and nothing held. Six queries a line."""
     for place, ask in enumerate(lines):
+        _check_guarantee(ask, place)
         _check_pool(ask, place)
         _check_commitment(ask, place, proposal, lines[:place], over=bool(override_reason))
-        held.append(_hold(actor, proposal, ask, place))
-    return held
 
 
 def let_go(*, actor: Any, proposal: Proposal, reason: str) -> None:
@@ -60,6 +64,12 @@ def one_at_a_time(pools: Iterable[Pool]) -> None:
     with connection.cursor() as cursor:
         for pk in sorted(pool.pk for pool in pools):
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [PROMISE_LOCK, pk])
+
+
+def _check_guarantee(ask: AwardAsk, place: int) -> None:
+    if ask.guaranteed_gpus is not None and ask.guaranteed_gpus > ask.gpus:
+        error = RuleBroken(_("No more can be guaranteed than is awarded."), code="past_award", field="guaranteed_gpus")
+        raise on_line(error, place)
 
 
 def _check_pool(ask: AwardAsk, place: int) -> None:
@@ -125,9 +135,6 @@ def _room_left(left: int, *, over: bool) -> str:
 
 def _hold(actor: Any, proposal: Proposal, ask: AwardAsk, place: int) -> Envelope | None:
     gpus = ask.guaranteed_gpus
-    if gpus is not None and gpus > ask.gpus:
-        error = RuleBroken(_("No more can be guaranteed than is awarded."), code="past_award", field="guaranteed_gpus")
-        raise on_line(error, place)
     start = max(ask.window_from, timezone.now())
     if gpus is None and not ask.pool.shared_nodes:
         return None  # one GPU would keep everybody off its node all the time: that an officer must want

@@ -33,6 +33,19 @@ def typed(stage: Stage, proposal: Proposal, **changes: Any) -> dict[str, Any]:
     }
 
 
+def line_of(stage: Stage, proposal: Proposal) -> dict[str, Any]:
+    """A whole award, as the API takes it."""
+    ask = stage.ask(proposal)
+    return {
+        "request_line": ask.request_line.pk,
+        "pool": stage.pool.public_id,
+        "gpus": 4,
+        "gpu_seconds": 400 * HOUR,
+        "window_from": ask.window_from.isoformat(),
+        "window_until": ask.window_until.isoformat(),
+    }
+
+
 def test_preparing_page_keeps_what_was_typed_and_shows_what_differs(stage: Stage) -> None:
     proposal = decisions.start_review(actor=stage.cast.officer, proposal=stage.submitted())
     page, address = browser(stage.cast.officer), reverse("proposals:prepare", args=[proposal.public_id])
@@ -45,6 +58,23 @@ def test_preparing_page_keeps_what_was_typed_and_shows_what_differs(stage: Stage
     assert page.post(address, typed(stage, proposal, kind="hold", reason="Wait.", version=1)).status_code == 302
     assert PreparedDecision.objects.get().kind == "hold"
     assert "Wait." in page.get(address).content.decode()
+
+
+def test_a_bound_is_said_while_a_decision_is_prepared(stage: Stage, settings: Any) -> None:
+    settings.OVERRIDE_PERCENT = 50
+    Pool.objects.update(overcommit_percent=0)
+    stage.pool.refresh_from_db()
+    stage.awarded(guaranteed_gpus=0), stage.awarded(guaranteed_gpus=0)
+    proposal = stage.submitted()
+    officer, address = browser(stage.cast.officer), reverse("proposals:prepare", args=[proposal.public_id])
+    text = officer.post(address, typed(stage, proposal)).content.decode()
+    assert "may promise 8 GPUs at once" in text and "Two officers together" in text
+    body = {"proposal": proposal.public_id, "kind": "award", "lines": [line_of(stage, proposal)]}
+    refused = officer.post("/api/v1/prepared-decisions/", body, content_type="application/json")
+    assert (refused.status_code, refused.json()["code"]) == (422, "over_committed")
+    assert refused.json()["field"] == "lines.0.gpus" and not PreparedDecision.objects.exists()
+    answer = officer.post(address, typed(stage, proposal, override_reason="Urgent."))
+    assert answer.status_code == 302  # with a reason it is prepared, for a second officer to approve
 
 
 def test_the_list_adds_up_and_releases_what_passes(stage: Stage, django_assert_max_num_queries: Any) -> None:
@@ -181,21 +211,12 @@ def test_both_sides_see_an_appeal_and_its_answer(stage: Stage) -> None:
 
 def test_the_api_does_the_same(stage: Stage) -> None:
     proposal, other = stage.submitted(), stage.submitted()
-    ask = stage.ask(proposal)
-    line = {
-        "request_line": ask.request_line.pk,
-        "pool": stage.pool.public_id,
-        "gpus": 4,
-        "gpu_seconds": 400 * HOUR,
-        "window_from": ask.window_from.isoformat(),
-        "window_until": ask.window_until.isoformat(),
-    }
     api = browser(stage.cast.officer)
 
     def send(path: str, body: Any) -> Any:
         return api.post(f"/api/v1/{path}", body, content_type="application/json")
 
-    said = {"proposal": proposal.public_id, "kind": "award", "lines": [line]}
+    said = {"proposal": proposal.public_id, "kind": "award", "lines": [line_of(stage, proposal)]}
     made = send("prepared-decisions/", said)
     assert made.status_code == 201 and made.json()["needs_second"] is False
     again = send("prepared-decisions/", said)

@@ -148,15 +148,19 @@ def test_a_bound_is_passed_by_two_officers_with_a_reason_and_not_without_end(
         )
     assert caught.value.code == "second_person"
     row = prepared(stage, proposal, why="The ministry asks for it.")
+    last = stage.submitted()
+    too_much = prepared(stage, last, why="One more.")
     preparing.approve(actor=second, prepared=row, version=1)
+    preparing.approve(actor=second, prepared=too_much, version=1)
     [decision] = releasing.release(actor=second, prepared=[row])
     assert (decision.override_reason, decision.approved_by) == ("The ministry asks for it.", second)
-    last = stage.submitted()
-    row = prepared(stage, last, why="One more.")
-    preparing.approve(actor=second, prepared=row, version=1)
-    with pytest.raises(RuleBroken) as caught:
-        releasing.release(actor=second, prepared=[row])
-    assert caught.value.code == "over_committed" and caught.value.facts["ceiling"] == 12
+    for late in (
+        lambda: releasing.release(actor=second, prepared=[too_much]),
+        lambda: prepared(stage, stage.submitted(), why="And another."),  # what is known is said while it is prepared
+    ):
+        with pytest.raises(RuleBroken) as caught:
+            late()
+        assert caught.value.code == "over_committed" and caught.value.facts["ceiling"] == 12
 
 
 def test_a_held_proposal_is_taken_up_again_or_decided(stage: Stage) -> None:
