@@ -1,5 +1,6 @@
 """A project: the frame in which awarded GPUs are used."""
 
+from datetime import date
 from typing import Any
 
 from django.conf import settings
@@ -9,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from common.ids import PublicIdField
 from partners.models import Agreement, Organisation, organisation_ids_of
+from partners.policy import agency_day
 from projects.lifecycle import PROGRESS_REPORT
 
 
@@ -38,6 +40,11 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def began_on(self) -> date:
+        """The day on which its award was accepted, in the agency's zone."""
+        return agency_day(self.created_at)
 
     def get_absolute_url(self) -> str:
         return reverse("projects:project", args=[self.public_id])

@@ -96,6 +96,9 @@ class ProgressNew(_Form):
     object_name = "project"
     title = _("Write a progress report")
 
+    def get_initial(self) -> dict[str, Any]:
+        return {"period_from": self.object.began_on}
+
     def perform(self, form: Any) -> ProgressReport:
         return services.submit_report(actor=self.request.user, project=self.object, content=form.content())
 

@@ -16,6 +16,7 @@ from allocations.models import Allocation, Lease, LedgerEntry, Placement
 from allocations.selectors.usage import decided_until
 from allocations.services.usage.deciding import decide_lease, used_in_all
 from cluster.models import Device
+from projects.models import Project
 from proposals.models import Proposal, ProposalVersion
 from telemetry import partitions
 
@@ -91,6 +92,7 @@ def tell_history(allocation: Allocation, devices: list[Device], now: datetime) -
     hour = now.replace(minute=0, second=0, microsecond=0)
     first = hour - FIRST_DAY * DAY
     Allocation.objects.filter(pk=allocation.pk).update(valid_from=first)
+    Project.objects.filter(pk=allocation.project_id).update(created_at=first)
     handed_in = {"submitted_at": first - 7 * DAY}
     proposals = Proposal.objects.filter(public_id=allocation.project.proposal_ref)
     ProposalVersion.objects.filter(proposal__in=proposals).update(**handed_in)

@@ -49,6 +49,7 @@ def submit_report(
     require(actor, may_run_team, project)
     project = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     content = _cleaned(content)
+    _check_begun(project, content)
     before = None
     if report is None:
         _check_none_open(project)
@@ -130,6 +131,17 @@ def _check_none_open(project: Project) -> None:
             _("A progress report of this project is still open."),
             code="report_open",
             remedy=_("Change that one where it was sent back, or wait until it is accepted."),
+        )
+
+
+def _check_begun(project: Project, content: Progress) -> None:
+    if content.period_from < project.began_on:
+        raise RuleBroken(
+            _("The project began on %(day)s: a report cannot begin before it.") % {"day": project.began_on.isoformat()},
+            code="before_project",
+            remedy=_("Let the period begin on %(day)s or later.") % {"day": project.began_on.isoformat()},
+            field="period_from",
+            facts={"rule": "report_within_project", "earliest": project.began_on.isoformat()},
         )
 
 

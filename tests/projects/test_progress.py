@@ -1,5 +1,6 @@
 """Half of an award waits for a progress report: held back, reported, accepted, granted."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -111,10 +112,13 @@ def test_a_report_is_sent_back_with_a_reason_and_comes_again(stage: Stage, proje
         ({"achieved": " "}, "achieved"),
         ({"achieved": "x" * 20_001}, "achieved"),
         ({"period_from": "late"}, "period_until"),
+        ({"period_from": "before the project"}, "period_from"),
     ],
 )
 def test_what_a_report_lacks_stands_on_its_field(stage: Stage, project: Project, changes: Any, field: str) -> None:
-    if "period_from" in changes:
+    if changes.get("period_from") == "before the project":
+        changes = {"period_from": project.began_on - timedelta(days=1)}
+    elif "period_from" in changes:
         changes = {"period_from": stage.today, "period_until": stage.today.replace(year=stage.today.year - 1)}
     with pytest.raises(DomainError) as caught:
         services.submit_report(actor=stage.cast.owner, project=project, content=content(stage, **changes))
