@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from common.errors import DomainError
 from common.web import ObjectServicePage, ServicePage
 
 
@@ -36,3 +40,17 @@ class FormPage(FormTexts, ServicePage):
 
 class ObjectFormPage(FormTexts, ObjectServicePage):
     """A form about one object on its own page."""
+
+    def check_open(self) -> None:
+        """Ask the services what they would refuse whatever is typed; nothing, unless overridden."""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Who comes by address when it is too late is told so where "Cancel" leads. What was typed before is kept: a
+        form that is sent is shown again with the verb's own refusal.
+        """
+        try:
+            self.check_open()
+        except DomainError as error:
+            messages.warning(request, str(error))
+            return HttpResponseRedirect(self.cancel_url())
+        return super().get(request, *args, **kwargs)

@@ -52,7 +52,7 @@ def with_steps_due(queryset: QuerySet[Proposal]) -> QuerySet[Proposal]:
 
 def readiness_of(proposal: Proposal, steps: Sequence[ProposalStep] | None = None) -> Readiness:
     """Three queries at most; none where `steps` (of its present version) are handed in and `steps_due` came along."""
-    due = getattr(proposal, "steps_due", None)
+    due = getattr(proposal, "steps_due", None) if steps is not None else None  # verbs ask anew
     if due is None:
         due = CallStep.objects.filter(call_id=proposal.call_id).exists() and not skips_review(proposal)
     if not due:

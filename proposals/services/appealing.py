@@ -12,10 +12,11 @@ from common.errors import RuleBroken
 from common.permissions import require
 from notifications.services import notify
 from partners.selectors import officers
+from proposals.lifecycle import PROPOSAL
 from proposals.models import Appeal, Decision, Proposal
 from proposals.rules import may_answer, may_decide
 from proposals.services import outcomes, second
-from proposals.services.deciding import move, needed, written
+from proposals.services.deciding import lock, move, needed, written
 from proposals.services.drafting import shown_moment, told
 
 
@@ -26,10 +27,37 @@ def last_moment(refusal: Decision) -> datetime:
 
 def appealable(proposal: Proposal) -> Decision | None:
     """The refusal that can be appealed against now; None where there is none. Two queries at most."""
-    if proposal.state != "declined" or Appeal.objects.filter(proposal=proposal).exists():
+    if proposal.state != "declined":
         return None
-    refusal = proposal.decisions.filter(kind=Decision.Kind.DECLINE).first()
-    return refusal if refusal and last_moment(refusal) > timezone.now() else None
+    try:
+        return check(proposal)
+    except RuleBroken:
+        return None
+
+
+def check(proposal: Proposal) -> Decision:
+    """The refusal that an appeal is against. RuleBroken after the first appeal, or after the last day for it;
+    InvalidTransition where nothing was refused. Two queries.
+    """
+    earlier = Appeal.objects.filter(proposal=proposal).first()
+    if earlier is not None:
+        raise RuleBroken(
+            _("An appeal against the decision on this proposal was made on %(when)s; there is one only.")
+            % {"when": shown_moment(earlier.made_at)},
+            remedy=_("You may write a new proposal."),
+            code="appealed_already",
+        )
+    PROPOSAL.next(proposal.state, "appeal")
+    refusal = proposal.decisions.filter(kind=Decision.Kind.DECLINE).order_by("id").last()
+    assert refusal is not None, "what is declined has a row that says so"
+    if last_moment(refusal) <= timezone.now():
+        raise RuleBroken(
+            _("An appeal was possible until %(until)s.") % {"until": shown_moment(last_moment(refusal))},
+            remedy=_("You may write a new proposal."),
+            code="appeal_late",
+            facts={"rule": "appeal_days", "until": last_moment(refusal).isoformat()},
+        )
+    return refusal
 
 
 @transaction.atomic
@@ -40,24 +68,9 @@ def appeal(*, actor: Any, proposal: Proposal, reason: str) -> Appeal:
     """
     require(actor, may_answer, proposal.organisation)
     reason = needed(reason, _("Say why the decision should be looked at again."))
-    earlier = Appeal.objects.filter(proposal=proposal).first()
-    if earlier is not None:
-        raise RuleBroken(
-            _("An appeal against the decision on this proposal was made on %(when)s; there is one only.")
-            % {"when": shown_moment(earlier.made_at)},
-            remedy=_("You may write a new proposal."),
-            code="appealed_already",
-        )
+    proposal = lock(proposal)
+    refusal = check(proposal)
     proposal = move(actor, proposal, "appeal", {"reason": reason})
-    refusal = proposal.decisions.filter(kind=Decision.Kind.DECLINE).order_by("id").last()
-    assert refusal is not None, "what is declined has a row that says so"
-    if last_moment(refusal) <= timezone.now():
-        raise RuleBroken(
-            _("An appeal was possible until %(until)s.") % {"until": shown_moment(last_moment(refusal))},
-            remedy=_("You may write a new proposal."),
-            code="appeal_late",
-            facts={"rule": "appeal_days", "until": last_moment(refusal).isoformat()},
-        )
     made = Appeal.objects.create(proposal=proposal, against=refusal, reason=reason, made_by=actor)
     written(actor, proposal, Decision.Kind.APPEAL, reason)
     notify(

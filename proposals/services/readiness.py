@@ -1,18 +1,20 @@
 """Whether a proposal has come so far that it can be awarded, or declined. Imports no other verb."""
 
+from collections.abc import Sequence
+
 from django.utils.translation import gettext as _
 
 from common.errors import RuleBroken
-from proposals.models import Proposal
+from proposals.models import Proposal, ProposalStep
 from proposals.selectors.readiness import Readiness, readiness_of
 
 
-def check_ready(proposal: Proposal) -> None:
+def check_ready(proposal: Proposal, steps: Sequence[ProposalStep] | None = None) -> None:
     """RuleBroken where a step that the call switched on has not passed; it names the first. No step: ready.
 
-    Facts: `waiting`, the kinds of all that have not passed.
+    Facts: `waiting`, the kinds of all that have not passed. `steps`: those that a page has read already.
     """
-    found = _begun(proposal)
+    found = _begun(proposal, steps)
     if found.missing:
         raise RuleBroken(
             _("The step “%(step)s” has not been passed.") % {"step": found.missing[0].get_kind_display()},
@@ -37,8 +39,8 @@ def check_heard(proposal: Proposal) -> None:
         )
 
 
-def _begun(proposal: Proposal) -> Readiness:
-    found = readiness_of(proposal)
+def _begun(proposal: Proposal, steps: Sequence[ProposalStep] | None = None) -> Readiness:
+    found = readiness_of(proposal, steps)
     if not found.begun:
         raise RuleBroken(
             _("The steps of this call have not begun."),

@@ -15,6 +15,7 @@ from proposals.views.staff import Staff, StaffDecision
 
 
 class Hold(StaffDecision):
+    event = "hold"
     title = _("Put on hold")
     intro = _("The proposal stays with us and is decided later. The partner gets a letter with the reason.")
     submit_label = _("Put on hold")
@@ -45,6 +46,9 @@ class ProposalAppeal(ObjectGate, ObjectFormPage):
     def gate_object(self, obj: Proposal) -> Any:
         return obj.organisation
 
+    def check_open(self) -> None:
+        appealing.check(self.object)
+
     def perform(self, form: Any) -> Proposal:
         return appealing.appeal(
             actor=self.request.user, proposal=self.object, reason=form.cleaned_data["reason"]
@@ -52,6 +56,7 @@ class ProposalAppeal(ObjectGate, ObjectFormPage):
 
 
 class Dismiss(StaffDecision):
+    event = "dismiss"
     title = _("Dismiss the appeal")
     intro = _("The decision stands. The partner gets a letter with the reason; there is no second appeal.")
     submit_label = _("Dismiss the appeal")
@@ -64,6 +69,7 @@ class Dismiss(StaffDecision):
 
 
 class Uphold(StaffDecision):
+    event = "uphold"
     title = _("Uphold the appeal")
     intro = _("The proposal is in review again and is decided anew. The partner gets a letter with the reason.")
     submit_label = _("Uphold the appeal")

@@ -20,7 +20,7 @@ from proposals.lifecycle import PREPARED
 from proposals.models import PreparedDecision, Proposal
 from proposals.rules import may_decide
 from proposals.selectors import OPEN_PREPARED
-from proposals.services import preparing, second
+from proposals.services import beforehand, preparing, second
 from proposals.views.opened import version_of
 from proposals.views.staff import Decide
 
@@ -38,6 +38,9 @@ class Prepare(Decide):
     submit_label = _("Prepare")
     success_message = _("The decision is prepared. Nobody but the agency knows it until it is released.")
     overtaken: WrongState | None = None
+
+    def check_open(self) -> None:
+        beforehand.check_preparing(self.object)
 
     @property
     def stored(self) -> PreparedDecision | None:

@@ -22,7 +22,7 @@ from proposals.selectors import OPEN_PREPARED, listed
 from proposals.selectors.contents import answers_of, current_attachments
 from proposals.selectors.readiness import readiness_of, with_steps_due
 from proposals.selectors.reviewing import shown_review
-from proposals.services import appealing, decisions, drafting
+from proposals.services import appealing, beforehand, decisions, drafting
 
 ASK_COLUMNS = (
     Column("title", _("Title"), lambda p: p.title, link=lambda p: p.get_absolute_url(), sort="title"),
@@ -189,6 +189,9 @@ class ProposalRefuse(ObjectGate, ObjectFormPage):
 
     def gate_object(self, obj: Proposal) -> Any:
         return obj.organisation
+
+    def check_open(self) -> None:
+        beforehand.check(actor=self.request.user, proposal=self.object, event="refuse")
 
     def perform(self, form: Any) -> Proposal:
         return decisions.refuse(

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from accounts.rules import is_agency
@@ -22,8 +23,9 @@ from proposals.models import Proposal
 from proposals.rules import may_decide
 from proposals.selectors import came_free, committed, listed, pool_capacities, with_overdue
 from proposals.selectors.budgets import left_of
-from proposals.selectors.reviewing import standing_of
-from proposals.services import decisions
+from proposals.selectors.readiness import with_steps_due
+from proposals.selectors.reviewing import Standing, standing_of
+from proposals.services import beforehand, decisions
 from proposals.views.proposals import ASK_COLUMNS, NUMBER_COLUMN
 
 
@@ -90,9 +92,14 @@ class StaffDecision(Staff, ObjectGate, ObjectFormPage):
     object_name = "proposal"
     gate = may_decide
     form_class: Any = ReasonForm
+    event = ""
+
+    def check_open(self) -> None:
+        beforehand.check(actor=self.request.user, proposal=self.object, event=self.event)
 
 
 class Return(StaffDecision):
+    event = "return"
     title = _("Return for changes")
     intro = _("The partner can change the proposal and submit it again, under the same number.")
     submit_label = _("Return")
@@ -104,6 +111,7 @@ class Return(StaffDecision):
 
 
 class Decline(StaffDecision):
+    event = "decline"
     title = _("Decline the proposal")
     intro = _("This ends the proposal. The partner may write a new one.")
     submit_label = _("Decline")
@@ -118,11 +126,25 @@ class Decline(StaffDecision):
 class Decide(StaffDecision):
     """The award: one row a request line, prefilled with the ask, beside what is free and what the agreement leaves."""
 
+    event = "award"
     template_name = "proposals/decide.html"
     form_class: Any = AwardReasonForm
     title = _("Award")
     submit_label = _("Award")
     success_message = _("Awarded. The partner is asked to accept.")
+
+    def get_queryset(self) -> Any:
+        return with_steps_due(super().get_queryset())
+
+    @cached_property
+    def standing(self) -> Standing:
+        """Where the proposal stands in its review: one query."""
+        return standing_of(self.object)
+
+    def check_open(self) -> None:
+        beforehand.check(
+            actor=self.request.user, proposal=self.object, event=self.event, steps=self.standing.steps
+        )
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         self.rows = self._rows(None)
@@ -159,7 +181,7 @@ class Decide(StaffDecision):
         return super().get_context_data(
             rows=rows,
             budgets=[budget for budget in left_of(self.object.call) if budget.pool in pools],
-            standing=standing_of(self.object),
+            standing=self.standing,
             agreement=agreement,
             ceilings=ceilings(agreement, used),
             gpus_left=max(0, agreement.ceiling_concurrent_gpus - used.concurrent_gpus),

@@ -121,6 +121,7 @@ def _pages(world: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
     for step in ("about", "plan", "team", "lines", "questions", "attachments", "submit"):
         yield reverse(f"proposals:edit-{step}", args=[world["draft"]]), PEOPLE
     yield reverse("proposals:proposal", args=[world["awarded"]]), PEOPLE
+    yield reverse("proposals:proposal-refuse", args=[world["awarded"]]), PEOPLE
     yield reverse("proposals:award", args=[world["reviewed"]]), PEOPLE
     for page in ("sign", "sign-on-paper"):
         yield reverse(f"partners:agreement-{page}", args=[world["unsigned"]]), PEOPLE

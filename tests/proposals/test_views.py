@@ -8,7 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from partners.models import Agreement
-from proposals.models import AwardLine, Proposal, ProposalStep
+from proposals.models import AwardLine, Decision, Proposal, ProposalStep
+from proposals.services import appealing, decisions
 from tests.factories import PoolFactory
 from tests.proposals.jury import make_jury
 from tests.proposals.stage import Stage, browser
@@ -142,6 +143,40 @@ def test_withdrawing_says_first_that_it_is_for_good(stage: Stage) -> None:
     proposal, said = stage.submitted(), "A withdrawn proposal cannot be taken up again."
     assert said in browser(stage.cast.owner).get(url("proposal", proposal)).content.decode()
     assert said not in browser(stage.cast.viewer).get(url("proposal", proposal)).content.decode()
+
+
+def test_accepting_says_first_what_it_means(stage: Stage) -> None:
+    page = browser(stage.cast.owner).get(url("proposal", stage.awarded())).content.decode()
+    asked = page[page.index("ask-first") :].split("</details>")[0]
+    assert "400.00 GPU-hours count against the agreement" in asked and "can no longer be refused" in asked
+    assert page.count(url("proposal-accept", Proposal.objects.get())) == 1  # behind the question, and nowhere else
+
+
+def test_a_form_that_is_opened_too_late_leads_back_with_the_word(stage: Stage) -> None:
+    proposal = stage.awarded()
+    decisions.accept(actor=stage.cast.owner, proposal=proposal)
+    officer, owner = browser(stage.cast.officer), browser(stage.cast.owner)
+    for name in ("award", "decline", "return", "hold", "prepare", "uphold", "dismiss"):
+        answer = officer.get(url(name, proposal), follow=True)
+        assert answer.redirect_chain == [(proposal.get_absolute_url(), 302)], name
+        assert "the proposal is in the state" in answer.content.decode(), name
+    for name in ("proposal-refuse", "proposal-appeal"):
+        assert "the proposal is in the state" in owner.get(url(name, proposal), follow=True).content.decode(), name
+    sent = owner.post(url("proposal-refuse", proposal), {"reason": "It took too long."})
+    assert sent.status_code == 422 and "It took too long." in sent.content.decode()  # nothing typed is lost
+
+
+def test_a_form_that_its_reader_may_not_send_is_not_opened(stage: Stage) -> None:
+    declined = decisions.decline(actor=stage.cast.officer, proposal=stage.submitted(), reason="Vague.")
+    Decision.objects.update(decided_at=timezone.now() - timedelta(days=400))
+    late = browser(stage.cast.owner).get(url("proposal-appeal", declined), follow=True).content.decode()
+    assert "An appeal was possible until" in late
+    Decision.objects.update(decided_at=timezone.now())
+    appealing.appeal(actor=stage.cast.owner, proposal=declined, reason="It is not vague.")
+    again = browser(stage.cast.owner).get(url("proposal-appeal", declined), follow=True).content.decode()
+    assert "there is one only" in again
+    own = browser(stage.cast.officer).get(url("uphold", declined), follow=True).content.decode()
+    assert "You had a part in the decision" in own
 
 
 def test_drafts_are_the_organisations_own(stage: Stage) -> None:

@@ -1,0 +1,36 @@
+"""What a verb would refuse whatever is typed: asked when its form is opened, so that nobody writes in vain.
+
+The verbs ask all of it again. Imports no verb.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from proposals.lifecycle import PROPOSAL
+from proposals.models import Proposal, ProposalStep
+from proposals.services import second
+from proposals.services.readiness import check_heard, check_ready
+
+PREPARED = ("award", "decline", "hold")
+"""What can be prepared; the form is of use while one of them can follow."""
+
+
+def check(*, actor: Any, proposal: Proposal, event: str, steps: Sequence[ProposalStep] | None = None) -> None:
+    """InvalidTransition where the event cannot follow the proposal's state; RuleBroken where it has not come so far in
+    its review, or an appeal is against what this person decided.
+
+    Three queries at most; none for an award whose `steps` and `steps_due` came along (selectors/readiness.py).
+    """
+    PROPOSAL.next(proposal.state, event)
+    if event == "award":
+        check_ready(proposal, steps)
+    elif event == "decline":
+        check_heard(proposal)
+    elif event in ("dismiss", "uphold"):
+        second.check_answers(actor, proposal.appeal)
+
+
+def check_preparing(proposal: Proposal) -> None:
+    """InvalidTransition where nothing that can be prepared can follow any more. No query."""
+    if not any(PROPOSAL.allows(proposal.state, event) for event in PREPARED):
+        PROPOSAL.next(proposal.state, "award")
