@@ -100,8 +100,6 @@ def hand_over(*, actor: Any, project: Project, user: User, reason: str) -> Proje
     )
     check_may_lead(project, user)
     leads = list(project.team.filter(is_lead=True).select_related("user"))
-    if any(row.user_id == user.pk for row in leads):
-        raise RuleBroken(_("This person leads the project already."), code="leads_already", field="lead")
     project.team.filter(is_lead=True).update(is_lead=False)
     ProjectMember.objects.update_or_create(project=project, user=user, defaults={"is_lead": True})
     before = [row.user.public_id for row in leads]
@@ -117,7 +115,9 @@ def hand_over(*, actor: Any, project: Project, user: User, reason: str) -> Proje
 
 
 def check_may_lead(project: Project, user: User) -> None:
-    """RuleBroken (field `lead`) unless the person belongs to the project's organisation and uses its GPUs."""
+    """RuleBroken (field `lead`) unless the person belongs to the project's organisation, uses its GPUs, and does not
+    lead the project yet.
+    """
     membership = project.organisation.memberships.filter(user=user).first()
     if membership is None:
         raise RuleBroken(
@@ -126,6 +126,8 @@ def check_may_lead(project: Project, user: User) -> None:
             remedy=_("Invite them to the organisation first."),
             field="lead",
         )
+    if project.team.filter(user=user, is_lead=True).exists():
+        raise RuleBroken(_("This person leads the project already."), code="leads_already", field="lead")
     if membership.role == Membership.Role.VIEWER:
         raise RuleBroken(
             _("A viewer sees figures and does not use GPUs."),

@@ -11,9 +11,9 @@ from allocations.models import Allocation
 from cluster.models import Pool
 from common.quantities import hours_to_seconds
 from partners.forms import DateField
-from partners.rules import USING
 from proposals.models import ChangeRequest
 from proposals.selectors import window_of
+from proposals.selectors.choices import other_leads, other_pools
 from proposals.services.change_checks import Wish
 
 FIELD = {
@@ -53,12 +53,8 @@ class ChangeForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.kind = ChangeRequest.Kind(kind)
         fields: Any = self.fields
-        pools = Pool.objects.visible_to(user).exclude(pk=allocation.pool_id).select_related("gpu_class")
-        fields["pool"].queryset = pools.order_by("name")
-        members = User.objects.filter(
-            memberships__organisation_id=allocation.project.organisation_id, memberships__role__in=USING
-        )
-        fields["lead"].queryset = members.order_by("name")
+        fields["pool"].queryset = other_pools(allocation, user)
+        fields["lead"].queryset = other_leads(allocation)
         for other in set(FIELD.values()) - {FIELD[self.kind]}:
             del self.fields[other]
 

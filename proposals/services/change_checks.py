@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import F, Sum
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -24,6 +25,7 @@ from partners.policy import check_ask, check_more_hours
 from projects.services import check_may_lead
 from proposals.models import ChangeRequest, Proposal
 from proposals.selectors import committed, waiting_awards
+from proposals.selectors.choices import other_leads, other_pools
 from proposals.services import second
 from proposals.services.promising import check_room, one_at_a_time
 
@@ -83,6 +85,22 @@ def check(allocation: Allocation, wish: Wish) -> None:
         check_may_lead(allocation.project, wish.lead)
 
 
+def check_choice(allocation: Allocation, kind: str, user: Any) -> None:
+    """RuleBroken where there is nothing that this could be changed to: asked before a form is shown. One query."""
+    if kind == Kind.POOL and not other_pools(allocation, user).exists():
+        raise RuleBroken(
+            _("There is no other pool to move to."),
+            remedy=_("More GPU-hours or a longer term can be asked for instead."),
+            code="no_other_pool",
+        )
+    if kind == Kind.LEAD and not other_leads(allocation).exists():
+        raise RuleBroken(
+            _("Nobody else of your organisation may use GPUs, so nobody else can lead the project."),
+            remedy=_("Invite somebody to the organisation first, as a member at least."),
+            code="no_other_lead",
+        )
+
+
 def snapshot(allocation: Allocation) -> dict[str, Any]:
     """What can change, as it is now; hours as text with two digits. Two queries."""
     lead = allocation.project.team.filter(is_lead=True).select_related("user").first()
@@ -107,7 +125,7 @@ def _check_hours(allocation: Allocation, gpu_seconds: int | None) -> None:
     if balance(allocation).left + gpu_seconds > fit:
         raise RuleBroken(
             _("So many GPU-hours can no longer be used: until the end of the term at most %(fit)s fit.")
-            % {"fit": seconds_to_hours(fit)},
+            % {"fit": number_format(seconds_to_hours(fit), 2, force_grouping=True)},
             remedy=_("Ask for fewer, or for a longer term first."),
             code="hours_exceed_window",
             field="hours",

@@ -22,8 +22,10 @@ from proposals.lifecycle import CHANGE
 from proposals.models import ChangeRequest, Proposal
 from proposals.rules import may_answer, may_decide
 from proposals.services import second
-from proposals.services.change_checks import FIELD_OF, Wish, check, needs_second, snapshot
+from proposals.services.change_checks import FIELD_OF, Wish, check, check_choice, needs_second, snapshot
 from proposals.services.deciding import bounded, check_stranger, needed
+
+__all__ = ["Wish", "ask", "check_choice", "decline", "grant", "needs_second", "withdraw"]
 
 Kind = ChangeRequest.Kind
 OPEN = ("asked", "approved")

@@ -1,6 +1,7 @@
 """Changes to what was awarded, for both sides."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.http import Http404
@@ -8,11 +9,12 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from allocations.models import Allocation
+from common.errors import RuleBroken
 from common.form_pages import ObjectFormPage
 from common.gates import ObjectGate
 from common.permissions import allowed
 from common.tables import Column
-from common.templatetags.bitgoeul import moment
+from common.templatetags.bitgoeul import moment, number
 from common.web import ListPage, ObjectPage, VerbView, staff_only
 from partners.forms import ReasonForm
 from proposals.filters import ChangeFilter
@@ -96,8 +98,16 @@ class ChangeNew(_OfAllocation, ObjectPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         asked = {row.kind: row for row in self.object.change_requests.filter(state__in=changing.OPEN)}
-        kinds = [(kind, means, asked.get(kind)) for kind, means in MEANS.items()]
+        kinds = [(kind, means, asked.get(kind), self._nothing(kind)) for kind, means in MEANS.items()]
         return super().get_context_data(kinds=kinds, **kwargs)
+
+    def _nothing(self, kind: str) -> str:
+        """Why there is nothing to choose from; empty where there is."""
+        try:
+            changing.check_choice(self.object, kind, self.request.user)
+        except RuleBroken as error:
+            return str(error)
+        return ""
 
 
 class ChangeAsk(_OfAllocation, ObjectFormPage):
@@ -112,6 +122,9 @@ class ChangeAsk(_OfAllocation, ObjectFormPage):
         if self.kwargs["what"] not in ChangeRequest.Kind.values:
             raise Http404
         return super().fetch()
+
+    def check_open(self) -> None:
+        changing.check_choice(self.object, self.kwargs["what"], self.request.user)
 
     def get_form_kwargs(self) -> dict[str, Any]:
         more = {"allocation": self.object, "user": self.request.user, "kind": self.kwargs["what"]}
@@ -147,8 +160,10 @@ class _ForStaff:
 
 
 def _shown(name: str, picture: dict[str, Any]) -> str:
-    """One line of a snapshot; moments in the reader's zone."""
+    """One line of a snapshot; moments in the reader's zone, hours with separators."""
     value = picture.get(name, "")
+    if name.endswith("_hours") and value:
+        return number(Decimal(value), 2)
     return moment(datetime.fromisoformat(value)) if name == "valid_until" and value else str(value)
 
 

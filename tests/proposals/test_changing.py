@@ -150,7 +150,7 @@ def test_nothing_moves_while_reservations_are_open(stage: Stage, allocation: All
 
 
 def test_a_project_is_handed_over_within_its_organisation(stage: Stage, allocation: Allocation) -> None:
-    for person in (stage.cast.outsider, stage.cast.viewer):
+    for person in (stage.cast.outsider, stage.cast.viewer, stage.cast.owner):  # the last one leads it already
         with pytest.raises(RuleBroken):
             asked(stage, allocation, kind="lead", lead=person)
     change = asked(stage, allocation, kind="lead", lead=stage.cast.teammate)
@@ -158,6 +158,30 @@ def test_a_project_is_handed_over_within_its_organisation(stage: Stage, allocati
     assert (made.before["lead"], made.after["lead"]) == ("Owner", "Teammate")
     leads = allocation.project.team.filter(is_lead=True)
     assert [row.user for row in leads] == [stage.cast.teammate] and allocation.project.team.count() == 2
+
+
+def test_where_nothing_else_can_be_chosen_the_pages_say_so(stage: Stage, allocation: Allocation) -> None:
+    owner = browser(stage.cast.owner)
+    address = reverse("proposals:change-request-new", args=[allocation.public_id])
+    form = {kind: reverse("proposals:change-request-ask", args=[allocation.public_id, kind]) for kind in ("pool", "lead")}
+    page = owner.get(address).content.decode()
+    assert "There is no other pool" in page and form["pool"] not in page and form["lead"] in page
+    assert "There is no other pool" in owner.get(form["pool"], follow=True).content.decode()
+    offered = owner.get(form["lead"]).content.decode()
+    assert stage.cast.teammate.public_id in offered and f'value="{stage.cast.owner.public_id}"' not in offered
+    PoolFactory(name="h100-b")
+    assert "h100-b" in owner.get(form["pool"]).content.decode()
+    stage.cast.organisation.memberships.exclude(user=stage.cast.owner).delete()
+    assert "nobody else can lead" in owner.get(form["lead"], follow=True).content.decode()
+
+
+def test_hours_in_a_refusal_and_on_the_page_have_separators(stage: Stage, allocation: Allocation) -> None:
+    with pytest.raises(RuleBroken, match="2,880.00"):
+        asked(stage, allocation, kind="hours", gpu_seconds=10_000 * HOUR)
+    change = asked(stage, allocation, kind="hours", gpu_seconds=HOUR)
+    change.before["awarded_gpu_hours"] = "12345.50"
+    change.save()
+    assert "12,345.50" in browser(stage.cast.owner).get(change.get_absolute_url()).content.decode()
 
 
 def test_a_large_one_takes_two_officers(stage: Stage, allocation: Allocation) -> None:
