@@ -8,6 +8,7 @@ from django.http import QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
+from django_filters.fields import ModelChoiceField
 
 from common.filters import LinkFilter, YesNoFilter, state_choices
 from proposals.lifecycle import CHANGE, PREPARED, PROPOSAL
@@ -24,6 +25,21 @@ def named(value: str, prefix: str = "") -> Q:
     for field in ("title", "organisation__name_ko", "organisation__name_en"):
         found |= Q(**{f"{prefix}{field}__icontains": value})
     return found
+
+
+class _CallField(ModelChoiceField):
+    def label_from_instance(self, obj: Call) -> str:  # type: ignore[override]
+        return obj.told_apart
+
+
+class OfCallFilter(django_filters.ModelChoiceFilter):
+    """By a call, chosen from a list or named by a link: rounds of one title are told apart by their days and number."""
+
+    field_class = _CallField
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        said = {"label": _("Call"), "queryset": Call.objects.order_by("-published_at", "-pk")}
+        super().__init__(*args, **{**said, "to_field_name": "public_id", **kwargs})
 
 
 class CallFilter(django_filters.FilterSet):
@@ -119,9 +135,7 @@ class PreparedFilter(django_filters.FilterSet):
     """Prepared decisions: those that wait for their release, unless something else is asked for."""
 
     q = django_filters.CharFilter(label=_("Number, title or organisation"), method="search")
-    call = django_filters.ModelChoiceFilter(
-        label=_("Call"), field_name="proposal__call", queryset=Call.objects.all(), to_field_name="public_id"
-    )
+    call = OfCallFilter(field_name="proposal__call")
     kind = django_filters.ChoiceFilter(label=_("Decision"), choices=PreparedDecision.Kind.choices)
     state = django_filters.ChoiceFilter(
         label=_("State"),

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from cluster.models import GpuClass
 from common.filters import LinkFilter, YesNoFilter, state_choices
 from partners.models import Organisation
-from proposals.filters import ProposalFilter, named
+from proposals.filters import OfCallFilter, ProposalFilter, named
 from proposals.lifecycle import ASSIGNMENT, STEP
 from proposals.models import (
     Assignment,
@@ -80,12 +80,7 @@ class NamedFileFilter(django_filters.FilterSet):
     """Files of blind calls, by what came of looking for names in them."""
 
     q = django_filters.CharFilter(label=_("Number, title or organisation"), method="search")
-    call = django_filters.ModelChoiceFilter(
-        label=_("Call"),
-        field_name="proposal__call",
-        queryset=Call.objects.filter(blind=True),
-        to_field_name="public_id",
-    )
+    call = OfCallFilter(field_name="proposal__call", queryset=Call.objects.filter(blind=True))
     result = django_filters.ChoiceFilter(label=_("Result"), choices=SearchResult.choices, method="by_result")
 
     class Meta:

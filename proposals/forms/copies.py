@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from partners.models import Agreement
 from partners.selectors import managed_agreements
+from proposals.forms.calls import CallField
 from proposals.models import Call, Proposal
 from proposals.selectors import open_calls
 
@@ -14,9 +15,7 @@ from proposals.selectors import open_calls
 class CopyForm(forms.Form):
     """Into which open call, under which agreement."""
 
-    call = forms.ModelChoiceField(
-        label=_("Call"), queryset=Call.objects.none(), to_field_name="public_id", empty_label=None
-    )
+    call = CallField()
     agreement = forms.ModelChoiceField(
         label=_("Agreement"), queryset=Agreement.objects.none(), to_field_name="public_id", empty_label=None
     )
@@ -25,7 +24,6 @@ class CopyForm(forms.Form):
         super().__init__(*args, **kwargs)
         calls: Any = self.fields["call"]
         calls.queryset = open_calls(Call.objects.visible_to(user)).order_by("-published_at")
-        calls.label_from_instance = lambda row: row.title
         agreements: Any = self.fields["agreement"]
         agreements.queryset = managed_agreements(user).filter(organisation=proposal.organisation_id)
         agreements.label_from_instance = lambda row: f"{row.number} · {row.title}"

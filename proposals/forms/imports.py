@@ -5,15 +5,14 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from proposals.forms.calls import CallField
 from proposals.models import Call
 
 
 class ImportForm(forms.Form):
     """Into which call, from which file."""
 
-    call = forms.ModelChoiceField(
-        label=_("Call"), queryset=Call.objects.none(), to_field_name="public_id", empty_label=None
-    )
+    call = CallField()
     file = forms.FileField(
         label=_("File"),
         max_length=200,
@@ -26,7 +25,6 @@ class ImportForm(forms.Form):
         super().__init__(*args, **kwargs)
         field: Any = self.fields["call"]
         field.queryset = Call.objects.visible_to(user).order_by("-published_at", "-pk")
-        field.label_from_instance = lambda row: row.title
 
 
 class ConfirmForm(forms.Form):

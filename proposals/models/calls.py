@@ -106,6 +106,14 @@ class Call(models.Model):
         return lazy(lambda: self.title, str)()
 
     @property
+    def told_apart(self) -> str:
+        """Title, days (the agency's; open-ended where it is rolling) and number: rounds of one title are told apart."""
+        day = timezone.get_default_timezone()
+        first, last = (f"{timezone.localdate(at, day)}" if at else "" for at in (self.published_at, self.closes_at))
+        days = f"{first} – {last}".strip() if first or last else _("not published yet")
+        return f"{self.title} ({days}, {self.public_id})"
+
+    @property
     def text(self) -> str:
         """In the reader's language."""
         return self.text_en if (get_language() or "ko").startswith("en") else self.text_ko

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from proposals.asks import About, Answers, AskLine, Lines, Part, Plan, Team
 from proposals.canonical import fingerprint
-from proposals.models import Answer, Attachment, Proposal, ProposalMember
+from proposals.models import Answer, Attachment, Proposal, ProposalMember, Question
 
 PARTS = ("about", "plan", "team", "lines", "answers", "reply")
 
@@ -78,6 +78,12 @@ def plain(value: Any) -> Any:
 def answers_of(proposal: Proposal) -> list[Answer]:
     """The answers with their questions and files, in the call's order: one query."""
     return list(proposal.answers.select_related("question", "file").order_by("question__place"))
+
+
+def unanswered(proposal: Proposal) -> list[Question]:
+    """The questions that its call needs answered and it has no answer to, as one out of a list may have: one query."""
+    needed = Question.objects.filter(call=proposal.call_id, is_required=True)
+    return list(needed.exclude(answers__proposal=proposal).order_by("place"))
 
 
 def seen(proposal: Proposal, part: str) -> str:

@@ -22,7 +22,8 @@ class ProblemSerializer(serializers.Serializer):
 
 
 class ImportReportSerializer(serializers.Serializer):
-    """`known` were brought in before and are passed by; `ignored` are columns that nobody knows."""
+    """`known` were brought in before and are passed by; `ignored` are columns that nobody knows; `lacking` are files that the
+    call needs and every new proposal comes without: return those for changes."""
 
     rows = serializers.IntegerField()
     proposals = serializers.IntegerField()
@@ -31,4 +32,5 @@ class ImportReportSerializer(serializers.Serializer):
     bad_rows = serializers.IntegerField()
     saved = serializers.BooleanField()
     ignored = serializers.ListField(child=serializers.CharField())
+    lacking = serializers.ListField(child=serializers.CharField())
     problems = ProblemSerializer(many=True)

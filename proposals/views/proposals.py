@@ -19,7 +19,7 @@ from proposals.lifecycle import PROPOSAL
 from proposals.models import Decision, PreparedDecision, Proposal, ProposalStep
 from proposals.rules import may_answer, may_judge
 from proposals.selectors import OPEN_PREPARED, listed
-from proposals.selectors.contents import answers_of, current_attachments
+from proposals.selectors.contents import answers_of, current_attachments, unanswered
 from proposals.selectors.readiness import readiness_of, with_steps_due
 from proposals.selectors.reviewing import shown_review
 from proposals.services import appealing, beforehand, decisions, drafting
@@ -112,6 +112,7 @@ class ProposalPage(ObjectPage):
             latest=history[0] if history else None,
             team=list(proposal.team.all()),
             answers=answers_of(proposal),
+            unanswered=unanswered(proposal) if proposal.external_ref else [],
             files=current_attachments(proposal),
             versions=proposal.versions.select_related("submitted_by"),
             project=self._project(),

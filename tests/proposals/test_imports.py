@@ -22,8 +22,8 @@ from audit.models import AuditEvent
 from common.errors import Forbidden, RuleBroken
 from notifications.models import Notification
 from partners.models import Agreement
-from proposals.models import FastLane, Proposal, ProposalVersion, Question
-from proposals.services import imports
+from proposals.models import Call, FastLane, Proposal, ProposalVersion, Question
+from proposals.services import decisions, imports
 from proposals.services.imports import ImportReport
 from proposals.services.imports.columns import COLUMNS
 from tests.factories import AgreementFactory
@@ -140,7 +140,7 @@ def test_answers_to_the_questions_of_the_call_are_read_by_their_heading(stage: S
     wrong = bring(stage, sheet_of(heads, [*row(stage, "A-1"), "", "many", "Smell", "perhaps"]))
     assert [problem.column for problem in wrong.problems] == [column.label_ko for column in asked[:4]]
     report = bring(stage, sheet_of(heads, [*row(stage, "A-1"), "없음", "1,070.5", "Vision", "예"], row(stage, "A-1")))
-    assert report.problems == () and report.ignored == ()
+    assert report.problems == () and report.ignored == () and report.lacking == ("증빙",)
     proposal = Proposal.objects.get()
     assert [answer.value for answer in proposal.answers.all()] == ["없음", Decimal("1070.5"), 1, True]
     kept = proposal.versions.get().content["answers"]
@@ -148,6 +148,36 @@ def test_answers_to_the_questions_of_the_call_are_read_by_their_heading(stage: S
     address = reverse("proposals:import-template") + f"?call={stage.call.public_id}&format=csv"
     template = b"".join(browser(stage.cast.officer).get(address).streaming_content).decode()
     assert "To be published" in template and "Proof" not in template
+
+
+def test_files_that_a_list_cannot_bring_are_named_before_and_after(stage: Stage) -> None:
+    fields = {"kind": "file", "label_ko": "사업 계획서", "label_en": "Business plan"}
+    stage.call.questions.create(place=0, is_required=True, **fields)
+    officer, file = browser(stage.cast.officer), SimpleUploadedFile("a.csv", csv_of(row(stage)))
+    page = officer.post(reverse(PAGE), {"call": stage.call.public_id, "file": file}).content.decode()
+    assert "files that a list cannot bring: Business plan." in page and 'name="token"' in page
+    assert len(bring(stage, csv_of(row(stage))).lacking) == 1
+    assert "사업 계획서" in Notification.objects.get(event="proposals_imported", recipient=stage.cast.owner).body
+    proposal = Proposal.objects.get()
+    shown = officer.get(proposal.get_absolute_url()).content.decode()
+    assert 'id="unanswered"' in shown and "Business plan" in shown
+    assert bring(stage, csv_of(row(stage))).lacking == ()  # nothing new in it
+    decisions.return_for_changes(actor=stage.cast.officer, proposal=proposal, reason="The plan, please.")
+    again = browser(stage.cast.owner).get(reverse("proposals:edit-submit", args=[proposal.public_id])).content.decode()
+    assert "Business plan" in again  # what is missing before it can be handed in again
+
+
+def test_rounds_of_one_title_are_told_apart_wherever_a_call_is_chosen(stage: Stage) -> None:
+    now = timezone.now()
+    titles = {"title_ko": stage.call.title_ko, "title_en": stage.call.title_en, "blind": True}
+    other = Call.objects.create(**titles, published_at=now - timedelta(days=400), closes_at=now - timedelta(days=300))
+    last = timezone.localdate(other.closes_at, timezone.get_default_timezone()).isoformat()
+    officer = browser(stage.cast.officer)
+    for name in (PAGE, "proposals:prepared-list", "proposals:named-files"):
+        page = officer.get(reverse(name)).content.decode()
+        assert f"{last}, {other.public_id})" in page, name
+    page = officer.get(reverse(PAGE)).content.decode()
+    assert page.count(f"{stage.call.public_id})") == 2  # to import into, and to fetch the template of
 
 
 def sheet_of(heads: list[str], *rows: list[Any]) -> bytes:

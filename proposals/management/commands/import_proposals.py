@@ -42,5 +42,7 @@ class Command(BaseCommand):
             f"{report.rows} rows, {report.proposals} proposals: {report.new} new, {report.known} known, "
             f"{report.bad_rows} rows to mend; {done}"
         )
+        if report.lacking:
+            self.stdout.write(f"files that the call needs and a list cannot bring: {', '.join(report.lacking)}")
         if report.problems:
             raise CommandError("Rows have to be mended first.")

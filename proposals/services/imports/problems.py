@@ -24,7 +24,8 @@ class Problem:
 @dataclass(frozen=True)
 class ImportReport:
     """What is in a file: rows read, proposals in them, `new` ones, those `known` from an earlier import; `saved` where
-    the new ones were brought in; columns that nobody knows are `ignored`.
+    the new ones were brought in; columns that nobody knows are `ignored`. `lacking`: the files that the call needs of
+    every new one, and no spreadsheet can bring.
     """
 
     rows: int
@@ -34,6 +35,7 @@ class ImportReport:
     problems: tuple[Problem, ...] = ()
     ignored: tuple[str, ...] = ()
     saved: bool = False
+    lacking: tuple[str, ...] = ()
     bad_rows: int = field(default=0)
 
     def as_json(self) -> dict[str, Any]:

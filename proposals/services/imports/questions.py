@@ -1,6 +1,7 @@
 """The call's own questions as columns of an import: each is headed by its text in either language, or by its id."""
 
 from collections import Counter
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -26,8 +27,17 @@ _HELP = {
 
 def question_columns(call: Call) -> dict[ImportColumn, Question]:
     """A column for each question that a cell can answer: one query. Files cannot come in a spreadsheet."""
-    rows = call.questions.exclude(kind=Question.Kind.FILE).order_by("place")
-    return {_column(question): question for question in rows}
+    return columns_of(call.questions.order_by("place"))
+
+
+def columns_of(questions: Iterable[Question]) -> dict[ImportColumn, Question]:
+    """The same of questions that were read already."""
+    return {_column(question): question for question in questions if question.kind != Question.Kind.FILE}
+
+
+def needed_files(questions: Iterable[Question]) -> tuple[str, ...]:
+    """The files that the call needs and no spreadsheet brings, by their questions in the reader's language."""
+    return tuple(row.label for row in questions if row.kind == Question.Kind.FILE and row.is_required)
 
 
 def names_of(columns: dict[ImportColumn, Question]) -> dict[str, ImportColumn]:

@@ -18,7 +18,7 @@ from proposals.selectors.contents import snapshot
 from proposals.services.fast_lane import enter_many
 from proposals.services.imports.checking import Checking, Wanted
 from proposals.services.imports.problems import ImportReport
-from proposals.services.imports.questions import answers_of_row, names_of, question_columns
+from proposals.services.imports.questions import answers_of_row, columns_of, names_of, needed_files
 from proposals.services.imports.reading import read_sheet
 from proposals.services.imports.telling import tell_owners
 from proposals.services.numbers import following, next_number
@@ -34,7 +34,8 @@ def import_proposals(*, actor: Any, call: Call, file: IO[bytes], size: int, dry_
     Forbidden; RuleBroken (field `file`) where the file cannot be read at all. Bad rows are in the report.
     """
     require(actor, may_decide)
-    questions = question_columns(call)
+    asked = list(call.questions.order_by("place"))
+    questions = columns_of(asked)
     sheet = read_sheet(file, size, names_of(questions))
     call = Call.objects.select_for_update(no_key=True).get(pk=call.pk)  # one import of a call at a time
     checking = Checking(call, sheet.rows, questions)
@@ -42,7 +43,7 @@ def import_proposals(*, actor: Any, call: Call, file: IO[bytes], size: int, dry_
     problems = tuple(sorted(checking.problems, key=lambda problem: problem.row))
     saving = not problems and not dry_run
     if saving:
-        _make(actor, call, wanted, checking.world.classes.values(), list(questions.values()))
+        _make(actor, call, wanted, checking.world.classes.values(), asked)
     return ImportReport(
         rows=len(sheet.rows),
         proposals=len(wanted) + len(checking.world.known),
@@ -51,11 +52,12 @@ def import_proposals(*, actor: Any, call: Call, file: IO[bytes], size: int, dry_
         problems=problems,
         ignored=sheet.ignored,
         saved=saving,
+        lacking=needed_files(asked) if wanted else (),
         bad_rows=len({problem.row for problem in problems}),
     )
 
 
-def _make(actor: Any, call: Call, wanted: list[Wanted], classes: Any, questions: list[Question]) -> None:
+def _make(actor: Any, call: Call, wanted: list[Wanted], classes: Any, asked: list[Question]) -> None:
     """About fifteen statements for five hundred proposals; two more for each five hundred people who are told."""
     now = timezone.now()
     number = next_number(now) if wanted else ""
@@ -69,13 +71,13 @@ def _make(actor: Any, call: Call, wanted: list[Wanted], classes: Any, questions:
     RequestLine.objects.bulk_create((line for pair in pairs for line in _lines(*pair, by_code)), batch_size=BATCH)
     members = _team(pairs)
     ProposalMember.objects.bulk_create(members, batch_size=BATCH)
-    answers = [answers_of_row(row, one.said, questions) for row, one in pairs]
+    answers = [answers_of_row(row, one.said, asked) for row, one in pairs]
     Answer.objects.bulk_create((answer for each in answers for answer in each), batch_size=BATCH)
     versions = (_version(actor, *pair, each) for pair, each in zip(pairs, answers, strict=True))
     ProposalVersion.objects.bulk_create(versions, batch_size=BATCH)
     enter_many((row, one.gpu_seconds) for row, one in pairs)
     record_many(actor=actor, verb="proposal.import", changed=[(row, _changes(row)) for row in rows])
-    tell_owners(call, rows)
+    tell_owners(call, rows, asked)
 
 
 def _proposal(actor: Any, call: Call, one: Wanted, number: str, now: datetime) -> Proposal:
