@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from cluster.models import Pool
 from common.moments import agency_day
@@ -31,6 +32,19 @@ class AwardAsk:
     window_from: datetime
     window_until: datetime
     guaranteed_gpus: int | None = None
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What a line of an award keeps of it, prepared or given; what is guaranteed differs between the two."""
+        kept = ("pool", "gpus", "gpu_seconds", "window_from", "window_until")
+        return {"request": self.request_line, **{name: getattr(self, name) for name in kept}}
+
+    @property
+    def logged(self) -> dict[str, Any]:
+        """The same for the audit log."""
+        named = {"line": self.request_line.pk, "pool": self.pool.name, "guaranteed_gpus": self.guaranteed_gpus}
+        figures = ("gpus", "gpu_seconds", "window_from", "window_until")
+        return {**named, **{name: getattr(self, name) for name in figures}}
 
     @property
     def as_line(self) -> LineOnPool:

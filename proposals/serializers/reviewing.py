@@ -189,7 +189,7 @@ class GivenScoreSerializer(serializers.Serializer):
 
 
 class GivenReviewSerializer(serializers.Serializer):
-    """`revision` is that of the draft it was typed over (0 at first); 422 `saved_meanwhile` where it is another."""
+    """`revision` is that of the draft it was typed over (0 at first); 409 `overtaken` where it is another."""
 
     revision = serializers.IntegerField(min_value=0, max_value=2_000_000_000)
     scores = GivenScoreSerializer(many=True, max_length=100, default=list)  # type: ignore[call-arg]

@@ -51,7 +51,10 @@ def give(
     held = promising.promise(actor=actor, proposal=proposal, lines=lines, override_reason=override_reason)
     check_budgets(proposal, lines)  # after the promise, whose lock lets one award after the other ask
     guaranteed = [envelope.gpus if envelope else 0 for envelope in held]
-    said = {"reason": reason, "lines": _said(lines, guaranteed)}
+    said = {
+        "reason": reason,
+        "lines": [ask.logged | {"guaranteed_gpus": kept} for ask, kept in zip(lines, guaranteed, strict=True)],
+    }
     if override_reason:
         said["override_reason"] = override_reason
     if approved_by is not None:
@@ -81,25 +84,11 @@ def answer_by(proposal: Proposal, lines: list[AwardAsk], now: datetime) -> datet
     return min(end, max(ask.window_until for ask in lines))
 
 
-def _said(lines: list[AwardAsk], guaranteed: list[int]) -> list[dict[str, Any]]:
-    """What the audit log keeps of the lines."""
-    return [
-        {"line": a.request_line.pk, "pool": a.pool.name, "gpus": a.gpus, "guaranteed_gpus": kept}
-        | {"gpu_seconds": a.gpu_seconds}
-        for a, kept in zip(lines, guaranteed, strict=True)
-    ]
-
-
 def _write_lines(decision: Decision, lines: list[AwardAsk], held: list[Any], guaranteed: list[int]) -> None:
     AwardLine.objects.bulk_create(
         AwardLine(
             decision=decision,
-            request=ask.request_line,
-            pool=ask.pool,
-            gpus=ask.gpus,
-            gpu_seconds=ask.gpu_seconds,
-            window_from=ask.window_from,
-            window_until=ask.window_until,
+            **ask.columns,
             guaranteed_gpus=kept,
             envelope_ref=envelope.public_id if envelope else "",
         )

@@ -158,7 +158,7 @@ def described(row: PreparedDecision) -> dict[str, Any]:
     """Its content for the audit log; empty where it is not saved yet."""
     if row.pk is None:
         return {}
-    lines = [_line(ask) for ask in asks_of(row)]
+    lines = [ask.logged for ask in asks_of(row)]
     return {"kind": row.kind, "reason": row.reason, "override_reason": row.override_reason, "lines": lines}
 
 
@@ -191,16 +191,7 @@ def _checked(
 def _write_lines(row: PreparedDecision, lines: list[AwardAsk]) -> None:
     row.lines.all().delete()
     PreparedLine.objects.bulk_create(
-        PreparedLine(
-            prepared=row,
-            request=ask.request_line,
-            pool=ask.pool,
-            gpus=ask.gpus,
-            guaranteed_gpus=ask.guaranteed_gpus,
-            gpu_seconds=ask.gpu_seconds,
-            window_from=ask.window_from,
-            window_until=ask.window_until,
-        )
+        PreparedLine(prepared=row, **ask.columns, guaranteed_gpus=ask.guaranteed_gpus)
         for ask in (lines if row.kind == Kind.AWARD else [])
     )
 
@@ -240,15 +231,3 @@ def _lines_text(lines: list[AwardAsk]) -> str:
         }
         for ask in lines
     )
-
-
-def _line(ask: AwardAsk) -> dict[str, Any]:
-    return {
-        "line": ask.request_line.pk,
-        "pool": ask.pool.name,
-        "gpus": ask.gpus,
-        "guaranteed_gpus": ask.guaranteed_gpus,
-        "gpu_seconds": ask.gpu_seconds,
-        "window_from": ask.window_from,
-        "window_until": ask.window_until,
-    }

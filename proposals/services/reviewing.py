@@ -1,5 +1,6 @@
 """Writing a review: saved as a draft, submitted, opened again."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from audit.services import record
 from common.errors import RuleBroken, WrongState
+from common.overtaken import Difference, SavedMeanwhile
 from common.permissions import require
 from notifications.services import notify
 from proposals.lifecycle import ASSIGNMENT, REVIEW, STEP
@@ -33,24 +35,11 @@ class ReviewContent:
     partner_comment: str = ""
 
 
-class StaleReview(RuleBroken):
-    """Somebody saved in between. `saved` is what stands there now, `revision` what to send to save over it."""
-
-    def __init__(self, saved: ReviewContent, revision: int) -> None:
-        self.saved, self.revision = saved, revision
-        super().__init__(
-            _("This review was saved elsewhere meanwhile. Nothing is lost: both texts are shown."),
-            remedy=_("Take over what you want to keep, and save again."),
-            code="saved_meanwhile",
-            facts={"revision": revision},
-        )
-
-
 @transaction.atomic
 def save_draft(*, actor: Any, assignment: Assignment, content: ReviewContent, revision: int) -> Review:
     """Keep what was typed; it may be incomplete. `revision` is that of the draft it was typed over.
 
-    Forbidden; WrongState once submitted or the expert review is over; StaleReview; RuleBroken (field `points_N`).
+    Forbidden; WrongState once submitted or the expert review is over; SavedMeanwhile; RuleBroken (field `points_N`).
     """
     assignment, review = _lock(actor, assignment)
     criteria = _criteria(assignment)
@@ -65,12 +54,12 @@ def save_draft(*, actor: Any, assignment: Assignment, content: ReviewContent, re
 def submit(*, actor: Any, assignment: Assignment, content: ReviewContent, revision: int) -> Review:
     """Hand the review in: complete, weighted, closed. The last one that is needed passes the expert review.
 
-    Forbidden; WrongState; StaleReview; RuleBroken (field `points_N`, `comment_N`) for what is missing.
+    Forbidden; WrongState; SavedMeanwhile; RuleBroken (field `points_N`, `comment_N`) for what is missing.
     """
     assignment, review = _lock(actor, assignment)
     criteria = _criteria(assignment)
     _check_content(content, criteria)
-    _check_seen(review, revision)  # before what is missing: it may stand in what was saved meanwhile
+    _check_seen(review, content, criteria, revision)  # before what is missing: it may stand in what was saved meanwhile
     total = _check_complete(content, criteria)
     _write(review, content, criteria, revision)
     review.state = REVIEW.next(review.state, "submit")
@@ -226,13 +215,25 @@ def _check_complete(content: ReviewContent, criteria: dict[int, Criterion]) -> D
     return weighted(marks)
 
 
-def _check_seen(review: Review, revision: int) -> None:
+def _check_seen(review: Review, content: ReviewContent, criteria: dict[int, Criterion], revision: int) -> None:
     if review.revision != revision:
-        raise StaleReview(content_of(review), review.revision)
+        differences = _differences(content_of(review), content, criteria)
+        raise SavedMeanwhile(who=review.assignment.reviewer, differences=differences, revision=review.revision)
+
+
+def _differences(stored: ReviewContent, typed: ReviewContent, criteria: dict[int, Criterion]) -> Iterator[Difference]:
+    for place, criterion in sorted(criteria.items()):
+        points = [each.points.get(place) for each in (stored, typed)]
+        yield Difference(criterion.label, *("" if one is None else str(one) for one in points), f"points_{place}")
+        comments = (each.comments.get(place, "") for each in (stored, typed))
+        label = _("%(criterion)s: comment") % {"criterion": criterion.label}
+        yield Difference(label, *comments, f"comment_{place}")
+    yield Difference(_("Comment for the agency"), stored.comment, typed.comment, "comment")
+    yield Difference(_("Comment for the partner"), stored.partner_comment, typed.partner_comment, "partner_comment")
 
 
 def _write(review: Review, content: ReviewContent, criteria: dict[int, Criterion], revision: int) -> None:
-    _check_seen(review, revision)
+    _check_seen(review, content, criteria, revision)
     review.comment, review.partner_comment = content.comment, content.partner_comment
     review.revision += 1
     review.saved_at = timezone.now()

@@ -26,7 +26,7 @@ from proposals.rules import may_assign
 from proposals.selectors.reading import attachment_of, for_reading, reading_copy, title_for
 from proposals.services import declaring, reviewing
 from proposals.services.reviewers import profile_for, save_profile
-from proposals.services.reviewing import StaleReview, content_of
+from proposals.services.reviewing import content_of
 
 
 class ReviewList(Gate, ListPage):
@@ -96,6 +96,7 @@ class ReviewPage(_OwnReview, ObjectServicePage):
 
     template_name = "proposals/review.html"
     form_class = ReviewForm
+    overtaken: SavedMeanwhile | None = None
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if self.object.state == "sent":
@@ -120,9 +121,9 @@ class ReviewPage(_OwnReview, ObjectServicePage):
                 content=form.content(),
                 revision=form.cleaned_data["revision"],
             )
-        except StaleReview as stale:
-            self.saved_meanwhile = stale
-            form.data = {**form.data.dict(), "revision": stale.revision}
+        except SavedMeanwhile as error:
+            self.overtaken = error
+            form.data = {**form.data.dict(), "revision": error.facts["revision"]}
             raise
         if submits:
             self.success_message = _("The review is submitted. Thank you.")
@@ -131,22 +132,15 @@ class ReviewPage(_OwnReview, ObjectServicePage):
         return str(self.object.get_absolute_url())
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        stale = getattr(self, "saved_meanwhile", None)
         context = super().get_context_data(copy=reading_copy(self.object), **kwargs)
         form = context["form"]
-        saved = review_initial(stale.saved, stale.revision) if stale else {}
         pairs = [
             (form[f"points_{row.place}"], form[f"comment_{row.place}"], row) for row in getattr(self, "criteria", [])
-        ]
-        different = [
-            (form[name].label, saved[name])
-            for name in saved
-            if name != "revision" and str(saved[name] or "") != str(form.data.get(name, "") or "")
         ]
         return {
             **context,
             "pairs": pairs,
-            "different": different,
+            "overtaken": self.overtaken,
             "review": getattr(self.object, "review", None),
             "may_write": self.object.state == "open",
         }
@@ -168,7 +162,7 @@ class ReviewSave(_OwnReview, ObjectMixin, View):
                 content=form.content(),
                 revision=form.cleaned_data["revision"],
             )
-        except StaleReview:
+        except SavedMeanwhile:
             said = gettext(
                 "Saved elsewhere meanwhile, so not saved by itself. Press “Save the draft” to see both texts."
             )

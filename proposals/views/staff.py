@@ -142,9 +142,7 @@ class Decide(StaffDecision):
         return standing_of(self.object)
 
     def check_open(self) -> None:
-        beforehand.check(
-            actor=self.request.user, proposal=self.object, event=self.event, steps=self.standing.steps
-        )
+        beforehand.check(actor=self.request.user, proposal=self.object, event=self.event, steps=self.standing.steps)
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         self.rows = self._rows(None)

@@ -6,11 +6,12 @@ from typing import Any
 from django.utils import timezone
 
 from common.errors import InvalidTransition
+from common.overtaken import SavedMeanwhile
 from notifications.models import Notification
 from proposals.models import Assignment, ProposalStep, Review
 from proposals.services import reviewing, stepping
 from proposals.services.reminding import remind
-from proposals.services.reviewing import StaleReview, content_of
+from proposals.services.reviewing import content_of
 from tests.concurrency.test_operators_race import RACE, race
 from tests.proposals.jury import make_jury, marks
 from tests.proposals.stage import make_stage
@@ -37,9 +38,12 @@ def test_of_two_verdicts_one_stands_and_of_two_drafts_none_is_lost() -> None:
 
     results = race(lambda: save(1), lambda: save(2))
     kept = [result for result in results if isinstance(result, Review)]
-    late = [result for result in results if isinstance(result, StaleReview)]
+    late = [result for result in results if isinstance(result, SavedMeanwhile)]
     assert len(kept) == len(late) == 1, results
-    assert late[0].saved.points == content_of(kept[0]).points  # the second is shown what the first has saved
+    stored = {each.name: each.stored for each in late[0].differences}
+    assert stored == {
+        f"points_{place}": str(points) for place, points in content_of(kept[0]).points.items()
+    }  # the second is shown what the first has saved
 
     def blindly(points: int) -> int:  # the control: without a revision the later one silently wins
         return Review.objects.filter(assignment=assignment).update(comment=str(points))

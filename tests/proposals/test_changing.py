@@ -163,7 +163,9 @@ def test_a_project_is_handed_over_within_its_organisation(stage: Stage, allocati
 def test_where_nothing_else_can_be_chosen_the_pages_say_so(stage: Stage, allocation: Allocation) -> None:
     owner = browser(stage.cast.owner)
     address = reverse("proposals:change-request-new", args=[allocation.public_id])
-    form = {kind: reverse("proposals:change-request-ask", args=[allocation.public_id, kind]) for kind in ("pool", "lead")}
+    form = {
+        kind: reverse("proposals:change-request-ask", args=[allocation.public_id, kind]) for kind in ("pool", "lead")
+    }
     page = owner.get(address).content.decode()
     assert "There is no other pool" in page and form["pool"] not in page and form["lead"] in page
     assert "There is no other pool" in owner.get(form["pool"], follow=True).content.decode()

@@ -52,7 +52,7 @@ def test_a_reviewer_declares_reads_saves_and_submits(jury: Jury) -> None:
     assert 'value="1"' in saved.content.decode()
     assert "not saved by itself" in client.post(page("review-save", assignment), form(points_1=2)).content.decode()
     half = client.post(page("review", assignment), form(action="submit", points_1="", comment="More."))
-    assert "What was saved meanwhile" in half.content.decode()  # said before what is missing
+    assert "What differs" in half.content.decode()  # said before what is missing
     stale = client.post(page("review", assignment), form(action="save", points_1=7))
     assert stale.status_code == 422 and 'name="revision" value="1"' in stale.content.decode()
     again = client.post(page("review", assignment), form(action="submit", revision=1))
@@ -186,7 +186,8 @@ def test_the_api_does_what_the_pages_do(jury: Jury) -> None:
     assert juror.post(f"/api/v1/reviews/{review}/submit/", body, format="json").status_code == 409
     assert juror.post(f"/api/v1/reviews/{review}/declare/", {"conflict": False}, format="json").status_code == 200
     assert juror.post(f"/api/v1/reviews/{review}/draft/", body, format="json").status_code == 200
-    assert juror.post(f"/api/v1/reviews/{review}/submit/", body, format="json").json()["code"] == "saved_meanwhile"
+    late = juror.post(f"/api/v1/reviews/{review}/submit/", body, format="json")
+    assert (late.status_code, late.json()["code"], late.json()["facts"]["revision"]) == (409, "overtaken", 1)
     sent = juror.post(f"/api/v1/reviews/{review}/submit/", {**body, "revision": 1}, format="json")
     assert sent.json()["review"]["total"] == "80.000"
     row = officer.get(f"{call}/ranking/").json()["rows"][0]

@@ -5,11 +5,12 @@ from decimal import Decimal
 import pytest
 
 from common.errors import Forbidden, RuleBroken, WrongState
+from common.overtaken import SavedMeanwhile
 from notifications.models import Mail, Notification
 from proposals.models import Assignment, Proposal, ReviewerProfile
 from proposals.selectors.reviewing import standing_of
 from proposals.services import assigning, reviewing
-from proposals.services.reviewing import StaleReview, content_of
+from proposals.services.reviewing import content_of
 from tests.proposals.jury import Jury, marks
 from tests.proposals.test_conflicts import same
 
@@ -75,9 +76,10 @@ def test_the_second_of_two_who_save_sees_both_and_loses_nothing(jury: Jury) -> N
     assignment = jury.opened(jury.at_experts(), jury.reviewers[0])
     person = assignment.reviewer
     reviewing.save_draft(actor=person, assignment=assignment, content=marks(1, 1), revision=0)
-    with pytest.raises(StaleReview) as caught:
+    with pytest.raises(SavedMeanwhile) as caught:
         reviewing.save_draft(actor=person, assignment=assignment, content=marks(9, 5), revision=0)
-    assert caught.value.saved.points == {1: 1, 2: 1} and caught.value.revision == 1
+    found = {each.name: (each.stored, each.typed) for each in caught.value.differences}
+    assert found == {"points_1": ("1", "9"), "points_2": ("1", "5")} and caught.value.facts["revision"] == 1
     review = reviewing.save_draft(actor=person, assignment=assignment, content=marks(9, 5), revision=1)
     assert content_of(review).points == {1: 9, 2: 5}
 
