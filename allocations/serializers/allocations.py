@@ -28,7 +28,9 @@ class AllocationSerializer(serializers.ModelSerializer):
     gpu_class = serializers.CharField(source="pool.gpu_class.code", read_only=True)
     asked_gpu_hours = HoursField(source="asked_gpu_seconds", read_only=True)
     awarded_gpu_hours = HoursField(source="awarded_gpu_seconds", read_only=True)
-    held_back_gpu_hours = HoursField(source="held_back_gpu_seconds", read_only=True)
+    held_back_gpu_hours = HoursField(
+        source="held_back_gpu_seconds", read_only=True, help_text="of what is awarded, until a progress report"
+    )
 
     class Meta:
         model = Allocation
@@ -55,7 +57,9 @@ class AllocationSerializer(serializers.ModelSerializer):
 
 
 class BalanceSerializer(serializers.Serializer):
-    """The sums of the ledger, in device-seconds, and what is left in hours."""
+    """The sums of the ledger, in device-seconds, and what is left in hours. `awarded`: what is granted so far, without
+    `held_back_gpu_hours` of the allocation.
+    """
 
     awarded = serializers.IntegerField()
     held = serializers.IntegerField()

@@ -22,8 +22,9 @@ class ProblemSerializer(serializers.Serializer):
 
 
 class ImportReportSerializer(serializers.Serializer):
-    """`known` were brought in before and are passed by; `ignored` are columns that nobody knows; `lacking` are files that the
-    call needs and every new proposal comes without: return those for changes."""
+    """`known` were brought in before and are passed by; `ignored` are columns that nobody knows; `lacking` are
+    files that the call needs and every new proposal comes without: return those for changes.
+    """
 
     rows = serializers.IntegerField()
     proposals = serializers.IntegerField()

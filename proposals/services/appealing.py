@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from common.errors import RuleBroken
+from common.errors import DomainError, RuleBroken, WrongState
 from common.permissions import require
 from notifications.services import notify
 from partners.selectors import officers
@@ -31,7 +31,7 @@ def appealable(proposal: Proposal) -> Decision | None:
         return None
     try:
         return check(proposal)
-    except RuleBroken:
+    except DomainError:
         return None
 
 
@@ -49,7 +49,8 @@ def check(proposal: Proposal) -> Decision:
         )
     PROPOSAL.next(proposal.state, "appeal")
     refusal = proposal.decisions.filter(kind=Decision.Kind.DECLINE).order_by("id").last()
-    assert refusal is not None, "what is declined has a row that says so"
+    if refusal is None:
+        raise WrongState()
     if last_moment(refusal) <= timezone.now():
         raise RuleBroken(
             _("An appeal was possible until %(until)s.") % {"until": shown_moment(last_moment(refusal))},

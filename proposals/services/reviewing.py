@@ -223,11 +223,10 @@ def _check_seen(review: Review, content: ReviewContent, criteria: dict[int, Crit
 
 def _differences(stored: ReviewContent, typed: ReviewContent, criteria: dict[int, Criterion]) -> Iterator[Difference]:
     for place, criterion in sorted(criteria.items()):
-        points = [each.points.get(place) for each in (stored, typed)]
-        yield Difference(criterion.label, *("" if one is None else str(one) for one in points), f"points_{place}")
-        comments = (each.comments.get(place, "") for each in (stored, typed))
+        points = ["" if each.points.get(place) is None else str(each.points[place]) for each in (stored, typed)]
+        yield Difference(criterion.label, points[0], points[1], f"points_{place}")
         label = _("%(criterion)s: comment") % {"criterion": criterion.label}
-        yield Difference(label, *comments, f"comment_{place}")
+        yield Difference(label, stored.comments.get(place, ""), typed.comments.get(place, ""), f"comment_{place}")
     yield Difference(_("Comment for the agency"), stored.comment, typed.comment, "comment")
     yield Difference(_("Comment for the partner"), stored.partner_comment, typed.partner_comment, "partner_comment")
 

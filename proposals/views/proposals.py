@@ -5,6 +5,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from accounts.rules import may_run_programme
+from allocations.services.held_back import part_of
 from common.form_pages import ObjectFormPage
 from common.gates import ObjectGate
 from common.permissions import allowed
@@ -99,12 +100,16 @@ class ProposalPage(ObjectPage):
         )
         award = next((row for row in history if row.kind == Decision.Kind.AWARD), None)
         given = {line.request_id: line for line in award.lines.all()} if award else {}
+        awarded = sum(line.gpu_seconds for line in given.values())
+        held_back = sum(part_of(line.gpu_seconds, proposal.call.held_back_percent) for line in given.values())
         lines = list(proposal.lines.select_related("gpu_class"))
         events, review = PROPOSAL.events_from(proposal.state), shown_review(user, proposal)
         return super().get_context_data(
             rows=[(line, given.get(line.pk)) for line in lines],
             asked_gpu_seconds=sum(line.gpu_seconds for line in lines),
-            awarded_gpu_seconds=sum(line.gpu_seconds for line in given.values()),
+            awarded_gpu_seconds=awarded,
+            held_back=held_back,
+            granted_first=awarded - held_back,
             asked_gpus=sum(line.gpus for line in lines),
             awarded_gpus=sum(line.gpus for line in given.values()),
             award=award,

@@ -15,7 +15,7 @@ from common.errors import DomainError, Forbidden, InvalidTransition
 from notifications.models import Notification
 from projects import services
 from projects.models import Project
-from proposals.models import Call
+from proposals.models import Call, Proposal
 from proposals.services import changing, decisions
 from tests.proposals.stage import Stage, browser, make_stage
 
@@ -49,7 +49,11 @@ def test_a_part_is_held_back_and_the_ceiling_counts_the_whole(stage: Stage, proj
     assert balance(allocation).left == 240 * HOUR and committed(stage.cast.agreement).gpu_seconds >= 400 * HOUR
     owner = browser(stage.cast.owner)
     assert "160.00 GPU-hours are held back" in owner.get(project.get_absolute_url()).content.decode()
-    assert "until a progress report is accepted" in owner.get(allocation.get_absolute_url()).content.decode()
+    shown = owner.get(allocation.get_absolute_url()).content.decode()
+    assert "160.00 of these held back" in shown and "left of the 240.00 granted so far" in shown
+    proposal = Proposal.objects.get(public_id=project.proposal_ref)
+    asked = owner.get(proposal.get_absolute_url()).content.decode()
+    assert "Of the 400.00 awarded GPU-hours, 240.00 can be booked at first. The other 160.00 (40 %)" in asked
     assert part_of(101, 50) == 50
 
 

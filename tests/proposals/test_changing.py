@@ -178,7 +178,7 @@ def test_where_nothing_else_can_be_chosen_the_pages_say_so(stage: Stage, allocat
 
 
 def test_hours_in_a_refusal_and_on_the_page_have_separators(stage: Stage, allocation: Allocation) -> None:
-    with pytest.raises(RuleBroken, match="2,880.00"):
+    with pytest.raises(RuleBroken, match=r"2,880\.00"):
         asked(stage, allocation, kind="hours", gpu_seconds=10_000 * HOUR)
     change = asked(stage, allocation, kind="hours", gpu_seconds=HOUR)
     change.before["awarded_gpu_hours"] = "12345.50"

@@ -157,7 +157,7 @@ def test_files_that_a_list_cannot_bring_are_named_before_and_after(stage: Stage)
     page = officer.post(reverse(PAGE), {"call": stage.call.public_id, "file": file}).content.decode()
     assert "files that a list cannot bring: Business plan." in page and 'name="token"' in page
     assert len(bring(stage, csv_of(row(stage))).lacking) == 1
-    assert "사업 계획서" in Notification.objects.get(event="proposals_imported", recipient=stage.cast.owner).body
+    assert "Business plan" in Notification.objects.get(event="proposals_imported", recipient=stage.cast.owner).body
     proposal = Proposal.objects.get()
     shown = officer.get(proposal.get_absolute_url()).content.decode()
     assert 'id="unanswered"' in shown and "Business plan" in shown
