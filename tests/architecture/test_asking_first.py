@@ -4,7 +4,7 @@ import re
 
 from tests.architecture.tree import ROOT
 
-TAKES_AWAY = re.compile(r'<form[^>]*action="\{% url "[\w:-]*(?:remove|revoke|withdraw|discard)"')
+TAKES_AWAY = re.compile(r'<form[^>]*action="\{% url "[\w:-]*(?:remove|revoke|withdraw|discard|proposal-accept)"')
 
 
 def test_no_button_takes_something_away_at_the_first_click() -> None:
