@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from allocations.models import Lease
+from allocations.models import Lease, WaitEntry
+from allocations.services import serving
 from audit.models import AuditEvent
 from common.errors import DomainError, Forbidden
 from notifications.models import Mail, Notification
@@ -16,6 +18,7 @@ from tests.allocations.conftest import Stage
 from tests.allocations.nodes import answer
 from tests.allocations.test_no_show import measured
 from tests.allocations.test_reconcile import brought_back, go
+from tests.allocations.waiting import full, join, rival
 from tests.usage.conftest import HOUR, hours_of, rule_on
 from usage.models import IdleCase
 from usage.services import acting, answering, breaches, following, giving_back, idle_rules
@@ -211,6 +214,39 @@ def test_one_click_gives_back_what_is_idle_before_any_rule(stage: Stage, lease: 
         giving_back.give_back_idle(actor=stage.cast.viewer, lease=lease)
     giving_back.give_back_idle(actor=stage.cast.owner, lease=lease, devices=names[:3])
     assert lease.reshapes.get().leaving.count() == 3
+    giving_back.give_back_idle(actor=stage.cast.owner, lease=lease, devices=names[:3])  # a second click
+    with pytest.raises(Forbidden):
+        giving_back.give_back_idle(actor=stage.cast.viewer, lease=lease, devices=names[:3])
+    assert lease.reshapes.count() == 1
+
+
+def test_a_second_click_on_the_whole_finds_it_on_its_way(stage: Stage, lease: Lease, clock: Clock) -> None:
+    assert lease.active_at
+    measured(lease, clock(lease.active_at + 2 * HOUR))
+    for _click in range(2):
+        assert giving_back.give_back_idle(actor=stage.cast.owner, lease=lease).state == "draining"
+    assert AuditEvent.objects.filter(verb="lease.release", target_id=lease.public_id).count() == 1
+
+
+def test_what_a_case_frees_is_offered_to_whoever_waits(
+    stage: Stage, lease: Lease, clock: Clock, django_capture_on_commit_callbacks: Any
+) -> None:
+    rule_on(stage)
+    full(stage, count=8, hours=200)
+    entry = join(stage, rival(stage), earliest=stage.now + 12 * HOUR, latest=stage.now + 16 * HOUR)
+    case, now = noticed(lease, clock)
+    measured(lease, now + HOUR)
+    due = clock(now + HOUR)
+    watch(case, due)
+    WaitEntry.objects.update(next_try_at=due + 5 * HOUR)
+    assert serving.serve(due) == 0, "control: it is not looked at before something wakes it"
+    freed = devices_of(lease)
+    with django_capture_on_commit_callbacks(execute=True):
+        brought_back(go(lease, due), due + MINUTE)
+    serving.serve(due + MINUTE)
+    entry.refresh_from_db()
+    assert entry.state == "offered" and entry.lease is not None
+    assert devices_of(entry.lease) == freed
 
 
 @pytest.mark.parametrize(("kind", "grace"), [("security", 0), ("agreement", 7200)])

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from allocations.models import Lease
 from audit.models import AuditEvent
@@ -12,6 +13,7 @@ from tests.allocations.conftest import Stage
 from tests.usage.conftest import DEFAULT, HOUR, hours_of, rule_on
 from usage.models import IdleRule
 from usage.rule_words import sentences, tried_in_words
+from usage.selectors import tryouts
 from usage.selectors.finding import find_idle
 from usage.selectors.tryouts import try_out
 from usage.services import idle_rules
@@ -190,3 +192,22 @@ def test_a_try_out_of_the_house_leaves_out_whom_a_narrower_rule_holds_for(stage:
     assert try_out(house, 30, end + timedelta(hours=1)).leases == 1
     rule_on(stage)
     assert try_out(house, 30, end + timedelta(hours=1)).leases == 0
+
+
+def test_too_much_history_is_said_with_the_way_out_and_breaks_nothing_else(
+    stage: Stage, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The try-out has a bound of time, which it must not leave behind for the statements that follow."""
+    rule = drafted(stage)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        before = cursor.fetchone()
+    monkeypatch.setattr(tryouts, "_WOULD", "SELECT pg_sleep(5)")
+    monkeypatch.setattr(tryouts, "MOST_SECONDS", 0.05)
+    found = refused("too_much_history", idle_rules.try_out, actor=stage.cast.officer, rule=rule)
+    assert "0.05" in str(found.message)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == before
+    rule.refresh_from_db()
+    assert rule.tried_at is None
