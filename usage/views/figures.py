@@ -19,8 +19,8 @@ from common.quantities import seconds_to_hours
 from common.tables import csv_rows
 from partners.models import Organisation
 from usage.forms.sums import PeriodForm
+from usage.lines import cells, heads
 from usage.selectors.figures import Figures, bars, figures, picture
-from usage.selectors.sums import SumsRow
 
 ON_A_PAGE = 100
 """People that are shown; the file has all."""
@@ -83,23 +83,17 @@ def _organisation(user: Any, public_id: str) -> tuple[Organisation, list[Organis
 
 
 def _header() -> list[str]:
-    classes = [str(each.label) for each in UsageClass]
     ends = [_("Left, GPU-hours"), _("A day lately, GPU-hours"), _("Runs out"), _("Left over at the end, GPU-hours")]
-    return [pgettext("sums", "By"), _("Number"), _("Name"), _("Held, GPU-hours"), *classes, _("Energy, kWh"), *ends]
+    return [pgettext("sums", "By"), _("Number"), _("Name"), *heads(samples=False), *ends]
 
 
 def _lines(said: Figures) -> Iterator[list[Any]]:
     for by, rows in ((_("Project"), said.projects), (_("Booked by"), said.people)):
-        yield from (_line(by, row) for row in rows)
+        for row in rows:
+            yield [by, row.sums_of, row.name, *cells(row.sums, samples=False), "", "", "", ""]
     for each in said.outlooks:
         ahead = each.forecast
         ends: list[Any] = [seconds_to_hours(each.balance.left), seconds_to_hours(ahead.pace_seconds_a_day)]
         ends.append(timezone.localtime(ahead.runs_out_at).strftime("%Y-%m-%d %H:%M") if ahead.runs_out_at else "")
         ends.append("" if ahead.unused_seconds is None else seconds_to_hours(ahead.unused_seconds))
         yield [_("Allocation"), each.allocation.public_id, str(each.allocation), *[""] * (len(UsageClass) + 2), *ends]
-
-
-def _line(by: str, row: SumsRow) -> list[Any]:
-    parts = [seconds_to_hours(seconds) for _kind, seconds in row.sums.parts]
-    held, energy = seconds_to_hours(row.sums.held_seconds), round(row.sums.energy_kwh, 3)
-    return [by, row.sums_of, row.name, held, *parts, energy, "", "", "", ""]

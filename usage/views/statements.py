@@ -1,7 +1,6 @@
 """Monthly statements: the list, the page (also for print, in either language), the signed file, the CSV."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +18,7 @@ from common.tables import Column, csv_rows
 from common.templatetags.bitgoeul import hours, moment
 from common.web import ListPage, ObjectMixin, ObjectPage
 from usage.filters import StatementFilter
+from usage.lines import cells, heads
 from usage.models import Statement
 
 
@@ -133,18 +133,11 @@ def _named(rows: list[dict[str, Any]], name: str) -> list[tuple[str, dict[str, A
 
 
 def _header() -> list[str]:
-    classes = [str(each.label) for each in UsageClass]
-    return [_("Of"), _("Name"), _("Held, GPU-hours"), *classes, _("Samples"), _("Energy, kWh")]
+    return [_("Of"), _("Name"), *heads()]
 
 
 def _rows(said: dict[str, Any]) -> Iterator[list[Any]]:
-    yield _row(_("total"), said["number"], said["totals"])
+    yield [_("total"), said["number"], *cells(UsageSums.of(said["totals"]))]
     for word, key in ((_("project"), "projects"), (_("reservation"), "leases"), (_("day"), "days")):
         for row in said[key]:
-            yield _row(word, row["id"], row)
-
-
-def _row(word: str, name: str, figures: dict[str, Any]) -> list[Any]:
-    sums = UsageSums.of(figures)
-    parts: list[Decimal] = [seconds_to_hours(seconds) for _kind, seconds in sums.parts]
-    return [word, name, seconds_to_hours(sums.held_seconds), *parts, sums.samples, round(sums.energy_kwh, 3)]
+            yield [word, row["id"], *cells(UsageSums.of(row))]

@@ -9,9 +9,9 @@ from django.views.generic import TemplateView
 
 from allocations.usage_classes import UsageClass
 from common.downloads import csv_file
-from common.quantities import seconds_to_hours
 from common.tables import csv_rows
 from usage.forms.sums import SumsForm
+from usage.lines import cells, heads
 from usage.selectors.sums import SumsRow, usage_by
 
 ON_A_PAGE = 200
@@ -27,7 +27,9 @@ class UsagePage(LoginRequiredMixin, TemplateView):
         self.form = SumsForm(request.GET, agency=request.user.is_agency)  # type: ignore[union-attr]
         self.answer = usage_by(request.user, *self.form.asked())
         if request.GET.get("format") == "csv":
-            return csv_file(csv_rows(_header(), map(_line, self.answer.rows)), f"usage-{self.answer.by}")
+            return csv_file(
+                csv_rows([_("Number"), _("Name"), *heads()], map(_line, self.answer.rows)), f"usage-{self.answer.by}"
+            )
         return super().get(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -46,12 +48,5 @@ class UsagePage(LoginRequiredMixin, TemplateView):
         )
 
 
-def _header() -> list[str]:
-    classes = [str(each.label) for each in UsageClass]
-    return [_("Number"), _("Name"), _("Held, GPU-hours"), *classes, _("Samples"), _("Energy, kWh")]
-
-
 def _line(row: SumsRow) -> list[Any]:
-    parts = [seconds_to_hours(seconds) for _kind, seconds in row.sums.parts]
-    held = seconds_to_hours(row.sums.held_seconds)
-    return [row.sums_of, row.name, held, *parts, row.sums.samples, round(row.sums.energy_kwh, 3)]
+    return [row.sums_of, row.name, *cells(row.sums)]
