@@ -67,6 +67,16 @@ class StaffHome:
     awards: list[Decision]
     work: list[Waiting]
 
+    @property
+    def waiting(self) -> list[Waiting]:
+        """Where something waits."""
+        return [line for line in self.work if line.count]
+
+    @property
+    def quiet(self) -> list[Waiting]:
+        """Where nothing does."""
+        return [line for line in self.work if not line.count]
+
 
 @dataclass(frozen=True)
 class Notices:
