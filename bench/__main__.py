@@ -14,6 +14,7 @@ NAMES = (
     "sampler_cost",
     "ingest",
     "polling",
+    "metrics",
     "faults",
 )
 

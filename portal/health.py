@@ -1,5 +1,6 @@
 """What watches us asks here: is the process alive, can the portal do its work, and in figures how it does."""
 
+import gzip
 from collections.abc import Callable
 from typing import Any
 
@@ -88,4 +89,7 @@ def device_metrics_page(request: HttpRequest) -> HttpResponse:
 def _exposed(request: HttpRequest, text: Callable[[], bytes]) -> HttpResponse:
     if not metrics.may_read(request):
         return HttpResponse("forbidden\n", status=403, content_type="text/plain")
-    return HttpResponse(text(), content_type=metrics.CONTENT_TYPE)
+    body, headers = text(), {"Vary": "Accept-Encoding"}
+    if "gzip" in request.headers.get("Accept-Encoding", ""):  # as Prometheus asks: of 25,000 devices it is 50 MB
+        body, headers["Content-Encoding"] = gzip.compress(body, 1), "gzip"
+    return HttpResponse(body, content_type=metrics.CONTENT_TYPE, headers=headers)

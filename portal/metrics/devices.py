@@ -6,18 +6,17 @@ counters (github.com/NVIDIA/dcgm-exporter, etc/default-counters.csv): energy in 
 profiling figures as a ratio. What is older than two minutes is not told: a gap is a gap.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
 from django.db import connection
 from django.utils import timezone
-from prometheus_client.metrics_core import Metric
 
 from cluster.models import Device
 from reports.selectors.fleet import FRESH
 
-LABELS = ("gpu", "UUID", "device", "modelName", "Hostname", "pool")
+LABELS = ("Hostname", "UUID", "device", "gpu", "modelName", "pool")
 HEALTH = {Device.Health.OK: 0, Device.Health.WARN: 1, Device.Health.DRAIN: 2, Device.Health.FAIL: 3}
 XIDS_WITHIN = timedelta(hours=1)
 _MEASURED = (
@@ -27,7 +26,7 @@ _MEASURED = (
     ("DCGM_FI_DEV_GPU_TEMP", "gauge", "GPU temperature (in C).", "temperature_c", 1),
     (
         "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION",
-        "unknown",
+        "untyped",
         "Total energy consumption since boot (in mJ).",
         "energy_mj",
         1,
@@ -58,8 +57,12 @@ FROM cluster_deviceevent WHERE kind = 'xid' AND at > %s AND device_id IS NOT NUL
 """
 
 
-def collect() -> Iterator[Metric]:
-    """Every family of the devices: two statements, whatever their number."""
+def text() -> bytes:
+    """Every family of the devices: two statements, whatever their number.
+
+    Written line by line: 25,000 devices are 325,000 lines, and a library that makes an object of each, with its labels
+    once more, takes ten times as long.
+    """
     now = timezone.now()
     columns = [column for *_name, column, _per in _MEASURED]
     with connection.cursor() as cursor:
@@ -68,39 +71,44 @@ def collect() -> Iterator[Metric]:
         cursor.execute(_XIDS, [now - XIDS_WITHIN])
         xids = {device: (count, last) for device, count, last in cursor.fetchall()}
     labelled = [(_labels(row), row) for row in rows]
-    for place, (name, kind, text, _column, per) in enumerate(_MEASURED):
-        values = ((labels, row[12 + place]) for labels, row in labelled)
-        yield _family(name, kind, text, ((labels, value / per) for labels, value in values if value is not None))
-    yield from _known(labelled)
+    written: list[str] = []
+    for place, (name, kind, words, _column, per) in enumerate(_MEASURED, start=12):
+        values = ((labels, row[place]) for labels, row in labelled)
+        scaled = values if per == 1 else ((labels, None if raw is None else raw / per) for labels, raw in values)
+        written += _family(name, kind, words, scaled)
+    for name, words, figure in _KNOWN:
+        written += _family(name, "gauge", words, ((labels, figure(row)) for labels, row in labelled))
     told = [(labels, xids.get(row[0], (0, 0))) for labels, row in labelled]
-    text = "Value of the last XID error of the last hour, or 0."
-    yield _family("DCGM_FI_DEV_XID_ERRORS", "gauge", text, ((labels, last or 0) for labels, (_count, last) in told))
-    text = "XID errors of the last hour."
-    yield _family("bitgoeul_device_xids_last_hour", "gauge", text, ((labels, count) for labels, (count, _last) in told))
+    words = "Value of the last XID error of the last hour, or 0."
+    written += _family("DCGM_FI_DEV_XID_ERRORS", "gauge", words, ((labels, last or 0) for labels, (_n, last) in told))
+    words = "XID errors of the last hour."
+    written += _family("bitgoeul_device_xids_last_hour", "gauge", words, ((labels, n) for labels, (n, _last) in told))
+    return "".join(written).encode()
 
 
-def _known(labelled: list[tuple[dict[str, str], Any]]) -> Iterator[Metric]:
-    """What the portal knows of a device without measuring it."""
-    figures = (
-        ("DCGM_FI_DEV_POWER_MGMT_LIMIT", "Power limit (in W).", lambda row: row[9]),
-        ("bitgoeul_device_memory_mib", "Memory that the device has (in MiB).", lambda row: row[10]),
-        ("bitgoeul_device_held", "1 while a reservation holds it.", lambda row: row[7] == "in_use"),
-        ("bitgoeul_device_health", "0 ok, 1 warn, 2 drain, 3 fail.", lambda row: HEALTH.get(row[8])),
-        ("bitgoeul_device_remap_pending", "1 where remapped rows wait for a reset.", lambda row: bool(row[11])),
-    )
-    for name, text, figure in figures:
-        values = ((labels, figure(row)) for labels, row in labelled)
-        yield _family(name, "gauge", text, ((labels, float(value)) for labels, value in values if value is not None))
+_KNOWN: tuple[tuple[str, str, Callable[[Any], float | None]], ...] = (
+    ("DCGM_FI_DEV_POWER_MGMT_LIMIT", "Power limit (in W).", lambda row: row[9]),
+    ("bitgoeul_device_memory_mib", "Memory that the device has (in MiB).", lambda row: row[10]),
+    ("bitgoeul_device_held", "1 while a reservation holds it.", lambda row: int(row[7] == "in_use")),
+    ("bitgoeul_device_health", "0 ok, 1 warn, 2 drain, 3 fail.", lambda row: HEALTH.get(row[8])),
+    ("bitgoeul_device_remap_pending", "1 where remapped rows wait for a reset.", lambda row: int(bool(row[11]))),
+)
+"""What the portal knows of a device without measuring it."""
 
 
-def _labels(row: Any) -> dict[str, str]:
+def _labels(row: Any) -> str:
+    """As they stand in each line of the device; in order of their names."""
     _pk, uuid, index, profile, model, node, pool, *_rest = row
-    values = (str(index), uuid, f"nvidia{index}", f"{model} MIG {profile}" if profile else model, node, pool)
-    return dict(zip(LABELS, values, strict=True))
+    values = (node, uuid, f"nvidia{index}", str(index), f"{model} MIG {profile}" if profile else model, pool)
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(LABELS, values, strict=True))
 
 
-def _family(name: str, kind: str, text: str, values: Iterator[tuple[dict[str, str], float]]) -> Metric:
-    family = Metric(name, text, kind)
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _family(name: str, kind: str, words: str, values: Iterable[tuple[str, float | None]]) -> Iterator[str]:
+    yield f"# HELP {name} {words}\n# TYPE {name} {kind}\n"
     for labels, value in values:
-        family.add_sample(name, labels, value)
-    return family
+        if value is not None:
+            yield f"{name}{{{labels}}} {value}\n"

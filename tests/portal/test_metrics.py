@@ -1,5 +1,6 @@
 """What the portal says to Prometheus, and what deploy/ makes of it: rules, alerts and dashboard fit together."""
 
+import gzip
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from cluster.models import DeviceEvent
 from telemetry.models import LatestSample, NodeMinute
 from tests.architecture.tree import ROOT
 from tests.factories.allocations import LeaseFactory
-from tests.factories.cluster import DeviceFactory, NodeFactory
+from tests.factories.cluster import DeviceFactory, NodeFactory, PoolFactory
 
 pytestmark = pytest.mark.django_db
 DEPLOY = ROOT / "deploy"
@@ -84,6 +85,14 @@ def test_what_is_old_or_was_not_measured_is_a_gap_and_no_zero(client: Client) ->
     assert found["DCGM_FI_DEV_GPU_UTIL"][0].value == 0
     assert "DCGM_FI_PROF_SM_ACTIVE" not in found
     assert {sample.labels["UUID"] for sample in found["bitgoeul_device_health"]} == {silent.uuid, poor.uuid}
+
+
+def test_whatever_a_pool_is_called_it_can_be_read_also_packed(client: Client) -> None:
+    name = 'the "big"\n\\pool 가'
+    DeviceFactory(node=NodeFactory(pool=PoolFactory(name=name)))
+    assert said(client, "/metrics/devices")["bitgoeul_device_health"][0].labels["pool"] == name
+    plain, packed = client.get("/metrics/devices"), client.get("/metrics/devices", headers={"Accept-Encoding": "gzip"})
+    assert gzip.decompress(packed.content) == plain.content and packed["Content-Encoding"] == "gzip"
 
 
 def test_a_pool_says_what_is_busy_idle_and_unknown(client: Client) -> None:
