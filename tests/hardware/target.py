@@ -64,7 +64,8 @@ class Target:
         """Whether this is a real driver."""
         return self.state is None
 
-    def _command(self, kind: str, seconds: float, mib: int) -> list[str]:
+    def command(self, kind: str, seconds: float, mib: int) -> list[str]:
+        """The program on the first device: it says `ready`, and ends after so long."""
         if self.state is not None:
             workload, context = _SIMULATED[kind]
             run = [sys.executable, "-m", "simulator", "run", "--state", str(self.state), "--gpu", "0"]
@@ -76,7 +77,7 @@ class Target:
     @contextmanager
     def work(self, kind: str, seconds: float, mib: int = 0) -> Iterator[Work]:
         """A program on the first device, from when it stands there; killed where it does not end with the block."""
-        process = subprocess.Popen(self._command(kind, seconds, mib), stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        process = subprocess.Popen(self.command(kind, seconds, mib), stdout=subprocess.PIPE, text=True, cwd=ROOT)
         try:
             yield Work(process, self._standing(process))
         finally:
