@@ -14,6 +14,7 @@ from allocations.models import Lease, Placement
 from allocations.selectors.leases import FRESH, measured_rows, measured_window
 from cluster.marks import lease_marks
 from cluster.models import Device, Node
+from common.templatetags.bitgoeul import moment
 from telemetry import charts, host_reading, reading
 from telemetry.selectors import latest
 from telemetry.windows import MINUTES, Asked, Source, Window, asked_of, window
@@ -227,8 +228,11 @@ def _shown(lease: Lease, query: Mapping[str, Any], now: datetime, finest: Source
     if had is None:
         return None
     asked = asked_of(query, had[1], DEFAULT_RANGE)
-    start, end = max(asked.start, had[0]), min(asked.end, had[1])
+    start, end, notes = max(asked.start, had[0]), min(asked.end, had[1]), asked.notes
     if start >= end:
         start, end = had
-    cut = Asked(start, end, asked.step, asked.key, asked.notes)
+    if not asked.key and (start, end) != (asked.start, min(asked.end, now)):
+        said = _("Only the time in which the reservation has its GPUs is shown: from %(start)s to %(end)s.")
+        notes = (*notes, said % {"start": moment(start), "end": moment(end)})
+    cut = Asked(start, end, asked.step, asked.key, notes)
     return window(cut, now, finest=finest) if finest else window(cut, now)

@@ -164,7 +164,11 @@ def test_the_chart_begins_with_the_handover(cast: Cast, allocation: Allocation) 
     )
     answer = sign_in(cast.owner).get(reverse("allocations:lease-series", args=[lease.public_id])).json()
     (line,) = answer["series"]
-    assert {value for _at, value in line["points"] if value is not None} == {10}
+    assert {value for _at, value in line["points"] if value is not None} == {10} and not answer["notes"]
+    years = {"from": "2016-01-01T00:00", "to": "2036-01-01T00:00", "step": "10"}
+    answer = sign_in(cast.owner).get(reverse("allocations:lease-series", args=[lease.public_id]), years).json()
+    (line,) = answer["series"]
+    assert len(line["points"]) <= 720 and timezone.localtime(began).strftime("%Y-%m-%d %H:%M") in answer["notes"][0]
 
 
 def test_the_series_of_a_lease_never_handed_over_is_empty(stage: Stage) -> None:
