@@ -341,8 +341,9 @@ TELEMETRY_PARTITION_HOURS = env.number("TELEMETRY_PARTITION_HOURS", 24, 1, 24)
 TELEMETRY_KEEP_SAMPLES_DAYS = env.number("TELEMETRY_KEEP_SAMPLES_DAYS", 7, 1, 400)
 TELEMETRY_KEEP_MINUTES_DAYS = env.number("TELEMETRY_KEEP_MINUTES_DAYS", 90, 8, 4000)
 TELEMETRY_KEEP_HOURS_DAYS = env.number("TELEMETRY_KEEP_HOURS_DAYS", 1096, 91, 40_000)
-# Of CO2 equivalents. 0.4173 t a MWh at the point of use in 2023, as the Ministry of Climate, Energy and Environment
-# published on 17 December 2025; it does so each year.
+# Of CO2 equivalents. 0.4173 t a MWh at the point of use in 2023, confirmed by the committee for national greenhouse gas
+# statistics (Framework Act on Carbon Neutrality, Art. 36) and published by the Ministry of Climate, Energy and
+# Environment on 17 December 2025; each year again. Its text: https://www.k-esg.org/esghub/esg_news_view?idx=4184
 CARBON_GRAMS_PER_MWH = env.number("CARBON_GRAMS_PER_MWH", 417_300, 0, 3_000_000)
 CARBON_SOURCE = env.text("CARBON_SOURCE", "-")
 

@@ -133,7 +133,7 @@
       type: "line",
       data: points,
       step: data.labels && !look.symbol ? "middle" : false,
-      showSymbol: data.labels ? Boolean(look.symbol) : series.points.length < 3,
+      showSymbol: (data.labels && Boolean(look.symbol)) || series.points.length < 3, // of one point there is no line
       connectNulls: false, // a gap is shown as a gap
       lineStyle: { width: 2, type: look.line || "solid", color: look.color },
       ...area,
