@@ -71,10 +71,10 @@ def test_power_says_idle_only_below_what_its_kind_draws_alone(devices: list[Devi
 
 
 def test_an_open_context_that_sleeps_is_no_use_and_work_that_no_counter_sees_is(devices: list[Device]) -> None:
-    """A program that has a GPU open raises its clocks: more power than when nobody has it, and nothing runs."""
+    """A program that has a GPU open raises its clocks, and nothing runs: the watts are those of an H200."""
     lease = held(devices[:1], end=NOON + HOUR)
-    IdlePower.objects.create(gpu_class=devices[0].gpu_class, watts=70, samples=600, learned_at=NOON)
-    asleep = QUIET | {"power_watts": 120, "process_count": 1}
+    IdlePower.objects.create(gpu_class=devices[0].gpu_class, watts=79.4, samples=600, learned_at=NOON)
+    asleep = QUIET | {"power_watts": 120.5, "process_count": 1}
     measured(devices[0], NOON, 20, **asleep, memory_used_mib=40_000)
     measured(devices[0], NOON + 20 * MINUTE, 20, **asleep, memory_used_mib=600)
     measured(devices[0], NOON + 40 * MINUTE, 20, **asleep | {"power_watts": 160}, memory_used_mib=40_000)
