@@ -45,7 +45,7 @@ hardware: $(STAMP) ## the agent's NVML on this machine's own driver; changes no 
 check: $(STAMP) ## style, types, templates, import contracts, migrations, translations, lock
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(CHECKING) $(VENV)/bin/mypy $(APPS) agent simulator
+	$(CHECKING) $(VENV)/bin/mypy $(APPS) agent simulator bench
 	$(VENV)/bin/djlint --quiet --lint templates
 	$(VENV)/bin/lint-imports --no-cache
 	$(CHECKING) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run

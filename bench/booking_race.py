@@ -118,7 +118,12 @@ def main() -> int:
         for lease in Lease.objects.filter(allocation__in=allocations, state="scheduled"):
             cancel(actor=user, lease=lease)
         plain_winners, plain_seconds = plain_race(WRITERS, DEVICES, ROUNDS)
-    detail = {"writers": WRITERS, "devices": DEVICES, "rounds": ROUNDS, "first_error": next(iter(errors), "")}
+    detail: dict[str, Any] = {
+        "writers": WRITERS,
+        "devices": DEVICES,
+        "rounds": ROUNDS,
+        "first_error": next(iter(errors), ""),
+    }
     report("booking_race.winners", sum(winners), "leases", **detail)
     report("booking_race.rounds_with_one_winner", winners.count(1), "rounds", **detail)
     report("booking_race.overlaps", overlaps, "pairs", **detail)

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from bench.cpu import Cost, cost_of, together
@@ -245,14 +246,14 @@ def _bookings(pool: Any, start: datetime, size: int, standing: int) -> None:
         users.append(user)
         allocations.append(make_allocation(agreement, pool, 64, f"{pool.name}-{client}"))
     user = users[0]
-    detail = {"devices": size, "standing_placements": size * standing}
+    detail: dict[str, Any] = {"devices": size, "standing_placements": size * standing}
     named = list(Device.objects.filter(node__pool=pool).select_related("node").order_by("-pk")[:4])
     beside = _asks_beside(start + 8 * WEEK, named[0].node_id)
     for name, devices, asks in (("chosen", None, _asks(start)), ("named", named, beside)):
         _book(user, allocations[0], asks, devices)  # the first one loads code
         _say(
             name,
-            cost_of(lambda asks=asks, devices=devices: _book(user, allocations[0], asks, devices), BOOKINGS),
+            cost_of(partial(_book, user, allocations[0], asks, devices), BOOKINGS),
             **detail,
         )
     ask, asks = _asker(user, allocations[0]), _asks(start + 24 * WEEK)
@@ -279,7 +280,7 @@ def _questions(pool: Any, start: datetime, size: int) -> None:
     from allocations.shapes import Shape
     from cluster.models import Node, Pool
 
-    reader = User.objects.filter(memberships__isnull=False).first()
+    reader = User.objects.filter(memberships__isnull=False).earliest("pk")
     web = Client()
     web.force_login(reader)
     nodes = list(Node.objects.filter(pool=pool).order_by("name").values_list("pk", flat=True)[:200])
@@ -313,7 +314,7 @@ def _questions(pool: Any, start: datetime, size: int) -> None:
         question()
         took = _timed(question, 7)
         statements, rows, touched = _touched(question)
-        detail = {"devices": size, "statements": statements, "rows": rows, "bytes": touched}
+        detail: dict[str, Any] = {"devices": size, "statements": statements, "rows": rows, "bytes": touched}
         report(f"booking_scale.{name}.p50", round(statistics.median(took), 1), "ms", **detail)
         report(f"booking_scale.{name}.p95", round(percentile(took, 0.95), 1), "ms", **detail)
 

@@ -28,13 +28,13 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def seconds_until(url: str, process: "subprocess.Popen[bytes]", limit_seconds: float = 300) -> float:
+def seconds_until(url: str, process: "subprocess.Popen[bytes] | None", limit_seconds: float = 300) -> float:
     """Until `url` answers 200; SystemExit if the process ends or the limit passes."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     began = time.monotonic()
     while time.monotonic() - began < limit_seconds:
-        if process.poll() is not None:
-            sys.exit(f"the demo ended with {process.returncode}")
+        if process is None or process.poll() is not None:
+            sys.exit(f"it ended with {process.returncode}" if process else "it was not started")
         try:
             if opener.open(url, timeout=5).status == 200:
                 return time.monotonic() - began

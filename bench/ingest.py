@@ -180,12 +180,17 @@ def tell_pace(wanted: Any, sent: list[Sent], rolled: list[float], shares: list[f
     stored = Sample.objects.count()
     vacuum()
     size = partitions.sizes()[0]
-    used = {
+    used: dict[str, Any] = {
         "web_cores": shares[0],
         "database_cores": shares[1],
         "sender_cores": round(sum(s.cpu for s in sent) / wall, 3),
     }
-    detail = {"devices": wanted.devices, "seconds": round(wall), "rounds": wanted.rounds, "batches": len(took)}
+    detail: dict[str, Any] = {
+        "devices": wanted.devices,
+        "seconds": round(wall),
+        "rounds": wanted.rounds,
+        "batches": len(took),
+    }
     for name, share in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)):
         report(f"ingest.batch_{name}", round(percentile(took, share), 1), "ms", **detail)
     report("ingest.rows", round(rows / wall), "rows/s", **detail, **used)
@@ -233,7 +238,11 @@ def tell_flood(wanted: Any, fleet: Any, port: int) -> None:
     sent, _rolled = at_pace(jobs, wanted)
     wall = time.monotonic() - begun
     rows, took = sum(each.rows for each in sent), [ms for each in sent for ms in each.took]
-    detail = {"devices": wanted.devices, "rounds": wanted.rounds, "p95_ms": round(percentile(took, 0.95), 1)}
+    detail: dict[str, Any] = {
+        "devices": wanted.devices,
+        "rounds": wanted.rounds,
+        "p95_ms": round(percentile(took, 0.95), 1),
+    }
     report("ingest.saturated", round(rows / wall), "rows/s", batches_a_second=round(len(took) / wall), **detail)
 
 

@@ -83,7 +83,7 @@ def main() -> int:
         (row.access_gone_at - row.ends_at).total_seconds() for row in leases if row.active_at and row.access_gone_at
     ]
     states = Counter(f"{row.state} {row.end_reason}" for row in leases)
-    detail = {"leases": len(leases), "nodes": NODES, "states": dict(states)}
+    detail: dict[str, Any] = {"leases": len(leases), "nodes": NODES, "states": dict(states)}
     for name, values in (("start", starts), ("end", ends)):
         for label, share in (("p50", 0.50), ("p99", 0.99), ("max", 1.0)):
             if values:

@@ -81,7 +81,7 @@ def _wait_for_end(leases: list[int]) -> list[Any]:
 def main() -> int:
     """Report p50, p99 and the largest of both lags; 1 unless every lease was handed over and taken back."""
     with django_on_servers(), open_folder("bitgoeul-lag-") as folder:
-        servers = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}
+        servers: dict[str, Any] = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}
         with running_demo(folder / "demo", **servers) as (url, process):
             seconds_until(f"{url}/readyz", process)
             leases = _wait_for_end(_book_all(_wait_for_devices()))
@@ -89,7 +89,13 @@ def main() -> int:
     handed = [row for row in leases if row.active_at and row.access_gone_at]
     ends = [(row.access_gone_at - row.ends_at).total_seconds() for row in handed]
     missed = Counter(f"{row.state}: {row.state_reason or row.end_reason}" for row in leases if row not in handed)
-    detail = {"leases": len(leases), "nodes": 3, "devices": DEVICES, "tick_s": 2.0, "not_handed_over": dict(missed)}
+    detail: dict[str, Any] = {
+        "leases": len(leases),
+        "nodes": 3,
+        "devices": DEVICES,
+        "tick_s": 2.0,
+        "not_handed_over": dict(missed),
+    }
     for name, values in (("start", starts), ("end", ends)):
         report(f"lease_lag.{name}_count", len(values), "leases", **detail)
         for label, share in (("p50", 0.50), ("p99", 0.99), ("max", 1.0)):

@@ -238,7 +238,7 @@ def _bring_in(programme: Any, call: Any, officer: Any, scale: str) -> None:
         took = time.perf_counter() - started
         if told.problems:
             sys.exit(f"import: {told.problems[0]}")
-        facts = {"scale": scale, "rows": IMPORTED, "statements": len(captured), "saved": told.saved}
+        facts: dict[str, Any] = {"scale": scale, "rows": IMPORTED, "statements": len(captured), "saved": told.saved}
         report("programme.import", round(took, 2), "s", **facts)
 
 

@@ -88,7 +88,11 @@ def measure(client: Any, name: str, urls: Iterator[str], turns: int, devices: in
         assert answer.status_code == 200, answer.status_code
         if answer["Content-Type"] == "application/json":
             points = sum(len(line["points"]) for line in json.loads(answer.content)["series"])
-    detail = {"p50": round(percentile(took, 0.5), 1), "rows_read": int(percentile(rows, 0.5)), "points": points}
+    detail: dict[str, Any] = {
+        "p50": round(percentile(took, 0.5), 1),
+        "rows_read": int(percentile(rows, 0.5)),
+        "points": points,
+    }
     report(f"series.{name}", round(percentile(took, 0.95), 1), "ms", devices=devices, **detail)
 
 

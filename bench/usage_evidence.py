@@ -105,7 +105,7 @@ def pages(devices: int) -> None:
         if answer.status_code != 200:
             raise SystemExit(f"{url}: {answer.status_code} {answer.headers.get('Location', '')}")
         p50, p95, _answer = timed(lambda client=client, url=url: client.get(url))  # type: ignore[misc]
-        detail = {"devices": devices, "p95_ms": round(1000 * p95, 1), "queries": len(asked_for)}
+        detail: dict[str, Any] = {"devices": devices, "p95_ms": round(1000 * p95, 1), "queries": len(asked_for)}
         report(f"usage.page.{name}", round(1000 * p50, 1), "ms", **detail)
 
 
