@@ -4,8 +4,10 @@
 and by INSERT .. SELECT generate_series; every figure follows from the keys, so that two runs agree. On its own
 (`python -m bench.history --devices 2500 --days 90`) it says what took how long and how large the tables are.
 
-Minutes of all devices are made for the last `minute_days`, of the first `shown` devices for the whole span: 90 days of
-25,000 devices would be 3,240 million rows. What a page reads of one device or of a lease is there whole.
+Of all devices and machines there is as much as pages and jobs read: the last hours and days, one hour of minutes and
+one day of hours far back (`looked_minute`, `looked_hour`: where the fleet's screen is asked for the past). Of the first
+`shown` devices and their machines all is there that a page reads of one device, machine or reservation. Ninety days of
+minutes of 25,000 devices would be 3,240 million rows.
 """
 
 import argparse
@@ -23,21 +25,50 @@ LEASE_DAYS = 10
 HOUR = timedelta(hours=1)
 
 
+SHOWN_MINUTES = timedelta(days=10)
+"""No page reads minutes of a longer time: of one there are hours."""
+LOOKED_MINUTE, LOOKED_HOUR = timedelta(hours=20), timedelta(days=60)
+"""How long before now the fleet's screen is asked for a minute, and for an hour."""
+
+
 @dataclass(frozen=True)
 class Past:
-    """How much of it. `usage_days`: of so many days each held hour is there; days are there for the whole span."""
+    """How much of it. `usage_days`: of so many days each held hour of the `shown` devices is there, of all devices
+    those of `all_usage_days`; days are there for the whole span.
+    """
 
     devices: int
     days: int = 90
-    minute_days: int = 2
-    shown: int = 64
-    sample_minutes: int = 30
-    usage_days: int = 90
+    shown: int = 32
+    sample_minutes: int = 70
+    minute_hours: int = 3
+    hour_days: int = 2
+    usage_days: int = 62
+    all_usage_days: int = 1
 
     @property
     def nodes(self) -> int:
         """Nodes of eight GPUs."""
         return -(-self.devices // GPUS_A_NODE)
+
+    def values(self, now: Any) -> dict[str, Any]:
+        """What the statements are told."""
+        hour, since = now.replace(minute=0), (now - timedelta(days=self.days)).replace(minute=0)
+        return {
+            "now": now,
+            "hour": hour,
+            "since": since,
+            "shown": self.shown,
+            "shown_nodes": -(-self.shown // GPUS_A_NODE),
+            "samples_since": now - timedelta(minutes=self.sample_minutes),
+            "shown_minutes_since": max(since, now - SHOWN_MINUTES).replace(minute=0),
+            "minutes_since": hour - self.minute_hours * HOUR,
+            "hours_since": hour - timedelta(days=self.hour_days),
+            "looked_minute": (now - LOOKED_MINUTE).replace(minute=0),
+            "looked_hour": hour - LOOKED_HOUR - HOUR,
+            "usage_since": max(since, hour - timedelta(days=self.usage_days)),
+            "all_usage_since": hour - timedelta(days=self.all_usage_days),
+        }
 
 
 def fill(past: Past) -> dict[str, float]:
@@ -47,24 +78,16 @@ def fill(past: Past) -> dict[str, float]:
     from telemetry import partitions
 
     now = timezone.now().replace(second=0, microsecond=0)
-    since = (now - timedelta(days=past.days)).replace(minute=0)
-    took: dict[str, float] = {}
+    values, took = past.values(now), dict[str, float]()
     with _clock(took, "partitions"):
-        partitions.ensure(now, since=since)
+        partitions.ensure(now, since=values["since"])
     with _clock(took, "programme"):
         _programme(past, now).write()
-    values = {
-        "now": now,
-        "hour": now.replace(minute=0),
-        "since": since,
-        "recent": now - timedelta(days=past.minute_days),
-        "usage_since": max(since, now - timedelta(days=past.usage_days)).replace(minute=0),
-        "samples_since": now - timedelta(minutes=past.sample_minutes),
-        "shown": past.shown,
-    }
+    _run("SET synchronous_commit = off; SET session_replication_role = replica", {})  # no look at each foreign key
     for name, statement in sql.STATEMENTS:
         with _clock(took, name):
             _run(statement, values)
+    _run("RESET synchronous_commit; RESET session_replication_role", {})
     _marks(now)
     with _clock(took, "analyze"):
         _run("ANALYZE", {})
@@ -113,17 +136,10 @@ def main() -> int:
     from bench.servers import django_on_servers
 
     options = argparse.ArgumentParser()
-    for name, default in (("devices", 2500), ("days", 90), ("minute-days", 2), ("shown", 64)):
-        options.add_argument(f"--{name}", type=int, default=default)
-    options.add_argument("--usage-days", type=int, default=90)
-    wanted = options.parse_args()
-    past = Past(
-        devices=wanted.devices,
-        days=wanted.days,
-        minute_days=wanted.minute_days,
-        shown=wanted.shown,
-        usage_days=wanted.usage_days,
-    )
+    for name in ("devices", "days", "shown", "minute_hours", "usage_days", "all_usage_days"):
+        default = 2500 if name == "devices" else getattr(Past, name)
+        options.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
+    past = Past(**vars(options.parse_args()))
     with django_on_servers():
         took = fill(past)
         report("history", sum(took.values()), "s", devices=past.devices, days=past.days, took=took)

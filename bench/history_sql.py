@@ -1,5 +1,5 @@
 """The statements of bench.history. What a device did in an hour follows from its key and the hour: busy, idle or
-silent, so that minutes, hours, days and use agree.
+silent, so that minutes, hours and the use of hours agree; days and the hours of pools have figures of their own.
 """
 
 _KIND = "abs(hashint8extended(d.id * 1000003 + extract(epoch FROM {hour})::bigint, 0)) %% 100"
@@ -28,8 +28,9 @@ FROM (
     FROM (
         SELECT d.id, minute, {_KIND.format(hour="date_trunc('hour', minute)")} AS k,
                extract(minute FROM minute)::int AS n
-        FROM generate_series(%(since)s::timestamptz, %(now)s::timestamptz, interval '1 minute') AS minute
-        JOIN {_DEVICES} d ON minute >= %(recent)s::timestamptz OR d.place <= %(shown)s
+        FROM generate_series(%(shown_minutes_since)s::timestamptz, %(now)s::timestamptz, interval '1 minute') AS minute
+        JOIN {_DEVICES} d ON d.place <= %(shown)s OR minute >= %(minutes_since)s::timestamptz
+             OR minute >= %(looked_minute)s::timestamptz AND minute < %(looked_minute)s::timestamptz + interval '1 hour'
     ) AS kinds WHERE k >= 3
 ) AS figures
 """
@@ -45,7 +46,8 @@ FROM (
         SELECT d.id, hour, {_KIND.format(hour="hour")} AS k, 0 AS n
         FROM generate_series(%(since)s::timestamptz, %(hour)s::timestamptz - interval '1 hour', interval '1 hour')
              AS hour
-        CROSS JOIN {_DEVICES} d
+        JOIN {_DEVICES} d ON d.place <= %(shown)s OR hour >= %(hours_since)s::timestamptz
+             OR hour >= %(looked_hour)s::timestamptz AND hour < %(looked_hour)s::timestamptz + interval '1 day'
     ) AS kinds WHERE k >= 3
 ) AS figures
 """
@@ -60,26 +62,25 @@ FROM (
     FROM (
         SELECT d.id, at, {_KIND.format(hour="date_trunc('hour', at)")} AS k, extract(minute FROM at)::int AS n
         FROM generate_series(%(samples_since)s::timestamptz, %(now)s::timestamptz, interval '10 seconds') AS at
-        CROSS JOIN {_DEVICES} d
+        JOIN {_DEVICES} d ON d.place <= %(shown)s
     ) AS kinds
 ) AS figures
 """
 
-LATEST = """
+LATEST = f"""
 INSERT INTO telemetry_latestsample (device_id, at, newest_at, energy_mj, memory_used_mib, power_watts,
     utilisation_percent, temperature_c, process_count, sm_active_permille, tensor_active_permille, processes)
-SELECT device_id, at, at, energy_mj, memory_used_mib, power_watts, utilisation_percent, temperature_c, process_count,
-       sm_active_permille, tensor_active_permille, '[]'
-FROM telemetry_sample WHERE at = %(now)s
+SELECT id, at, at, (extract(epoch FROM at)::bigint - 1600000000) * 400000, memory, power, utilisation, temperature,
+       processes, sm * 10, tensor * 10, '[]'
+FROM (
+    SELECT id, at, k, {_FIGURES}
+    FROM (
+        SELECT d.id, at, {_KIND.format(hour="date_trunc('hour', at)")} AS k, extract(minute FROM at)::int AS n
+        FROM {_DEVICES} d CROSS JOIN (VALUES (%(now)s::timestamptz)) AS moment (at)
+    ) AS kinds
+) AS figures
 """
 
-_HELD = """
-FROM allocations_placement p
-JOIN allocations_lease l ON l.id = p.lease_id
-JOIN generate_series({since}, %(hour)s::timestamptz - interval '1 hour', interval '1 hour') AS hour
-  ON hour >= lower(p.window) AND hour < upper(p.window)
-LEFT JOIN telemetry_devicehour h ON h.device_id = p.device_id AND h.hour = hour.hour
-"""
 _SECONDS = (
     "held_seconds, used_seconds, idle_seconds, parked_seconds, hung_seconds, no_data_seconds, fault_seconds,"
     " maintenance_seconds"
@@ -88,49 +89,78 @@ _SECONDS = (
 USAGE_HOURS = f"""
 INSERT INTO allocations_usagehour (lease_id, device_id, hour, codes, {_SECONDS}, samples, energy_j, rule_version,
     decided_at)
-SELECT p.lease_id, p.device_id, hour.hour,
-       repeat(CASE WHEN h.busy_minutes = 60 THEN 'U' WHEN h.busy_minutes = 0 THEN 'I' ELSE 'N' END, 60), 3600,
-       CASE WHEN h.busy_minutes = 60 THEN 3600 ELSE 0 END, CASE WHEN h.busy_minutes = 0 THEN 3600 ELSE 0 END, 0, 0,
-       CASE WHEN h.busy_minutes IS NULL THEN 3600 ELSE 0 END, 0, 0, coalesce(h.samples, 0), coalesce(h.energy_j, 0), 1,
-       hour.hour + interval '2 hours'
-{_HELD.format(since="%(usage_since)s::timestamptz")}
+SELECT lease_id, device_id, hour, repeat(CASE WHEN k < 3 THEN 'N' WHEN k < 30 THEN 'I' ELSE 'U' END, 60), 3600,
+       CASE WHEN k >= 30 THEN 3600 ELSE 0 END, CASE WHEN k >= 3 AND k < 30 THEN 3600 ELSE 0 END, 0, 0,
+       CASE WHEN k < 3 THEN 3600 ELSE 0 END, 0, 0, CASE WHEN k < 3 THEN 0 ELSE 360 END,
+       CASE WHEN k < 3 THEN 0 WHEN k < 30 THEN 270000 ELSE 2000000 END, 1, hour + interval '2 hours'
+FROM (
+    SELECT p.lease_id, p.device_id, hour, {_KIND.format(hour="hour")} AS k
+    FROM {_DEVICES} d
+    JOIN allocations_placement p ON p.device_id = d.id AND p.lease_id IS NOT NULL
+    JOIN generate_series(%(usage_since)s::timestamptz, %(hour)s::timestamptz - interval '1 hour', interval '1 hour')
+      AS hour ON hour >= lower(p.window) AND hour < upper(p.window)
+      AND (d.place <= %(shown)s OR hour >= %(all_usage_since)s::timestamptz)
+) AS kinds
 """
 
 USAGE_DAYS = f"""
 INSERT INTO allocations_usageday (lease_id, day, {_SECONDS}, samples, energy_j)
-SELECT p.lease_id, (hour.hour AT TIME ZONE 'Asia/Seoul')::date, 3600 * count(*),
-       3600 * count(*) FILTER (WHERE h.busy_minutes = 60), 3600 * count(*) FILTER (WHERE h.busy_minutes = 0), 0, 0,
-       3600 * count(*) FILTER (WHERE h.busy_minutes IS NULL), 0, 0, coalesce(sum(h.samples), 0),
-       coalesce(sum(h.energy_j), 0)
-{_HELD.format(since="%(since)s::timestamptz")}
-GROUP BY 1, 2
+SELECT lease_id, day, sum(held), sum(held) - sum(held / 4) - sum(held / 33), sum(held / 4), 0, 0, sum(held / 33), 0, 0,
+       sum(held / 10), sum(held) * (300 + lease_id %% 100)
+FROM (
+    SELECT p.lease_id, begins::date AS day, extract(epoch FROM least(upper(p.window), begins + interval '1 day',
+           %(hour)s::timestamptz) - greatest(lower(p.window), begins))::int AS held
+    FROM allocations_placement p
+    CROSS JOIN LATERAL generate_series(date_trunc('day', lower(p.window) AT TIME ZONE 'Asia/Seoul')
+        AT TIME ZONE 'Asia/Seoul', least(upper(p.window), %(hour)s::timestamptz), interval '1 day') AS at
+    CROSS JOIN LATERAL (SELECT at AS begins) b
+    WHERE p.lease_id IS NOT NULL
+) AS held WHERE held.held > 0 GROUP BY 1, 2
 """
 
-DAYS = """
-INSERT INTO telemetry_deviceday (device_id, day, utilisation_percent, sm_active_percent, tensor_active_percent,
-    memory_used_mib, power_watts, temperature_c, process_count, energy_j, samples, utilisation_max, temperature_max,
+DAYS = f"""
+INSERT INTO telemetry_deviceday (device_id, day, {_MEANS}, energy_j, samples, utilisation_max, temperature_max,
     minutes, busy_minutes)
-SELECT device_id, (hour AT TIME ZONE 'Asia/Seoul')::date, avg(utilisation_percent), avg(sm_active_percent),
-       avg(tensor_active_percent), avg(memory_used_mib), avg(power_watts), avg(temperature_c), avg(process_count),
-       sum(energy_j), sum(samples), max(utilisation_max), max(temperature_max), sum(minutes), sum(busy_minutes)
-FROM telemetry_devicehour GROUP BY 1, 2
+SELECT id, day, utilisation, sm, tensor, memory, power, temperature, processes, 86400 * power, 8640,
+       least(100, utilisation + 10), temperature + 3, 1440, CASE WHEN k >= 30 THEN 1000 ELSE 0 END
+FROM (
+    SELECT id, day::date AS day, k, {_FIGURES}
+    FROM (
+        SELECT d.id, day, {_KIND.format(hour="day")} AS k, 0 AS n
+        FROM generate_series(%(since)s::timestamptz, %(now)s::timestamptz, interval '1 day') AS day
+        CROSS JOIN {_DEVICES} d
+    ) AS kinds
+) AS figures
 """
 
 POOL_HOURS = """
 INSERT INTO telemetry_poolhour (pool_id, hour, used_seconds, idle_seconds)
-SELECT n.pool_id, h.hour, 60 * sum(h.busy_minutes), 60 * sum(h.minutes - h.busy_minutes)
-FROM telemetry_devicehour h JOIN cluster_device d ON d.id = h.device_id JOIN cluster_node n ON n.id = d.node_id
-GROUP BY 1, 2
+SELECT pool_id, hour, devices * (2300 + extract(hour FROM hour)::int), devices * 900
+FROM (SELECT n.pool_id, count(*) AS devices FROM cluster_device d JOIN cluster_node n ON n.id = d.node_id GROUP BY 1) p
+CROSS JOIN generate_series(%(since)s::timestamptz, %(hour)s::timestamptz - interval '1 hour', interval '1 hour') AS hour
 """
+
+_NODES = """
+INSERT INTO telemetry_node{step} (node_id, {step}, {samples} cpu_percent, load, memory_used_mib, memory_total_mib,
+    disk_read_bytes, disk_written_bytes, network_received_bytes, network_sent_bytes)
+SELECT n.id, at, {sample} 40 + (n.id + extract(epoch FROM at)::bigint / 60) %% 50, 12, 200000, 1000000,
+       100000000, 50000000, 400000000, 300000000
+FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM cluster_node) n
+JOIN generate_series(%({begin})s::timestamptz, %(now)s::timestamptz - interval '1 {step}', interval '1 {step}') AS at
+  ON at >= %({step}s_since)s::timestamptz OR n.place <= %(shown_nodes)s
+"""
+NODE_MINUTES = _NODES.format(step="minute", begin="shown_minutes_since", samples="", sample="")
+NODE_HOURS = _NODES.format(step="hour", begin="since", samples="samples,", sample="60,")
 
 STATEMENTS = (
     ("minutes", MINUTES),
     ("hours", HOURS),
-    ("vacuum", "ANALYZE telemetry_devicehour"),
     ("days", DAYS),
     ("pool hours", POOL_HOURS),
     ("samples", SAMPLES),
     ("latest", LATEST),
     ("usage hours", USAGE_HOURS),
     ("usage days", USAGE_DAYS),
+    ("node minutes", NODE_MINUTES),
+    ("node hours", NODE_HOURS),
 )

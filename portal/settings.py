@@ -360,6 +360,7 @@ OVERRIDE_PERCENT = 25  # points by which two officers may pass a pool's bound of
 GPU_CLASS_CHOICES = "cluster.selectors.gpu_class_choices"  # partners asks; cluster answers
 POOL_CHOICES = "cluster.selectors.pool_choices"  # the same
 SIGN_IN_NOTES = "partners.selectors.sign_in_notes"  # accounts asks; what a person is told when they sign in
+PARTITIONED_ELSEWHERE = ["allocations.usage_models.HOURS_BY_MONTH"]  # telemetry asks; tables of higher floors
 COMMITTED_FIGURES = "proposals.selectors.committed"  # partners asks; what counts against an agreement
 PROPOSAL_NAME = "proposals.selectors.name_of"  # projects asks; number and title of the proposal that it came from
 PROJECT_USE = "usage.selectors.projects.use_of"  # projects asks; what it holds and what was made of it

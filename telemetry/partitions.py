@@ -7,12 +7,14 @@ and moves into its own when that is made: a missing partition costs nobody a row
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
+from django.utils.module_loading import import_string
 
 log = logging.getLogger(__name__)
 LOCK_TIMEOUT = "3s"
@@ -31,12 +33,15 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Partitioned:
-    """A table, its column of time, how long a partition is, how many days are kept (0: for good)."""
+    """A table, its column of time, how long a partition is, how many days are kept (0: for good). `append_only`: the
+    database refuses to delete of it.
+    """
 
     table: str
     column: str
     step: timedelta | str
     keep_days: int
+    append_only: bool = False
 
     def slot(self, moment: datetime) -> tuple[datetime, datetime]:
         """The bounds (UTC) of the partition that a moment belongs to."""
@@ -105,6 +110,7 @@ def tables() -> tuple[Partitioned, ...]:
         Partitioned("telemetry_devicehour", "hour", MONTH, settings.TELEMETRY_KEEP_HOURS_DAYS),
         Partitioned("telemetry_nodeminute", "minute", DAY, settings.TELEMETRY_KEEP_MINUTES_DAYS),
         Partitioned("telemetry_nodehour", "hour", MONTH, settings.TELEMETRY_KEEP_HOURS_DAYS),
+        *(import_string(path) for path in settings.PARTITIONED_ELSEWHERE),
     )
 
 
@@ -227,19 +233,32 @@ def _make(table: Partitioned, since: datetime, until: datetime) -> int:
     parent, column = table.table, table.column
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-        cursor.execute(f"CREATE TABLE IF NOT EXISTS {name} (LIKE {parent})")
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS {name} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
         cursor.execute(f"LOCK TABLE {parent}_default IN SHARE ROW EXCLUSIVE MODE")
-        cursor.execute(
-            f"WITH moved AS (DELETE FROM {parent}_default WHERE {column} >= %s AND {column} < %s RETURNING *)"  # noqa: S608
-            f" INSERT INTO {name} SELECT * FROM moved",
-            [since, until],
-        )
+        with _movable(table, cursor):
+            cursor.execute(
+                f"WITH moved AS (DELETE FROM {parent}_default WHERE {column} >= %s AND {column} < %s RETURNING *)"  # noqa: S608
+                f" INSERT INTO {name} SELECT * FROM moved",
+                [since, until],
+            )
         cursor.execute(
             f"ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)",
             [since.isoformat(), until.isoformat()],
         )
         cursor.execute("SET LOCAL lock_timeout = 0")
     return 1
+
+
+@contextmanager
+def _movable(table: Partitioned, cursor: Any) -> Iterator[None]:
+    """Rows that nobody may delete go from the default partition into their own, in one transaction and under its lock:
+    the trigger rests for that alone.
+    """
+    if table.append_only:
+        cursor.execute(f"ALTER TABLE {table.table}_default DISABLE TRIGGER append_only")
+    yield
+    if table.append_only:
+        cursor.execute(f"ALTER TABLE {table.table}_default ENABLE TRIGGER append_only")
 
 
 def _drop(partition: Partition) -> int:

@@ -34,7 +34,6 @@ PLAIN = (
     "telemetry_latestsample",
     "telemetry_deviceday",
     "telemetry_poolhour",
-    "allocations_usagehour",
     "allocations_usageday",
 )
 _PLAIN = """

@@ -142,5 +142,5 @@ def _added_hours(organisation: Organisation, before: Statement, since: datetime)
     ).select_related("lease", "device")
     return [
         {"lease": row.lease.public_id, "device": row.device.uuid, "hour": row.hour.isoformat(), "codes": row.codes}
-        for row in rows.order_by("hour", "id")
+        for row in rows.order_by("hour", "lease_id", "device_id")
     ]

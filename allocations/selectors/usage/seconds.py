@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from allocations.models import Lease, UsageHour
 from allocations.selectors.usage import judging
@@ -11,7 +12,7 @@ _MINUTE = timedelta(minutes=1)
 _SPANS = f"WITH {judging.SPANS} SELECT device_id, starts, ends FROM span"  # noqa: S608 (constants only)
 
 
-def seconds_of(lease: Lease, hours: Iterable[UsageHour]) -> dict[int, list[int]]:
+def seconds_of(lease: Lease, hours: Iterable[UsageHour]) -> dict[Any, list[int]]:
     """The held seconds of the sixty minutes of each of these hours, by the hour's key; they add up to what it holds.
 
     One query, and that only where an hour is held in part.

@@ -11,6 +11,7 @@ from allocations.selectors import usage
 from allocations.services.usage import deciding
 from allocations.usage_rule import RULE
 from cluster.models import Device, DeviceEvent, MaintenanceWindow
+from telemetry import partitions
 from telemetry.models import IdlePower
 from tests.allocations.usage.measuring import BUSY, HANGING, HOUR, MINUTE, NOON, QUIET, held, measured, placed
 from tests.factories import PoolFactory, make_node
@@ -130,6 +131,23 @@ def test_an_hour_is_decided_an_hour_after_its_end_and_never_again(devices: list[
     assert deciding.decide(NOON + 3 * HOUR) == 3
     assert UsageHour.objects.filter(used_seconds__gt=0).count() == 0
     assert UsageMark.objects.get(name="decided").done_until == NOON + 2 * HOUR
+
+
+def test_held_hours_lie_in_partitions_of_their_month_that_nobody_rewrites_and_that_are_kept(
+    devices: list[Device],
+) -> None:
+    held(devices[:1])
+    decide()  # before there is a partition
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        assert partitions.ensure(NOON) > 0
+        cursor.execute("SELECT DISTINCT tableoid::regclass::text FROM allocations_usagehour")
+        assert cursor.fetchall() == [("allocations_usagehour_p2026110100",)]
+    for statement in ("UPDATE allocations_usagehour_p2026110100 SET samples = 9", "DELETE FROM allocations_usagehour"):
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+    partitions.drop_expired(NOON + timedelta(days=4000))
+    assert UsageHour.objects.count() == 3
 
 
 @pytest.mark.parametrize(
