@@ -15,6 +15,11 @@ NAMES = (
     "ingest",
     "polling",
     "metrics",
+    "history",
+    "fleet",
+    "series",
+    "usage_evidence",
+    "idle_judgement",
     "faults",
 )
 

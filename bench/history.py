@@ -14,7 +14,7 @@ import argparse
 import sys
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bench import history_sql as sql
@@ -71,19 +71,19 @@ class Past:
         }
 
 
-def fill(past: Past) -> dict[str, float]:
-    """Write it; seconds by what was written."""
+def fill(past: Past, now: datetime | None = None) -> dict[str, float]:
+    """Write it, up to this moment; seconds by what was written."""
     from django.utils import timezone
 
     from telemetry import partitions
 
-    now = timezone.now().replace(second=0, microsecond=0)
+    now = (now or timezone.now()).replace(second=0, microsecond=0)
     values, took = past.values(now), dict[str, float]()
     with _clock(took, "partitions"):
         partitions.ensure(now, since=values["since"])
+    _run("SET synchronous_commit = off; SET session_replication_role = replica", {})  # no look at each foreign key
     with _clock(took, "programme"):
         _programme(past, now).write()
-    _run("SET synchronous_commit = off; SET session_replication_role = replica", {})  # no look at each foreign key
     for name, statement in sql.STATEMENTS:
         with _clock(took, name):
             _run(statement, values)

@@ -140,6 +140,13 @@ FROM (SELECT n.pool_id, count(*) AS devices FROM cluster_device d JOIN cluster_n
 CROSS JOIN generate_series(%(since)s::timestamptz, %(hour)s::timestamptz - interval '1 hour', interval '1 hour') AS hour
 """
 
+POOL_MINUTES = """
+INSERT INTO telemetry_poolminute (pool_id, minute, utilisation_percent, devices)
+SELECT pool_id, minute, 40 + extract(hour FROM minute)::int, devices
+FROM (SELECT n.pool_id, count(*) AS devices FROM cluster_device d JOIN cluster_node n ON n.id = d.node_id GROUP BY 1) p
+CROSS JOIN generate_series(%(since)s::timestamptz, %(now)s::timestamptz, interval '1 minute') AS minute
+"""
+
 _NODES = """
 INSERT INTO telemetry_node{step} (node_id, {step}, {samples} cpu_percent, load, memory_used_mib, memory_total_mib,
     disk_read_bytes, disk_written_bytes, network_received_bytes, network_sent_bytes)
@@ -157,6 +164,7 @@ STATEMENTS = (
     ("hours", HOURS),
     ("days", DAYS),
     ("pool hours", POOL_HOURS),
+    ("pool minutes", POOL_MINUTES),
     ("samples", SAMPLES),
     ("latest", LATEST),
     ("usage hours", USAGE_HOURS),

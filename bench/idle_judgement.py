@@ -73,7 +73,9 @@ def main() -> int:
     options.add_argument("--days", type=int, default=31)
     wanted = options.parse_args()
     with django_on_servers():
-        fill(Past(devices=wanted.devices, days=wanted.days, minute_days=1, usage_days=wanted.days))
+        fill(
+            Past(devices=wanted.devices, days=wanted.days, shown=0, all_usage_days=wanted.days, usage_days=wanted.days)
+        )
         measure(wanted.devices)
     return 0
 

@@ -4,13 +4,24 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
+from django.db import connection
 
-from allocations.models import Allocation, Lease, LedgerEntry, Placement
+from allocations.models import Allocation, Lease, LedgerEntry
 from cluster.models import Device, Node
 from portal.seeding.scale import GPUS_PER_NODE, HOUR, Programme
 
 LEFT_DAYS = 3
+PLACEMENTS = """
+INSERT INTO allocations_placement (lease_id, device_id, board_id, slices, "window", released, node_id, organisation_id,
+    shared)
+SELECT l.id, d.id, d.id, int4range(0, %s), tstzrange(l.starts_at, l.ends_at), l.state = 'ended', d.node_id,
+       j.organisation_id, %s
+FROM unnest(%s::bigint[], %s::bigint[]) AS held (lease_id, node_id)
+JOIN allocations_lease l ON l.id = held.lease_id
+JOIN cluster_device d ON d.node_id = held.node_id
+JOIN allocations_allocation a ON a.id = l.allocation_id
+JOIN projects_project j ON j.id = a.project_id
+"""
 
 
 class LongLeases(Programme):
@@ -45,29 +56,15 @@ class LongLeases(Programme):
         devices: dict[int, list[Device]] = {}
         for device in self.devices:
             devices.setdefault(device.node_id, []).append(device)
-        leases, holding = [], []
+        leases, nodes = [], []
         for place, node in enumerate(self.nodes):
             for start, end in self._turns():
                 leases.append(self._lease(place, node, devices[node.pk], start, end))
-                holding.append(devices[node.pk])
+                nodes.append(node.pk)
         Lease.objects.bulk_create(leases, batch_size=5_000)
-        whole = NumericRange(0, self.pool.gpu_class.memory_slices)
-        rows = (
-            Placement(
-                lease=lease,
-                device=device,
-                board=device,
-                slices=whole,
-                window=DateTimeTZRange(lease.starts_at, lease.ends_at),
-                released=lease.state == "ended",
-                node_id=device.node_id,
-                organisation_id=lease.allocation.project.organisation_id,
-                shared=self.pool.shared_nodes,
-            )
-            for lease, held in zip(leases, holding, strict=True)
-            for device in held
-        )
-        Placement.objects.bulk_create(rows, batch_size=5_000)
+        slices, keys = self.pool.gpu_class.memory_slices, [lease.pk for lease in leases]
+        with connection.cursor() as cursor:
+            cursor.execute(PLACEMENTS, [slices, self.pool.shared_nodes, keys, nodes])
         self._holds(leases)
         Device.objects.filter(pk__in=[each.pk for each in self.devices]).update(state="in_use")
         return len(leases)

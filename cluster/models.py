@@ -414,6 +414,30 @@ class DeviceEvent(models.Model):
         return f"{self.kind} at {self.at:%Y-%m-%d %H:%M:%S}"
 
 
+class IllSpell(models.Model):
+    """A stretch in which a device was out of service or not well; what it is now is on the device."""
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="spells", db_index=False)
+    state = models.CharField(
+        max_length=20, blank=True, help_text="where it was out of service; empty: it was in service"
+    )
+    health = models.CharField(max_length=10)
+    began_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-began_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["device"], condition=models.Q(ended_at=None), name="one_open_spell_per_device"
+            ),
+        ]
+        indexes = [models.Index(fields=["device", "began_at"]), models.Index(fields=["ended_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.device_id} {self.state or self.health} from {self.began_at:%Y-%m-%d %H:%M}"
+
+
 class JoinToken(models.Model):
     """What lets a new agent fetch its node's token, once, within a day. Only the hash is kept."""
 

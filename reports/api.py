@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from common.collecting import uncollected
 from common.web import staff_only
 from reports.fleet_form import FleetForm
 from reports.selectors.fleet_parts import Part
@@ -48,7 +49,8 @@ class FleetPartsSerializer(serializers.Serializer[Any]):
 
 
 class FleetDeviceSerializer(serializers.Serializer[Any]):
-    """One device at the moment; figures are null where nothing was measured, health and state in the past."""
+    """One device at the moment; figures are null where nothing was measured. Of the past the state is
+    null where it was in service."""
 
     id = serializers.CharField()
     name = serializers.CharField()
@@ -123,6 +125,7 @@ class FleetView(APIView):
     """What the staff page shows, from the same question."""
 
     @extend_schema(parameters=FILTERS, responses=FleetSerializer, operation_id="fleet_retrieve", tags=["fleet"])
+    @uncollected()
     def get(self, request: Request) -> Response:
         """Agency staff only; for everybody else the address does not exist."""
         staff_only(request.user)
@@ -160,9 +163,9 @@ def _device(picture: Picture, gpu: Gpu) -> dict[str, Any]:
         "index": gpu.position,
         "profile": gpu.profile,
         "part": picture.parts[gpu.pk].value,
-        "state": None if past else gpu.state,
+        "state": gpu.state or None,
         "state_reason": None if past else gpu.state_reason,
-        "health": None if past else gpu.health,
+        "health": gpu.health,
         "utilisation_percent": gpu.utilisation_percent,
         "sm_active_percent": gpu.sm_active_percent,
         "tensor_active_percent": gpu.tensor_active_percent,

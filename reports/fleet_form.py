@@ -7,6 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from allocations.forms import MomentField
+from common.widgets import LongSelect
 from reports.selectors.fleet_metrics import DEFAULT_METRIC, METRICS
 from reports.selectors.fleet_parts import Part
 from reports.selectors.fleet_rows import Narrowed
@@ -32,7 +33,7 @@ class FleetForm(forms.Form):
 
     pool = forms.ChoiceField(label=_("Pool"), required=False)
     gpu_class = forms.ChoiceField(label=_("GPU class"), required=False)
-    organisation = forms.ChoiceField(label=_("Held by"), required=False)
+    organisation = forms.ChoiceField(label=_("Held by"), required=False, widget=LongSelect)
     call = forms.ChoiceField(label=_("Call"), required=False)
     metric = forms.ChoiceField(
         label=_("Coloured by"), choices=[(each.key, each.label) for each in METRICS.values()], required=False

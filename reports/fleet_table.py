@@ -1,6 +1,7 @@
 """The table behind the heat map: columns, and the order that was asked for."""
 
 from collections.abc import Callable
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
@@ -9,22 +10,29 @@ from django.utils.translation import gettext_lazy as _
 
 from common.tables import Column
 from common.templatetags.bitgoeul import moment, number, state_label
+from reports.selectors.fleet_parts import Part
 from reports.selectors.fleet_rows import Gpu
 from reports.selectors.fleet_screen import Picture
 
 
 def columns(picture: Picture) -> tuple[Column, ...]:
     """Of a page's table and of its CSV."""
-    holding = picture.holding
+    holding, words = picture.holding, {part: str(part.label) for part in Part}
+
+    @cache
+    def until(lease_id: int | None) -> str:
+        row = picture.holdings.get(lease_id or 0)
+        return str(moment(row.ends_at)) if row else ""
+
     return (
         Column("gpu", _("GPU"), lambda gpu: gpu.name, link=device_url, sort="gpu"),
         Column("pool", _("Pool"), lambda gpu: gpu.pool, sort="pool"),
-        Column("part", _("Counts as"), lambda gpu: picture.parts[gpu.pk].label, sort="part"),
+        Column("part", _("Counts as"), lambda gpu: words[picture.parts[gpu.pk]], sort="part"),
         Column(
             "health",
             _("Health"),
-            lambda gpu: "" if picture.when.past else gpu.health,
-            cell=lambda gpu: "–" if picture.when.past else state_label(gpu.health, "health"),
+            lambda gpu: gpu.health,
+            cell=lambda gpu: state_label(gpu.health, "health"),
             sort="health",
         ),
         _figure("utilisation", _("Utilisation, %"), lambda gpu: gpu.utilisation_percent),
@@ -40,7 +48,7 @@ def columns(picture: Picture) -> tuple[Column, ...]:
             link=lambda gpu: lease_url(row.public_id) if (row := holding(gpu)) else None,
             sort="holder",
         ),
-        Column("until", _("Until"), lambda gpu: moment(row.ends_at) if (row := holding(gpu)) else "", sort="until"),
+        Column("until", _("Until"), lambda gpu: until(gpu.lease_id), sort="until"),
     )
 
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Avg, DateTimeField, F, Func, Value
+from django.db.models import Avg, DateTimeField, F, FloatField, Func, Sum, Value
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from cluster.marks import Mark, gathered
 from cluster.models import Device, Node
 from telemetry import host_reading, reading
-from telemetry.models import DeviceMinute
+from telemetry.models import DeviceMinute, PoolMinute
 from telemetry.reading import FIGURES
 from telemetry.windows import EPOCH, MINUTES, Window, floor
 
@@ -145,11 +145,13 @@ def host_chart(
 def fleet_series(span: Range, now: datetime) -> Chart:
     """Mean utilisation per node; per pool where there are more nodes than a chart can show."""
     many = Node.objects.count() > NODES_ON_A_CHART
-    name = "device__node__pool__name" if many else "device__node__name"
     start = floor(now - span.length, span.step)
-    minutes = DeviceMinute.objects.filter(minute__gte=start, minute__lt=now).order_by()
+    table, name = (PoolMinute, "pool__name") if many else (DeviceMinute, "device__node__name")
+    minutes: Any = table._default_manager.filter(minute__gte=start, minute__lt=now).order_by()
     bucket = Func(Value(span.step), F("minute"), Value(EPOCH), function="date_bin", output_field=DateTimeField())
-    means = minutes.annotate(bucket=bucket).values(name, "bucket").annotate(mean=Avg("utilisation_percent"))
+    weight = Sum("devices", output_field=FloatField())
+    mean = Sum(F("utilisation_percent") * F("devices")) / weight if many else Avg("utilisation_percent")
+    means = minutes.annotate(bucket=bucket).values(name, "bucket").annotate(mean=mean)
     grouped: dict[str, dict[datetime, float | None]] = {}
     for line, at, mean in means.values_list(name, "bucket", "mean"):
         grouped.setdefault(str(line), {})[at] = mean

@@ -170,6 +170,22 @@ class PoolHour(models.Model):
         return f"{self.pool_id} {self.hour:%Y-%m-%d %H}"
 
 
+class PoolMinute(models.Model):
+    """One pool, one minute: what the chart of a large fleet is read from. Kept as long as the devices' minutes."""
+
+    pk = models.CompositePrimaryKey("pool_id", "minute")
+    pool = models.ForeignKey(Pool, on_delete=models.CASCADE, related_name="+", db_index=False)
+    minute = models.DateTimeField()
+    utilisation_percent = RealField(help_text="mean of the devices that said it")
+    devices = models.IntegerField(help_text="so many of them said it")
+
+    class Meta:
+        indexes = [models.Index(fields=["minute"], name="poolminute_by_minute")]
+
+    def __str__(self) -> str:
+        return f"{self.pool_id} {self.minute:%H:%M}"
+
+
 class RollupMark(models.Model):
     """How far a rollup has come: all that is older is made, but for what came late."""
 

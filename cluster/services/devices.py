@@ -12,6 +12,7 @@ from accounts.rules import may_run_nodes
 from audit.services import record
 from cluster.lifecycle import DEVICE
 from cluster.models import Device, DeviceEvent
+from cluster.services import spells
 from common.errors import RuleBroken, WrongState
 from common.permissions import require
 
@@ -138,12 +139,14 @@ def forgive_xids(rows: Iterable[Device]) -> None:
             device.health_reasons = [r for r in device.health_reasons if not r.startswith(XID_MARK)]
             device.xid_level = Device.Health.OK
             device.save(update_fields=["health", "health_reasons", "xid_level"])
+            spells.keep([device])
 
 
 @transaction.atomic
 def _move(actor: Any, devices: Iterable[int], event: str, reason: str, **changes: Any) -> list[Device]:
     rows = lock(Device.objects.filter(pk__in=list(devices)))
     lent = {device.pk for device in rows if device.state == "in_use"}
+    out = {device.pk for device in rows if device.state in spells.OUT}
     for device in rows:
         before = device.state
         device.state = DEVICE.next(device.state, event)
@@ -155,6 +158,7 @@ def _move(actor: Any, devices: Iterable[int], event: str, reason: str, **changes
             changes={"state": [before, device.state], "reason": reason, **changes},
         )
     Device.objects.bulk_update(rows, ["state", "state_reason"])
+    spells.keep(device for device in rows if device.pk in out or device.state in spells.OUT)
     if event in KEPT_AS_EVENTS:
         now, kind = timezone.now(), KEPT_AS_EVENTS[event]
         DeviceEvent.objects.bulk_create(

@@ -14,7 +14,7 @@ from cluster.lifecycle import NODE
 from cluster.models import Device, DeviceEvent, GpuClass, Node
 from cluster.selectors import GONE, checked_before
 from cluster.services import devices as device_verbs
-from cluster.services import layouts, refusals
+from cluster.services import layouts, refusals, spells
 from cluster.services.devices import XID_MARK
 from cluster.services.inspections import keep as keep_inspections
 from cluster.services.nodes import Hello, devices_of, hear
@@ -118,6 +118,7 @@ def take_health(*, node: Node, reports: list[dict[str, Any]]) -> None:
         device.health, device.health_reasons = health, reasons
         changed.append(device)
     Device.objects.bulk_update(changed, ["health", "health_reasons"])
+    spells.keep(changed)
 
 
 def _for_instances(known: dict[str, Device], reports: list[dict[str, Any]]) -> list[dict[str, Any]]:

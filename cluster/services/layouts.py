@@ -19,6 +19,7 @@ from cluster.mig import Layout, arrange, profiles_of
 from cluster.models import Device, DeviceEvent, Node, NodeCommand
 from cluster.selectors import GONE
 from cluster.services import devices as device_verbs
+from cluster.services import spells
 from cluster.services.outbox import DatabaseOutbox
 from common.actors import SystemActor
 from common.errors import RuleBroken, WrongState
@@ -212,7 +213,7 @@ def _place(row: dict[str, Any]) -> NumericRange | None:
 
 
 def _new_instance(gpu: Device, row: dict[str, Any], place: NumericRange | None, confirmed: bool) -> Device:
-    return Device.objects.create(
+    made = Device.objects.create(
         node=gpu.node,
         uuid=row["uuid"],
         index=gpu.index,
@@ -229,6 +230,8 @@ def _new_instance(gpu: Device, row: dict[str, Any], place: NumericRange | None, 
         awaiting_confirmation=not (confirmed or _is_wanted(gpu, row)),
         facts={name: row[name] for name in ("gpu_instance", "compute_instance")},
     )
+    spells.keep([made])
+    return made
 
 
 def _is_wanted(gpu: Device, row: dict[str, Any]) -> bool:

@@ -20,7 +20,7 @@ def _warmth(value: float | None) -> str:
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure. `steps`: the scale as the legend says it, least first; `past`: whether it is kept of the past."""
+    """A figure. `steps`: the scale as the legend says it, least first."""
 
     key: str
     label: object
@@ -34,7 +34,6 @@ class Metric:
         ("high", "61–90"),
         ("full", "91–100"),
     )
-    past: bool = True
 
     def shown(self, gpu: Gpu) -> tuple[str, str]:
         """(level, text) of a GPU."""
@@ -56,7 +55,7 @@ METRICS = {
         Metric("memory", _("Memory used"), "%", lambda gpu: gpu.memory_percent),
         Metric("power", _("Power of its limit"), "%", lambda gpu: gpu.power_percent),
         Metric("temperature", _("Temperature"), "°C", lambda gpu: gpu.temperature_c, _warmth, _WARM),
-        Metric("health", _("Health"), "", lambda _gpu: None, steps=_WELL, past=False),
+        Metric("health", _("Health"), "", lambda _gpu: None, steps=_WELL),
     )
 }
 DEFAULT_METRIC = "utilisation"

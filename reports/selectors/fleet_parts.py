@@ -49,7 +49,7 @@ _MEANINGS = {
     "booked": _("a reservation has it and nobody has access: it is being prepared, cleaned or handed over"),
     "free": _("can be lent"),
     "maintenance": _("announced work, or its node takes no reservations, or nobody has confirmed it yet"),
-    "ill": _("out of service, or its node is silent; of the past: nobody had it and nothing was measured"),
+    "ill": _("out of service, or its node is silent; of the past: or nobody had it and nothing was measured"),
 }
 _ORDER = {part: place for place, part in enumerate(Part)}
 
@@ -131,10 +131,14 @@ def _now(gpu: Gpu, resting: Collection[int]) -> Part:
 
 
 def _then(gpu: Gpu) -> Part:
+    if gpu.state in ILL_STATES:
+        return Part.ILL
     if gpu.handed:
         if gpu.utilisation_percent is None:
             return Part.UNMEASURED
         return Part.IDLE if _at_rest(gpu) else Part.USED
+    if gpu.health in ILL_FOR_GOOD:
+        return Part.ILL
     if gpu.kept:
         return Part.MAINTENANCE
     if gpu.lease_id:

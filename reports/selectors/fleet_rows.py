@@ -1,7 +1,8 @@
 """Every GPU at one moment: what was measured, who had it, what of it is wrong. Two statements, whatever the fleet.
 
-Now comes from the newest samples, the past from minutes, and what is older than those from hours. Where a GPU was ill
-is kept for now alone: of the past a GPU that nobody had and of which nothing was measured is told as not heard.
+Now comes from the newest samples, the past from minutes, and what is older than those from hours. Whether a GPU was ill
+then is kept (`cluster.IllSpell`), why not: reasons and a node's own state are told of now alone. Of the past a GPU that
+nobody had and of which nothing was measured is told as not heard.
 """
 
 import json
@@ -58,7 +59,7 @@ SELECT DISTINCT ON (device_id) device_id, lease_id, handed, kept FROM (
 """  # noqa: S608 (constants)
 _ROWS = """
 SELECT d.id, d.public_id, d.index, lower(d.slices), coalesce(d.parent_id, d.id), d.profile, d.memory_mib,
-       d.power_limit_watts, d.state, d.state_reason, d.health, d.health_reasons::text, d.awaiting_confirmation,
+       d.power_limit_watts, {illness}, d.awaiting_confirmation,
        d.set_aside, n.name, n.public_id, n.state, n.last_seen_at, k.name, {figures}, h.lease_id,
        coalesce(h.handed, false), coalesce(h.kept, false) OR w.node_id IS NOT NULL
 FROM cluster_device d
@@ -67,12 +68,23 @@ JOIN cluster_pool k ON k.id = n.pool_id
 JOIN cluster_gpuclass c ON c.id = d.gpu_class_id
 LEFT JOIN {measured}
 LEFT JOIN ({held}) AS h ON h.device_id = d.id
+{spells}
 LEFT JOIN (
     SELECT DISTINCT node_id FROM cluster_maintenancewindow
     WHERE starts_at <= %(at)s AND ends_at > %(at)s AND (cancelled_at IS NULL OR cancelled_at > %(at)s)
 ) AS w ON w.node_id = n.id
 WHERE d.state <> 'retired' {narrowed}
 ORDER BY k.name, n.name, d.index, d.parent_id NULLS FIRST, lower(d.slices), d.id
+"""
+_ILLNESS = {
+    False: "d.state, d.state_reason, d.health, d.health_reasons::text",
+    True: "coalesce(s.state, ''), '', coalesce(s.health, 'ok'), '[]'",
+}
+_SPELLS = """
+LEFT JOIN (
+    SELECT DISTINCT ON (device_id) device_id, state, health FROM cluster_illspell
+    WHERE began_at <= %(at)s AND (ended_at > %(at)s OR ended_at IS NULL) ORDER BY device_id, began_at DESC
+) AS s ON s.device_id = d.id
 """
 _NARROWED = {
     "pool": "AND k.public_id = %(pool)s",
@@ -121,7 +133,9 @@ class Narrowed:
 
 class Gpu(NamedTuple):
     """One GPU or MIG instance. Figures are None where nothing was measured. `handed`: somebody has access to it;
-    `kept`: work on it, or on its node, is announced for this moment."""
+    `kept`: work on it, or on its node, is announced for this moment. Of the past `state` is what it was out of service
+    for, else empty.
+    """
 
     pk: int
     public_id: str
@@ -211,6 +225,8 @@ def gpus_at(moment: When, which: Narrowed = Narrowed()) -> list[Gpu]:
         figures=_FIGURES[moment.source],
         measured=_MEASURED[moment.source],
         held=_HELD_THEN if moment.past else _HELD_NOW,
+        illness=_ILLNESS[moment.past],
+        spells=_SPELLS if moment.past else "",
         narrowed=" ".join(_NARROWED[name] for name in asked),
     )
     values = {**asked, "at": moment.at, "fresh": moment.at - FRESH, "held": list(HELD)}

@@ -57,8 +57,8 @@ class Picture:
         return self.holdings.get(gpu.lease_id) if gpu.lease_id else None
 
     def ill(self, gpu: Gpu) -> bool:
-        """Whether it is marked as ill: for now alone."""
-        return not self.when.past and (gpu.health != "ok" or gpu.state in ILL_STATES)
+        """Whether it is marked as ill, or was then."""
+        return gpu.health != "ok" or gpu.state in ILL_STATES
 
     @property
     def ill_gpus(self) -> list[Gpu]:

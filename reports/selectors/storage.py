@@ -18,6 +18,7 @@ WHAT: dict[str, Any] = {
     "telemetry_devicehour": _("Hours of each GPU"),
     "telemetry_nodehour": _("Hours of the machines"),
     "telemetry_deviceday": _("Days of each GPU"),
+    "telemetry_poolminute": _("Minutes of the pools"),
     "telemetry_poolhour": _("Hours of the pools"),
     "telemetry_latestsample": _("The newest sample of each GPU"),
     "allocations_usagehour": _("Use of each held hour"),
@@ -33,6 +34,7 @@ SETTINGS = {
 PLAIN = (
     "telemetry_latestsample",
     "telemetry_deviceday",
+    "telemetry_poolminute",
     "telemetry_poolhour",
     "allocations_usageday",
 )

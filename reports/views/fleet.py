@@ -9,6 +9,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.generic import TemplateView, View
 
+from common.collecting import uncollected
 from common.sharing import AGENCY, shared
 from common.tables import csv_lines
 from reports.fleet_form import STEPS, FleetForm
@@ -26,6 +27,12 @@ REFRESH_SECONDS, REFRESH_DENSE_SECONDS = 10, 30
 STEP_BACK = {"minutes": timedelta(minutes=10), "hours": timedelta(hours=1)}
 
 
+def rendered(page: Any) -> HttpResponse:
+    """A page whose template has been filled in, not only once the view is over."""
+    filled: HttpResponse = page.render()
+    return filled
+
+
 def wanted_span(request: HttpRequest) -> charts.Range:
     """The range of the query string; an unknown one gives the shortest."""
     return charts.SPANS.get(request.GET.get("range", ""), charts.SPANS[charts.DEFAULT_SPAN])
@@ -41,7 +48,7 @@ def shown_now(request: HttpRequest, form: FleetForm, found: Picture, now: dateti
     metric, dense = METRICS[form.metric_key], len(found.gpus) > DENSE_ABOVE
     return {
         "picture": found,
-        "metric": metric if metric.past or not found.when.past else METRICS["utilisation"],
+        "metric": metric,
         "dense": dense,
         "query": query.urlencode(),
         "paused": "paused" in request.GET,
@@ -58,17 +65,22 @@ class FleetPage(StaffMixin, TemplateView):
 
     template_name = "reports/fleet.html"
 
+    @uncollected()
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         now, form = timezone.now(), FleetForm(request.GET)
         valid = form.is_valid()
         asked = form.moment(now)
         sorts = Sorts(*(request.GET.get(name, "") for name in ("idle_by", "hot_by", "errors_by")))
-        found = screen(asked, form.which, sorts, now)
-        rows = ordered(found.picture, request.GET.get("sort", ""), form.said("part") or "")
+        sort, part = request.GET.get("sort", ""), form.said("part") or ""
         if request.GET.get("format") == "csv" and valid:
-            response = HttpResponse("".join(csv_lines(rows, columns(found.picture))), content_type="text/csv")
+            shown = picture(asked, form.which, now)
+            response = HttpResponse(
+                "".join(csv_lines(ordered(shown, sort, part), columns(shown))), content_type="text/csv"
+            )
             response["Content-Disposition"] = 'attachment; filename="fleet.csv"'
             return response
+        found = screen(asked, form.which, sorts, now)
+        rows = ordered(found.picture, sort, part)
         context = self.get_context_data(
             form=form,
             screen=found,
@@ -77,7 +89,7 @@ class FleetPage(StaffMixin, TemplateView):
             steps=STEPS,
             page_obj=Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page")),
             columns=columns(found.picture),
-            sort=request.GET.get("sort", ""),
+            sort=sort,
             table_open=bool({"sort", "page", "part"} & set(request.GET)),
             orders={
                 "idle": _chosen(sorts.idle, fleet_tops.IDLE_ORDERS),
@@ -87,7 +99,7 @@ class FleetPage(StaffMixin, TemplateView):
             span=wanted_span(request).key,
             spans=list(charts.SPANS.values()),
         )
-        return self.render_to_response(context, status=200 if valid else 422)
+        return rendered(self.render_to_response(context, status=200 if valid else 422))
 
 
 class FleetLive(StaffMixin, View):
@@ -97,6 +109,7 @@ class FleetLive(StaffMixin, View):
         return HttpResponse(shared("fleet", lambda: _live(request), of=AGENCY, asked=(request.GET.urlencode(),)))
 
 
+@uncollected()
 def _live(request: HttpRequest) -> str:
     now, form = timezone.now(), FleetForm(request.GET)
     form.is_valid()

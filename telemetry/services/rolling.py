@@ -14,7 +14,7 @@ from common.advisory import alone
 from telemetry.models import LateHour, RollupMark
 from telemetry.samples import FUTURE_TOLERANCE
 from telemetry.selectors import USED_ABOVE_PERCENT
-from telemetry.services.rollup_sql import DAYS, HOURS, MINUTES, POOL_HOURS
+from telemetry.services.rollup_sql import DAYS, HOURS, MINUTES, POOL_HOURS, POOL_MINUTES
 
 ROLLUP_LOCK = 0x6269_7467_0020  # pg advisory lock: one rollup works at a time
 WINDOW = timedelta(hours=2)
@@ -46,6 +46,7 @@ def roll_up(now: datetime, *, device_ids: Iterable[int] | None = None) -> int:
                 return written
             until = end if end < now else now + FUTURE_TOLERANCE
             written += _write(MINUTES, since=start, until=until)
+            _write(POOL_MINUTES, since=start, until=until)
             _mark("minutes", min(end, now))
     return written + _roll_late(now)
 
@@ -87,6 +88,7 @@ def _roll_late(now: datetime) -> int:
                 cursor.execute("SELECT id FROM cluster_device WHERE node_id = ANY(%s)", [nodes])
                 devices = [pk for (pk,) in cursor.fetchall()]
             written += _write(MINUTES, since=since, until=until, devices=devices)
+            _write(POOL_MINUTES, since=since, until=until)
             _hours(since, until, devices)
             _days(since, until, devices)
             LateHour.objects.filter(pk__in=[pk for pk, _hour in notes]).update(rolled_at=now)

@@ -111,3 +111,16 @@ GROUP BY 1, 2 ORDER BY 1, 2
 ON CONFLICT (pool_id, hour) DO UPDATE SET used_seconds = EXCLUDED.used_seconds, idle_seconds = EXCLUDED.idle_seconds
 WHERE (h.used_seconds, h.idle_seconds) <> (EXCLUDED.used_seconds, EXCLUDED.idle_seconds)
 """
+
+POOL_MINUTES = """
+INSERT INTO telemetry_poolminute AS m (pool_id, minute, utilisation_percent, devices)
+SELECT n.pool_id, t.minute, avg(t.utilisation_percent), count(t.utilisation_percent)
+FROM telemetry_deviceminute t
+JOIN cluster_device d ON d.id = t.device_id
+JOIN cluster_node n ON n.id = d.node_id
+WHERE t.minute >= %(since)s::timestamptz AND t.minute < %(until)s::timestamptz AND t.utilisation_percent IS NOT NULL
+GROUP BY 1, 2 ORDER BY 1, 2
+ON CONFLICT (pool_id, minute) DO UPDATE
+SET utilisation_percent = EXCLUDED.utilisation_percent, devices = EXCLUDED.devices
+WHERE (m.utilisation_percent, m.devices) <> (EXCLUDED.utilisation_percent, EXCLUDED.devices)
+"""

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import connection
 
 from telemetry import partitions
-from telemetry.models import LateHour, SampleFeed
+from telemetry.models import LateHour, PoolMinute, SampleFeed
 
 FEED_RANGES = 64
 BOOTS_KEPT = 100
@@ -31,6 +31,8 @@ def tidy(now: datetime) -> int:
     gone = partitions.drop_expired(now)
     before = now - timedelta(days=settings.TELEMETRY_KEEP_SAMPLES_DAYS)
     gone += SampleFeed.objects.filter(last_at__lt=before).delete()[0]
+    kept = now - timedelta(days=settings.TELEMETRY_KEEP_MINUTES_DAYS)
+    gone += PoolMinute.objects.filter(minute__lt=kept).delete()[0]
     gone += LateHour.objects.filter(rolled_at__lt=before).delete()[0]
     with connection.cursor() as cursor:
         cursor.execute(_BOOTS, [BOOTS_KEPT])

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from allocations.models import Lease, UsageDay
 from audit.models import AuditEvent
-from cluster.models import Device, DeviceEvent, Handover, MaintenanceWindow, Node, NodeCommand
+from cluster.models import Device, DeviceEvent, Handover, IllSpell, MaintenanceWindow, Node, NodeCommand
+from cluster.services import devices, inventory
 from common.moments import agency_day
 from reports.selectors.fleet import device_counts, level_of
 from reports.selectors.fleet_metrics import METRICS
@@ -19,7 +20,9 @@ from reports.selectors.fleet_rows import Narrowed, when
 from reports.selectors.fleet_screen import Picture, picture
 from reports.selectors.machines import device_sheet
 from reports.templatetags.fleet_words import heat_map
+from telemetry import charts
 from telemetry.models import DeviceMinute
+from telemetry.services import rolling, rollup_sql
 from tests.factories import AllocationFactory, Cast, LeaseFactory, PoolFactory, make_cast, make_node, make_sample
 from tests.factories.allocations import PlacementFactory
 from tests.queries import MOST_A_PAGE, queries_of
@@ -196,6 +199,30 @@ def test_the_time_machine_shows_who_held_what_then(cast: Cast, node: Node) -> No
     assert answer["resolution"] == "minutes" and answer["counts"]["used"] == 1
 
 
+def test_the_past_tells_who_was_ill_then_and_what_is_well_again_is_well(cast: Cast, node: Node) -> None:
+    now, (first, second, third) = timezone.now(), node.devices.order_by("index")[:3]
+    for device in (first, second, third):
+        measure(device, [0.0] * 300, now)
+    devices.quarantine(actor=cast.operator, devices=[first.pk, second.pk], reason="XID 79")
+    devices.clean(actor=cast.operator, devices=[second.pk], reason="a new board")
+    inventory.take_health(node=node, reports=[{"uuid": third.uuid, "health": "warn", "reasons": ["hot"]}])
+    inventory.take_health(node=node, reports=[{"uuid": third.uuid, "health": "warn", "reasons": ["hotter"]}])
+    assert list(IllSpell.objects.order_by("device").values_list("state", "health")) == [
+        ("quarantined", "ok"),
+        ("quarantined", "ok"),
+        ("", "warn"),
+    ]
+    IllSpell.objects.update(began_at=now - timedelta(hours=4))
+    assert IllSpell.objects.exclude(ended_at=None).update(ended_at=now - timedelta(hours=2)) == 1
+    found = {hours: picture(now - timedelta(hours=hours), Narrowed(), now) for hours in (1, 3, 5)}
+    assert {hours: shares(each)["ill"] for hours, each in found.items()} == {1: 6, 3: 7, 5: 5}
+    assert [gpu.name for gpu in found[3].ill_gpus] == [f"gpu-a/{place}" for place in range(3)]
+    assert [gpu.name for gpu in found[1].ill_gpus] == ["gpu-a/0", "gpu-a/2"] and not found[5].ill_gpus
+    at = timezone.localtime(now - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M")
+    page = sign_in(cast.operator).get(reverse("reports:fleet"), {"at": at, "metric": "health"}).content.decode()
+    assert "GPUs that were ill" in page and page.count("cell-out") == 3
+
+
 def test_the_past_is_minutes_then_hours_and_no_older_than_what_is_kept(settings: Any) -> None:
     now = timezone.now()
     settings.TELEMETRY_KEEP_MINUTES_DAYS, settings.TELEMETRY_KEEP_HOURS_DAYS = 90, 1095
@@ -280,9 +307,21 @@ def test_the_chart_leaves_gaps_as_gaps(cast: Cast, node: Node) -> None:
     assert chart["unit"] == "%" and [series["name"] for series in chart["series"]] == ["gpu-a"]
     values = [value for _at, value in chart["series"][0]["points"]]
     assert len(values) >= 60 and sorted(value for value in values if value is not None) == [10.0, 30.0]
+    page = sign_in(cast.operator).get(reverse("reports:fleet"), {"metric": "power"}).content.decode()
+    assert "?metric=power&amp;range=6h" in page, "a range keeps what else was chosen"
     for metric, unit in (("memory", "MiB"), ("power", "W"), ("temperature", "°C"), ("nonsense", "%")):
         url = reverse("reports:device-series", args=[device.public_id])
         assert sign_in(cast.operator).get(url, {"metric": metric, "range": "x"}).json()["unit"] == unit
+
+
+def test_the_chart_of_a_large_fleet_has_a_line_a_pool_weighed_by_its_gpus(monkeypatch: Any, node: Node) -> None:
+    monkeypatch.setattr(charts, "NODES_ON_A_CHART", 0)
+    now, (first, second) = timezone.now(), node.devices.order_by("index")[:2]
+    measure(first, [90.0, 60.0], now)
+    measure(second, [30.0, None], now)
+    rolling._write(rollup_sql.POOL_MINUTES, since=now - timedelta(hours=1), until=now)
+    (line,) = charts.fleet_series(charts.SPANS["1h"], now)["series"]
+    assert line["name"] == "h100-a" and [value for _at, value in line["points"]][-2:] == [60.0, 60.0]
 
 
 def test_a_partner_sees_the_chart_of_the_own_reservation_only_while_it_was_theirs(cast: Cast, node: Node) -> None:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from cluster.models import Device
 from telemetry import partitions, selectors, services
-from telemetry.models import DeviceDay, DeviceHour, DeviceMinute, LateHour, PoolHour, RollupMark, Sample
+from telemetry.models import DeviceDay, DeviceHour, DeviceMinute, LateHour, PoolHour, PoolMinute, RollupMark, Sample
 from telemetry.services import rolling
 from tests.factories import PoolFactory, make_node
 
@@ -73,6 +73,7 @@ def test_late_samples_make_their_minutes_hours_and_days_anew(device: Device) -> 
     assert (hour.samples, hour.minutes, hour.busy_minutes, hour.utilisation_percent) == (2, 1, 1, 50)
     assert (day.samples, day.day) == (2, timezone.localtime(hour.hour).date())
     assert PoolHour.objects.get().used_seconds == 60
+    assert [(row.utilisation_percent, row.devices) for row in PoolMinute.objects.all()] == [(50, 1)]
     assert LateHour.objects.filter(rolled_at=now, node=device.node_id, hour=hour.hour).count() == 1
     assert services.roll_up(now) == 0
 
@@ -107,7 +108,7 @@ def test_a_job_that_was_killed_goes_on_where_it_was(device: Device, monkeypatch:
     real, turns = rolling._write, iter(range(10))
 
     def dies(sql: str, **values: Any) -> int:
-        if next(turns) == 3:
+        if next(turns) == 6:  # minutes and those of the pools, piece by piece
             raise KeyboardInterrupt
         return real(sql, **values)
 

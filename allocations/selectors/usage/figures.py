@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from operator import add, attrgetter
 from typing import Any
 
 from allocations.usage_classes import UsageClass
@@ -38,7 +39,7 @@ class UsageSums:
         return sum(rows, cls())
 
     def __add__(self, other: "UsageSums") -> "UsageSums":
-        return UsageSums(*(getattr(self, name) + getattr(other, name) for name in NAMES))
+        return UsageSums(*map(add, _figures(self), _figures(other)))
 
     def __bool__(self) -> bool:
         return bool(self.held_seconds)
@@ -75,6 +76,7 @@ class UsageSums:
 
 
 NAMES = tuple(field.name for field in fields(UsageSums))
+_figures = attrgetter(*NAMES)
 
 
 def weighed(raw: Mapping[str, Any], slices: int, slices_of: int) -> UsageSums:
