@@ -26,15 +26,9 @@ class Look:
     def tell(self, name: str, *, devices: int, **detail: Any) -> None:
         """One line: the p95, the rest as its detail, with whether it holds what it is to hold."""
         aim = next((most for size, most in AIM_MS.items() if devices <= size), None)
-        facts: dict[str, Any] = {
-            "p50": self.p50,
-            "rows_read": self.rows_read,
-            "queries": self.queries,
-            "bytes": self.bytes,
-        }
+        facts: dict[str, Any] = {"p50": self.p50, "rows_read": self.rows_read, "queries": self.queries}
         if aim:
-            facts["aim"] = aim
-            facts["ok"] = self.p95 <= aim
+            facts |= {"aim": aim, "ok": self.p95 <= aim}
         report(name, self.p95, "ms", devices=devices, bytes=self.bytes, **facts, **detail)
 
 
