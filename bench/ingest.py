@@ -41,13 +41,13 @@ class Load:
     pids: list[int]
 
     def seconds(self) -> float:
-        """Used so far, children that have ended left out."""
+        """Used so far, with those of children that have ended and were waited for (a session of the database)."""
         total = 0.0
         for pid in self.pids:
             try:
                 parent = psutil.Process(pid)
                 tree = [parent, *parent.children(recursive=True)]
-                total += sum(sum(each.cpu_times()[:2]) for each in tree if each.is_running())
+                total += sum(sum(each.cpu_times()[:4]) for each in tree if each.is_running())
             except psutil.Error:
                 continue
         return total
