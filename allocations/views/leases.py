@@ -137,6 +137,10 @@ class LeaseLive(_LeaseMixin, View):
     reservation and may do the same share it.
     """
 
+    def get_queryset(self) -> Any:
+        """What it takes to know who may do what; it is asked every five seconds."""
+        return Lease.objects.visible_to(self.request.user).select_related("allocation__project__organisation")
+
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         """A changed state changes the whole page (access, buttons), so the browser is told to load it again."""
         lease, asked = self.object, request.GET
