@@ -9,16 +9,19 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from allocations.models import Lease, WaitEntry
+from accounts.models import User
+from allocations.models import Lease, UsageCorrection, WaitEntry
 from allocations.services import serving
+from allocations.services.usage.correcting import correct
 from audit.models import AuditEvent
-from common.errors import DomainError, Forbidden
+from common.errors import DomainError, Forbidden, RuleBroken
 from notifications.models import Mail, Notification
 from tests.allocations.conftest import Stage
 from tests.allocations.nodes import answer
 from tests.allocations.test_no_show import measured
 from tests.allocations.test_reconcile import brought_back, go
 from tests.allocations.waiting import full, join, rival
+from tests.factories import grant_role
 from tests.usage.conftest import HOUR, hours_of, rule_on
 from usage.models import IdleCase
 from usage.services import acting, answering, breaches, following, giving_back, idle_rules
@@ -164,6 +167,25 @@ def test_an_officer_upholds_dismisses_or_stops(stage: Stage, lease: Lease, clock
     later = hours_of(lease, now - 2 * HOUR, 6) + HOUR
     assert following.watch(clock(later)) == 0, "it is left alone for two days"
     assert said(case) == ["detected", "noticed", "reply", "appeal", "dismissed", "stopped"]
+
+
+def test_nobody_answers_or_corrects_for_their_own_organisation(stage: Stage, lease: Lease, clock: Clock) -> None:
+    rule_on(stage)
+    case, now = noticed(lease, clock)
+    answering.appeal(actor=stage.cast.owner, case=case, reason="we debug")
+    own = User.objects.get(pk=grant_role(stage.cast.viewer, "administrator").pk)
+    span = {"starts_at": now - 4 * HOUR, "ends_at": now - 2 * HOUR}
+    for act in (
+        lambda: answering.uphold(actor=own, case=case, answer="of course", days=300),
+        lambda: answering.dismiss(actor=own, case=case, answer="no"),
+        lambda: answering.stop(actor=own, case=case, reason="never mind"),
+        lambda: correct(actor=own, lease=lease, device=None, **span, to_class="fault", reason="not ours"),
+    ):
+        with pytest.raises(RuleBroken) as caught:
+            act()
+        assert caught.value.code == "own_organisation"
+    case.refresh_from_db()
+    assert case.state == "appealed" and not UsageCorrection.objects.exists()
 
 
 def test_a_proposal_waits_for_an_officer(stage: Stage, lease: Lease, clock: Clock) -> None:

@@ -21,6 +21,7 @@ from cluster.models import Device
 from common.errors import RuleBroken
 from common.permissions import require
 from common.quantities import seconds_to_hours
+from partners.services.strangers import check_stranger
 
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 LONGEST = timedelta(days=31)
@@ -44,6 +45,7 @@ def correct(
     alone. RuleBroken where the reason is missing or nothing decided lies in the time.
     """
     require(actor, may_correct_usage)
+    check_stranger(actor, lease.allocation.project.organisation)
     _check(lease, starts_at, ends_at, reason)
     lease = Lease.objects.select_for_update(no_key=True).get(pk=lease.pk)
     hours = UsageHour.objects.filter(lease=lease, hour__gt=starts_at - _HOUR, hour__lt=ends_at)
