@@ -125,6 +125,16 @@ def test_whatever_is_altered_is_found(lease: Lease, change: str, what: str | Non
             call_command("verify_statements", stderr=open("/dev/null", "w"))  # noqa: SIM115, PTH123
 
 
+def test_the_last_statement_cannot_be_left_out(lease: Lease) -> None:
+    closed()
+    last = Statement.objects.order_by("id").last()
+    _sql("SET CONSTRAINTS ALL IMMEDIATE")
+    _sql("ALTER TABLE usage_statement DISABLE TRIGGER append_only")
+    _sql(f"DELETE FROM usage_statement WHERE id = {last.pk}")
+    _sql("ALTER TABLE usage_statement ENABLE TRIGGER append_only")
+    assert [fault.number for fault in verify()] == [last.number]
+
+
 def _sql(text: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(text)

@@ -18,6 +18,7 @@ from allocations.models import UsageDay, UsageMark
 from allocations.selectors.usage import UsageSums
 from allocations.services.usage.deciding import lock_days
 from audit import services as audit
+from audit.models import AuditEvent
 from cluster.services.evidence import canonical
 from cluster.services.signing import public_key, signature
 from common.errors import WrongState
@@ -118,12 +119,18 @@ class Fault:
 
 
 def verify() -> Iterator[Fault]:
-    """Hold every statement against its hash, its signature, the one before it, and the hours that it rests on."""
+    """Hold every statement against its hash, its signature, the one before it, the audit log, and its hours."""
     before: Statement | None = None
+    closed = AuditEvent.objects.filter(verb="statement.closed").values_list("changes", flat=True)
+    written = {changes["number"]: changes["sha256"] for changes in closed.order_by("id")}
     for row in Statement.objects.select_related("organisation").order_by("id").iterator(chunk_size=200):
         for what in (*_of_itself(row), *_of_the_chain(row, before), *_of_the_hours(row)):
             yield Fault(row.number, what)
+        if written.pop(row.number, None) != row.sha256:
+            yield Fault(row.number, str(_("it is not the one that the audit log says was closed")))
         before = row
+    for number in written:  # the chain cannot know what followed its last link
+        yield Fault(number, str(_("the audit log says that it was closed, and it is not there")))
 
 
 def _of_itself(row: Statement) -> Iterator[str]:
