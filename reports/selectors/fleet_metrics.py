@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
@@ -27,7 +28,7 @@ class Metric:
     unit: str
     figure: Callable[[Gpu], float | None]
     level: Callable[[float | None], str] = level_of
-    steps: tuple[tuple[str, str], ...] = (
+    steps: tuple[tuple[str, Any], ...] = (
         ("idle", "0–2"),
         ("low", "3–30"),
         ("mid", "31–60"),
@@ -45,7 +46,12 @@ class Metric:
 
 
 _WARM = (("idle", "0–40"), ("low", "41–60"), ("mid", "61–75"), ("high", "76–85"), ("full", "86+"))
-_WELL = (("ok", "✓"), ("warn", "!"), ("bad", "!!"), ("out", "×"))
+_WELL = (
+    ("ok", _("✓ well")),
+    ("warn", _("! warning")),
+    ("bad", _("!! drained or failed")),
+    ("out", _("× out of service")),
+)
 METRICS = {
     each.key: each
     for each in (
