@@ -76,7 +76,8 @@ THRESHOLDS: dict[str, Text] = {
     "few": _("Hours in which at most half of two or more GPUs were busy; what the others idled counts."),
     "loading": _(
         "Idle minutes in which the machine's CPU was busy from %(cpu)d %% or %(disk)d MB/s were read on, and hours with"
-        " a mean GPU utilisation below %(loading)d %% of which the same is true. The machine may be shared with others."
+        " a mean GPU utilisation below %(loading)d %% of which the same is true. Hours in which others had GPUs of the"
+        " machine are left out."
     ),
     "parked": _("Minutes that were idle with more than 1 GiB of memory filled."),
     "idle": _("Idle minutes, without those that another hint counts."),

@@ -78,6 +78,18 @@ def test_waiting_for_data_is_told_from_idleness_by_the_machine(running: Lease) -
     assert [(fact.value, fact.unit) for fact in found["loading"].facts] == [(1, "%"), (60, "%"), (100, "MB/s")]
 
 
+def test_what_a_machine_did_is_not_told_of_hours_in_which_others_were_on_it(stage: Stage, running: Lease) -> None:
+    hours_of(running, running.starts_at, 10, "idle")
+    measured(running, 10, utilisation_percent=1)
+    machine(running, 10, cpu_percent=95, disk_read_bytes=900_000_000)
+    assert said(running)["loading"].seconds == 8 * 10 * 3600
+    first = running.starts_at.replace(minute=0, second=0, microsecond=0) + HOUR
+    running.placements.filter(device=stage.big.devices.last()).delete()
+    times = {"start": first + 4 * HOUR, "end": running.ends_at}
+    held([stage.big.devices.last()], **times, allocation=stage.allocation, booked_by=stage.cast.owner)
+    assert said(running)["loading"].seconds == 8 * 4 * 3600, "of the six hours that were shared nothing is told"
+
+
 def test_waiting_for_data_is_seen_by_the_minute(running: Lease) -> None:
     """Twenty minutes of an hour of which GPUs worked for the rest: in its means neither is to be seen."""
     first = running.starts_at.replace(minute=0, second=0, microsecond=0) + HOUR

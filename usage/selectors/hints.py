@@ -15,10 +15,22 @@ from usage import hint_words
 from usage.hint_rules import HINT_RULE, LOOKED_AT, MOST_HINTS, MOST_LEASES
 from usage.selectors.evidence_sql import HOURS_OF_LEASES
 
+_ALONE = (
+    "NOT EXISTS (SELECT FROM company o WHERE o.lease_id = {lease} AND o.node_id = {node}"
+    " AND o.window && tstzrange({hour}, {hour} + interval '1 hour'))"
+)
+"""What a machine did tells of everybody on it: hours in which others had GPUs of it are not looked at."""
 _SEEN = f"""
 WITH evidence AS (
     SELECT lease_id, device_id, hour, sum(used) AS used, sum(idle) AS idle, sum(parked) AS parked, sum(hung) AS hung
     FROM ({HOURS_OF_LEASES}) AS hours GROUP BY 1, 2, 3
+),
+company AS MATERIALIZED (
+    SELECT DISTINCT mine.lease_id, mine.node_id, p.window
+    FROM (SELECT DISTINCT e.lease_id, c.node_id FROM evidence e JOIN cluster_device c ON c.id = e.device_id) AS mine
+    JOIN allocations_placement p ON p.node_id = mine.node_id AND p.lease_id <> mine.lease_id
+      AND p.window && tstzrange(%(since)s, %(until)s)
+    JOIN allocations_lease l ON l.id = p.lease_id AND l.active_at < %(until)s
 ),
 spells AS (
     SELECT m.node_id, n.hour, array_agg(extract(minute FROM m.minute)::int) AS minutes, avg(m.cpu_percent) AS cpu,
@@ -44,6 +56,7 @@ waits AS (
     JOIN cluster_device c ON c.node_id = s.node_id
     JOIN allocations_usagehour u ON u.device_id = c.id AND u.hour = s.hour
       AND u.lease_id = ANY(%(leases)s::bigint[]) AND u.hour >= %(since)s AND u.hour < %(until)s
+      AND {_ALONE.format(lease="u.lease_id", node="s.node_id", hour="s.hour")}
     CROSS JOIN LATERAL (SELECT substr(u.codes, at + 1, 1) AS code FROM unnest(s.minutes) AS at) AS minutes
     GROUP BY 1, 2, 3, 4, 5
 ),
@@ -59,6 +72,7 @@ joined AS (
       ON d.device_id = e.device_id AND d.hour = e.hour AND d.hour >= %(since)s AND d.hour < %(until)s
     LEFT JOIN telemetry_nodehour n
       ON n.node_id = c.node_id AND n.hour = e.hour AND n.hour >= %(since)s AND n.hour < %(until)s
+      AND {_ALONE.format(lease="e.lease_id", node="c.node_id", hour="e.hour")}
     LEFT JOIN waits w ON w.lease_id = e.lease_id AND w.device_id = e.device_id AND w.hour = e.hour
     WINDOW same AS (PARTITION BY e.lease_id, e.hour)
 ),
@@ -96,8 +110,9 @@ _COLUMNS = (
     *("waiting", "waiting_utilisation", "waiting_sm"),
 )
 
-"""`spells`: minutes in which a machine worked while GPUs on it did nothing, of hours in which it worked for a quarter;
-`waits`: what each GPU idled in just these minutes. An hour of slow GPUs beside a busy machine is `loading` as a whole.
+"""`company`: when others had GPUs of a machine; `spells`: minutes in which a machine worked while GPUs on it did
+nothing, of hours in which it worked for a quarter; `waits`: what each GPU idled in just these minutes. An hour of slow
+GPUs beside a busy machine is `loading` as a whole.
 """
 
 
