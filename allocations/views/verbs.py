@@ -17,6 +17,7 @@ from allocations.forms.verbs import CertificateForm, ConfirmForm, ExtendForm
 from allocations.models import Lease
 from allocations.rule_words import sentences
 from allocations.selectors.balances import balance
+from allocations.selectors.bookable import stopped_of
 from allocations.selectors.rulebooks import bill_of, rulebook_of
 from allocations.services.access import issue_certificate
 from allocations.services.changing import change
@@ -97,7 +98,8 @@ class ExtendPage(_LeasePage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         allocation = self.object.allocation
         told = [row for row in sentences(rulebook_of(allocation), allocation) if row.rule in EXTENDING]
-        return super().get_context_data(balance=balance(allocation), rules=told, **kwargs)
+        stopped = stopped_of([allocation])
+        return super().get_context_data(balance=balance(allocation), rules=told, stopped=stopped, **kwargs)
 
     def perform(self, form: forms.BaseForm) -> Any:
         return extend(actor=self.request.user, lease=self.object, ends_at=form.cleaned_data["ends_at"])
@@ -127,7 +129,8 @@ class ChangePage(_LeasePage):
         }
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(balance=balance(self.object.allocation), **kwargs)
+        allocation = self.object.allocation
+        return super().get_context_data(balance=balance(allocation), stopped=stopped_of([allocation]), **kwargs)
 
     def perform(self, form: forms.BaseForm) -> Any:
         return change(actor=self.request.user, lease=self.object, **_asked(form))

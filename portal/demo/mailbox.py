@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from pathlib import Path
 
-_LINE = "-" * 79  # what django.core.mail.backends.filebased puts between messages
+_LINE = b"-" * 79 + b"\n"  # what django.core.mail.backends.filebased puts between messages
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,19 @@ def read_mailbox(folder: Path, limit: int = 200) -> list[DemoMail]:
     """The newest mails first; an empty list where nothing was sent yet."""
     mails = []
     for path in sorted(folder.glob("*.log"), reverse=True)[:limit]:
-        for number, text in enumerate(path.read_text(errors="replace").split(f"{_LINE}\n")):
+        for number, text in enumerate(path.read_bytes().split(_LINE)):
             if text.strip():
                 mails.append(_parse(f"{path.name}-{number}", text))
     return sorted(mails, key=lambda mail: mail.at, reverse=True)[:limit]
 
 
-def _parse(name: str, text: str) -> DemoMail:
-    message = email.message_from_string(text, policy=email.policy.default)
+def _parse(name: str, text: bytes) -> DemoMail:
+    # As bytes: of a str the parser makes escapes of every letter that is not ASCII.
+    message = email.message_from_bytes(text, policy=email.policy.default)
     return DemoMail(
         key=sha256(name.encode()).hexdigest()[:16],
         at=parsedate_to_datetime(str(message["Date"])),
         to=str(message["To"]),
-        subject=str(message["Subject"]),
+        subject=str(message["Subject"]).strip(),
         body=str(message.get_content()),
     )
