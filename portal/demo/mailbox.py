@@ -3,7 +3,7 @@
 import email
 import email.policy
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from pathlib import Path
@@ -35,9 +35,10 @@ def read_mailbox(folder: Path, limit: int = 200) -> list[DemoMail]:
 def _parse(name: str, text: bytes) -> DemoMail:
     # As bytes: of a str the parser makes escapes of every letter that is not ASCII.
     message = email.message_from_bytes(text, policy=email.policy.default)
+    at = parsedate_to_datetime(str(message["Date"]))
     return DemoMail(
         key=sha256(name.encode()).hexdigest()[:16],
-        at=parsedate_to_datetime(str(message["Date"])),
+        at=at if at.tzinfo else at.replace(tzinfo=UTC),  # "-0000", as Django writes it, is UTC of no place
         to=str(message["To"]),
         subject=str(message["Subject"]).strip(),
         body=str(message.get_content()),
