@@ -90,6 +90,15 @@ def in_force(agreement: Any) -> Answer:
     return Answer(True, agreement=agreement)
 
 
+def none_in_force(agreements: Iterable[Any]) -> list[Answer]:
+    """Of each organisation that has no agreement in force, why not: of the newest that it had. No query."""
+    newest: dict[int, Any] = {}
+    for one in sorted(agreements, key=lambda agreement: (agreement.state == "active", agreement.valid_until)):
+        if one.state != "draft":
+            newest[one.organisation_id] = one
+    return [answer for answer in map(in_force, newest.values()) if not answer.allowed]
+
+
 def sign_in(agreements: Iterable[Any], today: date) -> Answer:
     """What signing in to an organisation is worth today. It is always allowed: the records are the partner's own, and
     reports are owed beyond the last day. Without an agreement in force it is for reading, and the answer says so.

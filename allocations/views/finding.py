@@ -28,6 +28,7 @@ from cluster.selectors import profiles_in
 from common.moments import agency_day
 from common.permissions import allowed
 from common.web import Page
+from partners.selectors import none_in_force_of
 
 _CLASS = "class:"
 
@@ -63,7 +64,7 @@ class FindPage(Page):
             barred=barred,
             years=years,
             nothing_to_book=not mine,
-            stopped=stopped_of(mine),
+            stopped=stopped_of(mine) if mine else none_in_force_of(self.request.user),
             several=len(mine) > 1,
             **kwargs,
         )

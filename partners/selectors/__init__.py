@@ -11,12 +11,13 @@ from partners.selectors.organisations import (
     with_counts,
 )
 from partners.selectors.related import related_ids, shareholder_ids, shareholder_names
-from partners.selectors.standing import answer_for, sign_in_notes
+from partners.selectors.standing import answer_for, none_in_force_of, sign_in_notes
 
 __all__ = [
     "answer_for",
     "managed_agreements",
     "managers_of",
+    "none_in_force_of",
     "officers",
     "open_invitations",
     "operators",

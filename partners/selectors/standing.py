@@ -6,8 +6,8 @@ from django.utils import timezone
 
 from common.moments import agency_day
 from partners.figures import committed
-from partners.models import Agreement, Organisation
-from partners.policy import Answer, Wish, may, sign_in
+from partners.models import Agreement, Organisation, organisation_ids_of
+from partners.policy import Answer, Wish, may, none_in_force, sign_in
 
 
 def answer_for(organisation: Organisation, wish: Wish) -> Answer:
@@ -15,6 +15,12 @@ def answer_for(organisation: Organisation, wish: Wish) -> Answer:
     rows = list(organisation.agreements.exclude(state="draft"))
     used = {row.pk: committed(row) for row in rows if row.state == "active"}
     return may(rows, wish, used)
+
+
+def none_in_force_of(user: Any) -> list[Answer]:
+    """Of each of a person's own organisations that has no agreement in force, why not: one query."""
+    rows = Agreement.objects.filter(organisation__in=organisation_ids_of(user)).select_related("organisation")
+    return none_in_force(rows)
 
 
 def sign_in_notes(user: Any) -> list[str]:

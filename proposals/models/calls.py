@@ -61,6 +61,7 @@ class Call(models.Model):
     told_at = models.DateTimeField(null=True, blank=True, help_text="when those who may propose were told of it")
     closes_at = models.DateTimeField(null=True, blank=True, help_text="empty: rolling")
     cancelled_at = models.DateTimeField(null=True, blank=True, help_text="a draft that nobody wants any more")
+    cancel_reason = models.TextField(blank=True, help_text="why, for the agency")
     # Who may propose. An empty list: no condition.
     sizes = ArrayField(models.CharField(max_length=12, choices=Organisation.Size.choices), default=list, blank=True)
     regions = ArrayField(models.CharField(max_length=12, choices=Organisation.Region.choices), default=list, blank=True)

@@ -13,6 +13,7 @@ from audit.services import record
 from common.errors import RuleBroken, WrongState
 from common.overtaken import SavedMeanwhile
 from common.permissions import require
+from common.texts import composed
 from proposals.call_words import Gap, difference_of, missing_of
 from proposals.models import Call, CallDocument
 from proposals.rules import may_edit_call
@@ -115,6 +116,16 @@ def cancel_call(*, actor: Any, call: Call, reason: str = "") -> Call:
     """Nobody wants this draft any more; it stays for the record. Forbidden; WrongState once it was published."""
     require(actor, may_edit_call)
     call = _lock(call)
+    check_cancellable(call)
+    call.cancelled_at, call.published_at = timezone.now(), None
+    call.cancel_reason = composed(reason).strip()
+    call.save(update_fields=["cancelled_at", "published_at", "cancel_reason"])
+    record(actor=actor, verb="call.cancel", target=call, changes={"reason": call.cancel_reason})
+    return call
+
+
+def check_cancellable(call: Call) -> None:
+    """WrongState for a call that is cancelled already, or was published."""
     _check_not_cancelled(call)
     if call.stage not in UNPUBLISHED:
         raise WrongState(
@@ -122,10 +133,6 @@ def cancel_call(*, actor: Any, call: Call, reason: str = "") -> Call:
             code="call_published",
             remedy=_("It ends at its cut-off; a rolling call can be given one."),
         )
-    call.cancelled_at, call.published_at = timezone.now(), None
-    call.save(update_fields=["cancelled_at", "published_at"])
-    record(actor=actor, verb="call.cancel", target=call, changes={"reason": reason.strip()})
-    return call
 
 
 def _lock(call: Call) -> Call:

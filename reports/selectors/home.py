@@ -14,7 +14,9 @@ from cluster.models import Device
 from cluster.selectors import gpu_class_choices
 from notifications.models import Notification
 from partners.models import Agreement, Membership, organisation_ids_of
+from partners.policy import Answer
 from partners.rules import USING
+from partners.selectors import none_in_force_of
 from proposals.models import Decision, Proposal
 from proposals.selectors.fitting import committed_by
 from reports.selectors.fleet import ILL_BY_ITSELF, DeviceCounts, device_counts
@@ -45,6 +47,8 @@ class PartnerHome:
     rooms: list[AgreementRoom]
     suspended: list[Agreement]
     """Those that stand still: nothing new comes of them until the agency resumes them."""
+    ended: list[Answer]
+    """Why an organisation has no agreement in force, where it had one."""
     awards: list[Proposal]
     proposals: list[Proposal]
     allocations: list[Allocation]
@@ -110,6 +114,7 @@ def partner_home(user: Any) -> PartnerHome | None:
     return PartnerHome(
         rooms=_rooms([one for one in agreements if one.state == "active"]),
         suspended=[one for one in agreements if one.state == "suspended"],
+        ended=[] if agreements else none_in_force_of(user),
         awards=[proposal for proposal in proposals if proposal.state == "awarded"],
         proposals=[proposal for proposal in proposals if proposal.state != "awarded"][:ROWS_SHOWN],
         allocations=list(

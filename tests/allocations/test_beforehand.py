@@ -99,6 +99,15 @@ def test_what_the_agreement_does_not_cover_is_told_before_anybody_books(
     assert words in client.get(book, check).content.decode()
 
 
+def test_whose_agreement_is_over_reads_so_on_the_first_page_and_where_windows_are_sought(stage: Stage) -> None:
+    stage.proved = False  # ended past the ledger
+    limit(stage, state="lapsed")
+    Allocation.objects.filter(pk=stage.allocation.pk).update(state="expired")
+    for page in ("home", "allocations:find"):
+        said = web(stage).get(reverse(page)).content.decode()
+        assert 'data-stopped="lapsed"' in said and "is over since" in said
+
+
 def test_the_window_that_a_refusal_names_lies_within_the_award_and_its_years(stage: Stage, start: float) -> None:
     full(stage, hours=start + 4)
     error = refused("no_free_devices", stage.book, 2, start, 2)

@@ -198,6 +198,8 @@ def test_only_a_draft_is_cancelled(stage: Stage, draft: Call) -> None:
     assert officer.post(page_of(draft, "call-cancel"), {"reason": "no budget"}).status_code == 302
     draft.refresh_from_db()
     assert draft.stage == "cancelled"
+    again = officer.get(page_of(draft, "call-cancel"), follow=True)
+    assert again.redirect_chain == [(draft.get_absolute_url(), 302)] and b"no budget" in again.content
     for verb in (
         lambda: publish_call(actor=stage.cast.officer, call=draft),
         lambda: edit_call(actor=stage.cast.officer, call=draft, changes={"title_en": "x"}),
