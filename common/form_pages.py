@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from common.errors import DomainError
+from common.errors import DomainError, InvalidTransition
 from common.web import ObjectServicePage, ServicePage
 
 
@@ -51,6 +51,7 @@ class ObjectFormPage(FormTexts, ObjectServicePage):
         try:
             self.check_open()
         except DomainError as error:
-            messages.warning(request, str(error))
+            # The page that is led to is the present state: nothing has to be reloaded.
+            messages.warning(request, str(error.message if isinstance(error, InvalidTransition) else error))
             return HttpResponseRedirect(self.cancel_url())
         return super().get(request, *args, **kwargs)

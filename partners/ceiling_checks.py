@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, ngettext
 
 from common.errors import RuleBroken
 from common.quantities import seconds_to_hours
@@ -98,7 +98,8 @@ def concurrent(agreement: Any, gpus: int, used: int, *, field: str) -> None:
         )
         % {"number": agreement.number, "ceiling": _whole(ceiling), "used": _whole(used), "asked": _whole(gpus)},
         code="ceiling_concurrent_gpus",
-        remedy=_("At most %(left)s GPUs are left.") % {"left": _whole(left)},
+        remedy=ngettext("At most %(left)s GPU is left.", "At most %(left)s GPUs are left.", left)
+        % {"left": _whole(left)},
         field=field,
         facts={"rule": "concurrent_gpus", "ceiling": ceiling, "used": used, "asked": gpus, "left": left},
     )

@@ -13,6 +13,7 @@ from typing import Any
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from allocations.charging import WHOLE, frozen
 from allocations.lifecycle import LEASE
@@ -266,7 +267,11 @@ def no_free_devices(allocation: Allocation, ask: Ask) -> RuleBroken:
             "start": telling.local(start),
             "end": telling.local(end),
         }
-    message = _("In this window %(count)s GPUs are not free: somebody else has reserved them.") % {"count": ask.count}
+    message = ngettext(
+        "In this window %(count)s GPU is not free: somebody else has reserved it.",
+        "In this window %(count)s GPUs are not free: somebody else has reserved them.",
+        ask.count,
+    ) % {"count": ask.count}
     if ask.profile:
         facts["profile"] = ask.profile
         words = {"count": ask.count, "profile": ask.profile}

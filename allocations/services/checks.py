@@ -169,7 +169,7 @@ def concurrency(
             % {"ceiling": allocation.concurrent_gpus, "used": math.ceil(own)},
             code="concurrent_gpus",
             remedy=(
-                _("At most %(left)s GPUs are left then.")
+                ngettext("At most %(left)s GPU is left then.", "At most %(left)s GPUs are left then.", left)
                 if share == WHOLE
                 else _("At most %(left)s of these are left.")
             )
@@ -214,7 +214,11 @@ def balance_suffices(
         % {"needed": _hours(needed), "left": _hours(left)},
         code="balance",
         remedy=(
-            _("With %(count)s GPUs the window can last until %(end)s.")
+            ngettext(
+                "With %(count)s GPU the window can last until %(end)s.",
+                "With %(count)s GPUs the window can last until %(end)s.",
+                device_count,
+            )
             % {"count": device_count, "end": local(starts_at + timedelta(seconds=seconds))}
             if fits
             else _("Take fewer GPUs, or release a reservation that you do not need.")

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from allocations import shapes
 from allocations.models import Allocation, Envelope, Pin, Placement
@@ -48,7 +49,11 @@ def hold(
     chosen = shapes.choose(free, gpus, shapes.ANY, own_nodes(pool, organisation.pk, starts_at, ends_at))
     if chosen is None:
         raise RuleBroken(
-            _("The pool %(pool)s has %(free)s GPUs that nobody holds from %(start)s to %(end)s.")
+            ngettext(
+                "The pool %(pool)s has %(free)s GPU that nobody holds from %(start)s to %(end)s.",
+                "The pool %(pool)s has %(free)s GPUs that nobody holds from %(start)s to %(end)s.",
+                len(free),
+            )
             % {"pool": pool.name, "free": len(free), "start": local(starts_at), "end": local(ends_at)},
             code="no_capacity",
             remedy=_("Guarantee at most so many; the others of the award can be had when they are free."),

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from allocations import shapes
 from allocations.models import Envelope, Pin
@@ -34,7 +35,11 @@ def prolong(*, actor: Any, envelope: Envelope, ends_at: datetime) -> None:
     more = shapes.choose(rest, envelope.gpus - len(stay), shapes.ANY, own_nodes(pool, tenant, since, until))
     if len(stay) < envelope.gpus and more is None:
         raise RuleBroken(
-            _("The pool %(pool)s has %(free)s GPUs that nobody holds from %(start)s to %(end)s.")
+            ngettext(
+                "The pool %(pool)s has %(free)s GPU that nobody holds from %(start)s to %(end)s.",
+                "The pool %(pool)s has %(free)s GPUs that nobody holds from %(start)s to %(end)s.",
+                len(free),
+            )
             % {"pool": pool.name, "free": len(free), "start": local(envelope.ends_at), "end": local(ends_at)},
             code="no_capacity",
             remedy=_("A shorter term may be possible."),

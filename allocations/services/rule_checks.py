@@ -146,7 +146,8 @@ def check_concurrent(
         )
         % {"ceiling": said.value, "used": used, "source": source(said, allocation)},
         code="concurrent_gpus",
-        remedy=_("At most %(left)s GPUs are left then.") % {"left": left},
+        remedy=ngettext("At most %(left)s GPU is left then.", "At most %(left)s GPUs are left then.", left)
+        % {"left": left},
         field="device_count",
         facts=_facts("concurrent_gpus", said)
         | {"ceiling": said.value, "used": used, "asked": device_count, "left": left},

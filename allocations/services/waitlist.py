@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from allocations.models import Allocation, WaitEntry
 from allocations.rules import may_award, may_book, may_leave
@@ -188,7 +189,8 @@ def _check_award(entry: WaitEntry, now: datetime) -> None:
     gpus = math.ceil(entry.device_count * entry.share)
     if gpus > ceiling:
         raise RuleBroken(
-            _("The award allows %(ceiling)s GPUs at once.") % {"ceiling": ceiling},
+            ngettext("The award allows %(ceiling)s GPU at once.", "The award allows %(ceiling)s GPUs at once.", ceiling)
+            % {"ceiling": ceiling},
             code="concurrent_gpus",
             remedy=_("Ask for no more than that."),
             field="device_count",
@@ -222,7 +224,11 @@ def _check_pool(entry: WaitEntry, wish: Wish, now: datetime) -> None:
     for slot in find_slots([entry.allocation], wish, now):
         if slot.shape == wish.shape or wish.shape.kind == "any":
             found = {"count": slot.count, "start": local(slot.start), "end": local(slot.end), "profile": wish.profile}
-            message = _("%(count)s GPUs are free from %(start)s to %(end)s: nobody needs to wait for them.")
+            message = ngettext(
+                "%(count)s GPU is free from %(start)s to %(end)s: nobody needs to wait for it.",
+                "%(count)s GPUs are free from %(start)s to %(end)s: nobody needs to wait for them.",
+                slot.count,
+            )
             if wish.profile:
                 message = _(
                     "%(count)s MIG instances of %(profile)s are free from %(start)s to %(end)s: nobody needs to wait "

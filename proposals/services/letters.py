@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from audit.services import record
 from common.errors import RuleBroken
@@ -121,7 +122,11 @@ def _answer_by(decision: Decision) -> datetime | None:
 
 
 def _line(one: Any) -> str:
-    return _("%(gpu)s (%(pool)s): %(gpus)s GPUs, %(hours)s GPU-hours, %(first)s to %(last)s") % {
+    return ngettext(
+        "%(gpu)s (%(pool)s): %(gpus)s GPU, %(hours)s GPU-hours, %(first)s to %(last)s",
+        "%(gpu)s (%(pool)s): %(gpus)s GPUs, %(hours)s GPU-hours, %(first)s to %(last)s",
+        one.gpus,
+    ) % {
         "gpu": one.pool.gpu_class.name,
         "pool": one.pool.name,
         "gpus": _whole(one.gpus),
@@ -170,7 +175,11 @@ def _examples(language: str) -> dict[str, str]:
             "asked_gpu_hours": _hours(3_600 * 1_600),
             "awarded_gpus": _whole(8),
             "awarded_gpu_hours": _hours(3_600 * 800),
-            "awards": _("%(gpu)s (%(pool)s): %(gpus)s GPUs, %(hours)s GPU-hours, %(first)s to %(last)s")
+            "awards": ngettext(
+                "%(gpu)s (%(pool)s): %(gpus)s GPU, %(hours)s GPU-hours, %(first)s to %(last)s",
+                "%(gpu)s (%(pool)s): %(gpus)s GPUs, %(hours)s GPU-hours, %(first)s to %(last)s",
+                8,
+            )
             % {
                 "gpu": "NVIDIA H100",
                 "pool": "h100",

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from audit.services import record
 from common.errors import RuleBroken, WrongState
@@ -221,7 +222,11 @@ def _overtaken(
 
 def _lines_text(lines: list[AwardAsk]) -> str:
     return "\n".join(
-        _("%(pool)s: %(gpus)s GPUs, %(hours)s GPU-hours, %(first)s to %(last)s")
+        ngettext(
+            "%(pool)s: %(gpus)s GPU, %(hours)s GPU-hours, %(first)s to %(last)s",
+            "%(pool)s: %(gpus)s GPUs, %(hours)s GPU-hours, %(first)s to %(last)s",
+            ask.gpus,
+        )
         % {
             "pool": ask.pool.name,
             "gpus": ask.gpus,

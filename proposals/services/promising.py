@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from allocations.models import Envelope
 from allocations.selectors.capacities import capacity
@@ -76,7 +77,12 @@ def _check_pool(ask: AwardAsk, place: int) -> None:
     found = capacity(ask.pool, max(ask.window_from, timezone.now()), ask.window_until)
     if ask.gpus > found.devices:
         error = RuleBroken(
-            _("The pool %(pool)s has %(devices)s GPUs in all.") % {"pool": ask.pool.name, "devices": found.devices},
+            ngettext(
+                "The pool %(pool)s has %(devices)s GPU in all.",
+                "The pool %(pool)s has %(devices)s GPUs in all.",
+                found.devices,
+            )
+            % {"pool": ask.pool.name, "devices": found.devices},
             remedy=_("Award at most so many, or choose another pool."),
             code="past_pool",
             field="gpus",
@@ -122,7 +128,11 @@ def check_room(pool: Pool, gpus: int, found: Commitment, *, over: bool = False) 
 def _room_left(left: int, *, over: bool) -> str:
     """What to do where the bound of a pool is passed."""
     if left:
-        remedy = _("Award at most %(left)s GPUs at once, or choose another window or pool.") % {"left": left}
+        remedy = ngettext(
+            "Award at most %(left)s GPU at once, or choose another window or pool.",
+            "Award at most %(left)s GPUs at once, or choose another window or pool.",
+            left,
+        ) % {"left": left}
     else:
         remedy = _("Choose another window or pool.")
     if over:

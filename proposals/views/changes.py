@@ -185,9 +185,18 @@ class ChangePage(_Change, ObjectPage):
             needs_second=changing.needs_second(change, change.allocation) if open_ and user.is_agency else False,
             may_grant=decides and change.approved_by_id != user.pk,
             may_decline=decides,
+            result=self._moved_to(),
             may_withdraw=open_ and allowed(user, may_answer, change.allocation.project.organisation),
             **kwargs,
         )
+
+    def _moved_to(self) -> Allocation | None:
+        """The allocation that a move made; nothing is asked where there was none."""
+        change = self.object
+        if change.kind != ChangeRequest.Kind.POOL or not change.result_ref:
+            return None
+        mine = Allocation.objects.visible_to(self.request.user)  # type: ignore[arg-type]
+        return mine.filter(public_id=change.result_ref).first()
 
 
 ROWS = (

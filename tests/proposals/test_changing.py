@@ -120,6 +120,7 @@ def test_the_rest_moves_to_another_pool_and_counts_once(stage: Stage, allocation
     before = committed(allocation.project.agreement)
     change = changing.grant(actor=stage.cast.officer, change=asked(stage, allocation, kind="pool", pool=pool))
     made = Allocation.objects.get(public_id=change.result_ref)
+    assert made.get_absolute_url() in browser(stage.cast.owner).get(change.get_absolute_url()).content.decode()
     allocation.refresh_from_db()
     assert (made.pool, made.awarded_gpu_seconds, made.concurrent_gpus) == (pool, 400 * HOUR, 4)
     assert (made.guaranteed_gpus, made.envelope.pool) == (2, pool)
