@@ -146,8 +146,8 @@ def _no_show(book: Rulebook) -> str:
     if not unused:
         return ""
     return _(
-        "GPUs on which nothing runs for %(unused)s after the handover are taken back, %(grace)s after a notice, unless "
-        "they are used by then."
+        "GPUs on which nothing runs and no memory is held for %(unused)s after the handover are taken back, %(grace)s "
+        "after a notice, unless they are used by then."
     ) % {"unused": span(unused), "grace": span(grace or 0)}
 
 

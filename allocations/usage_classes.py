@@ -62,7 +62,7 @@ _COLOURS = {
 }
 _MEANINGS = {
     "used": _("work ran on the GPU"),
-    "idle": _("neither load nor activity nor power above what it draws when nobody has it"),
+    "idle": _("neither load nor activity, and no more power than when nobody works on it"),
     "parked": _("idle, with more than 1 GiB of its memory filled"),
     "hung": _("for 30 minutes at full load by its own word, with hardly any activity and little power"),
     "no_data": _("nothing was measured, which is never taken for idleness"),

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from allocations.models import Lease
+from telemetry.models import IdlePower
 from tests.allocations.conftest import Stage
 from tests.allocations.test_api import client
 from tests.allocations.test_no_show import measured
@@ -52,7 +53,9 @@ def test_an_officer_writes_tries_and_switches_on_a_rule(stage: Stage) -> None:
     assert officer.post(on, {"reason": "now"}).status_code == 422
     assert officer.post(reverse("usage:idle-rule-try", args=[rule.public_id]), {"days": "30"}).status_code == 302
     assert officer.post(on, {"reason": "now"}).status_code == 302
-    assert "30" in page(stage.cast.auditor, rule.get_absolute_url())
+    IdlePower.objects.create(gpu_class=stage.pool.gpu_class, watts=79, samples=600, learned_at=timezone.now())
+    shown = page(stage.cast.auditor, rule.get_absolute_url())
+    assert ">94<" in shown and ">154<" in shown, "from where on power says use, alone and with a program open"
     assert page(stage.cast.officer, f"{new}?from={rule.public_id}").count(stage.cast.agreement.number)
     assert "idlerule-" in page(stage.cast.operator, reverse("usage:idle-rules"))
     assert sign_in(stage.cast.owner).get(rule.get_absolute_url()).status_code == 404

@@ -89,8 +89,10 @@ class IdleRulePage(_RuleMixin, ObjectPage):
             tried=tried_in_words(rule.tried),
             named=(rule.tried or {}).get("named", []),
             classes=[(kind.label, kind.meaning) for kind in UsageClass],
-            powers=IdlePower.objects.select_related("gpu_class").order_by("gpu_class__name"),
-            margin=RULE.idle_watts_above,
+            powers=[
+                (row, row.watts + RULE.idle_watts_above, row.watts + RULE.context_watts_above)
+                for row in IdlePower.objects.select_related("gpu_class").order_by("gpu_class__name")
+            ],
             may_draft=may and IDLE_RULE.allows(rule.state, "switch_on"),
             may_try=may and rule.state in ("draft", "on"),
             may_switch_off=may and IDLE_RULE.allows(rule.state, "switch_off"),
