@@ -21,6 +21,8 @@ from proposals.models import Decision, Proposal
 from proposals.selectors.fitting import committed_by
 from reports.selectors.fleet import ILL_BY_ITSELF, DeviceCounts, device_counts
 from reports.selectors.home_work import Waiting, programme_work, standing_of_proposals
+from usage.lifecycle import ANSWERABLE
+from usage.models import IdleCase
 
 AGREEMENTS_SHOWN = 3
 ROWS_SHOWN = 6
@@ -53,6 +55,8 @@ class PartnerHome:
     proposals: list[Proposal]
     allocations: list[Allocation]
     leases: list[Lease]
+    cases: list[IdleCase]
+    """About GPUs that stand idle, and breaches: those that its people may still answer."""
 
     @property
     def offers(self) -> list[Lease]:
@@ -127,6 +131,11 @@ def partner_home(user: Any) -> PartnerHome | None:
             Lease.objects.filter(allocation__project__organisation_id__in=mine, state__in=HELD)
             .select_related("allocation__project", "allocation__pool")
             .order_by(F("offer_until").asc(nulls_last=True), "starts_at")[:ROWS_SHOWN]
+        ),
+        cases=list(
+            IdleCase.objects.filter(lease__allocation__project__organisation_id__in=mine, state__in=ANSWERABLE)
+            .select_related("lease__allocation__project", "rule")
+            .order_by("due_at")[:ROWS_SHOWN]
         ),
     )
 

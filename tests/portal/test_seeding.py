@@ -80,6 +80,7 @@ def test_gpus_that_stand_idle_are_noticed_and_can_be_given_back_at_once(story: P
     officer.force_login(User.objects.get(email="officer@agency.example"))
     notice = member.get(reverse("usage:lease-idle", args=[booked.public_id])).content.decode()
     assert case.get_absolute_url() in notice and 'id="give-back-idle"' in notice
+    assert case.get_absolute_url() in member.get("/").content.decode()
     for reader in (member, officer):
         assert "<svg" in reader.get(case.get_absolute_url()).content.decode()
 
