@@ -49,16 +49,18 @@ spells AS (
     GROUP BY 1, 2
 ),
 waits AS (
-    SELECT u.lease_id, u.device_id, u.hour, s.cpu, s.disk,
-           60 * count(*) FILTER (WHERE code = '{UsageClass.IDLE.letter}') AS idle,
-           60 * count(*) FILTER (WHERE code = '{UsageClass.PARKED.letter}') AS parked
+    SELECT u.lease_id, u.device_id, u.hour, s.cpu, s.disk, codes.idle, codes.parked
     FROM spells s
     JOIN cluster_device c ON c.node_id = s.node_id
     JOIN allocations_usagehour u ON u.device_id = c.id AND u.hour = s.hour
       AND u.lease_id = ANY(%(leases)s::bigint[]) AND u.hour >= %(since)s AND u.hour < %(until)s
       AND {_ALONE.format(lease="u.lease_id", node="s.node_id", hour="s.hour")}
-    CROSS JOIN LATERAL (SELECT substr(u.codes, at + 1, 1) AS code FROM unnest(s.minutes) AS at) AS minutes
-    GROUP BY 1, 2, 3, 4, 5
+      AND u.idle_seconds + u.parked_seconds > 0
+    CROSS JOIN LATERAL (
+        SELECT 60 * count(*) FILTER (WHERE code = '{UsageClass.IDLE.letter}') AS idle,
+               60 * count(*) FILTER (WHERE code = '{UsageClass.PARKED.letter}') AS parked
+        FROM (SELECT substr(u.codes, at + 1, 1) AS code FROM unnest(s.minutes) AS at) AS minutes
+    ) AS codes
 ),
 joined AS (
     SELECT e.*, e.used + e.idle + e.parked + e.hung AS measured, d.utilisation_percent AS utilisation,
