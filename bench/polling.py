@@ -138,7 +138,7 @@ def look(port: int, people: list[Viewer], seconds: float, loads: list[Load], *, 
 
 def measure(wanted: Any) -> int:
     """1 when an answer failed or the pace is not held."""
-    past = Past(devices=wanted.devices, days=wanted.days, shown=4 * wanted.clients, usage_days=1)
+    past = Past(devices=wanted.devices, days=wanted.days, shown=4 * wanted.clients, usage_days=1, sample_minutes=5)
     took = sum(fill(past).values(), 0.0)
     people = viewers(wanted.clients)
     with open_folder("bitgoeul-polling-") as folder:

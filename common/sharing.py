@@ -17,6 +17,8 @@ from django.utils import timezone
 from django.utils.translation import get_language
 
 T = TypeVar("T")
+NOT_KEPT = {"Cache-Control": "private, no-store"}
+"""Headers of what is shared: no browser and no proxy keeps anybody's figures."""
 AGENCY = "agency"
 """What is the same for everybody of the agency."""
 

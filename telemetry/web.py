@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
-from common.sharing import shared
+from common.sharing import NOT_KEPT, shared
 from common.tables import csv_rows
 from telemetry.charts import Chart, csv_table
 from telemetry.windows import RANGES
@@ -26,12 +26,11 @@ def chart_response(
     """
     if request.GET.get("format") == "csv":
         rows = csv_rows(*csv_table(make()))
-        answer: Any = StreamingHttpResponse(rows, content_type="text/csv; charset=utf-8")
+        answer: Any = StreamingHttpResponse(rows, content_type="text/csv; charset=utf-8", headers=NOT_KEPT)
         answer["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     else:
         text = shared("chart", lambda: _json(make()), of=of, asked=(request.GET.urlencode(), *asked))
-        answer = HttpResponse(text, content_type="application/json")
-    answer["Cache-Control"] = "private, no-store"
+        answer = HttpResponse(text, content_type="application/json", headers=NOT_KEPT)
     return answer  # type: ignore[no-any-return]
 
 

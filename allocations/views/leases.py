@@ -20,7 +20,7 @@ from allocations.selectors.reshapes import under_way, with_devices
 from allocations.selectors.usage import use_of
 from allocations.services.extending import EXTENDABLE
 from common.permissions import allowed
-from common.sharing import shared
+from common.sharing import NOT_KEPT, shared
 from common.tables import Column
 from common.templatetags.bitgoeul import moment
 from common.web import ListPage, ObjectMixin, ObjectPage
@@ -156,7 +156,7 @@ class LeaseLive(_LeaseMixin, View):
             context = {"lease": lease, **live_context(lease, user, may_finish=may_finish)}
             return render_to_string("allocations/_lease_live.html", context, request)
 
-        return HttpResponse(shared("lease", make, of=lease.public_id, asked=(*sight, *said)))
+        return HttpResponse(shared("lease", make, of=lease.public_id, asked=(*sight, *said)), headers=NOT_KEPT)
 
 
 class HandoverPage(_LeaseMixin, ObjectPage):

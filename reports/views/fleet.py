@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.generic import TemplateView, View
 
 from common.collecting import uncollected
-from common.sharing import AGENCY, shared
+from common.sharing import AGENCY, NOT_KEPT, shared
 from common.tables import csv_lines
 from reports.fleet_form import STEPS, FleetForm
 from reports.fleet_table import columns, ordered
@@ -106,7 +106,8 @@ class FleetLive(StaffMixin, View):
     """The part of the screen that refreshes itself: the same for everybody of the agency who asks the same."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return HttpResponse(shared("fleet", lambda: _live(request), of=AGENCY, asked=(request.GET.urlencode(),)))
+        text = shared("fleet", lambda: _live(request), of=AGENCY, asked=(request.GET.urlencode(),))
+        return HttpResponse(text, headers=NOT_KEPT)
 
 
 @uncollected()
@@ -130,7 +131,7 @@ class FleetSeries(StaffMixin, View):
             asked=(span.key,),
             seconds=step_seconds / 2,
         )
-        return JsonResponse(chart)
+        return JsonResponse(chart, headers=NOT_KEPT)
 
 
 def _chosen(said: str, orders: dict[str, Any]) -> str:

@@ -44,7 +44,7 @@ def test_another_organisation_is_given_nothing_of_what_was_made_for_one(cast: Ca
     for lease, user in ((mine, cast.owner), (other, cast.outsider), (mine, cast.officer), (other, cast.auditor)):
         for address in polled(lease):
             answer = sign_in(user).get(address)
-            assert answer.status_code == 200
+            assert answer.status_code == 200 and "no-store" in answer["Cache-Control"]
             pages[user.pk, address] = answer.content.decode()
     for lease, stranger in ((mine, cast.outsider), (other, cast.owner)):
         for address in polled(lease):
