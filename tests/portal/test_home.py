@@ -117,4 +117,4 @@ def test_staff_see_what_of_the_programme_waits_and_come_to_just_that() -> None:
 def test_operators_see_the_technical_checks_alone(cast: Cast) -> None:
     page = home(cast.operator)
     assert "Technical checks to be taken" in page and "Appeals to be answered" not in page
-    assert "Nothing waits." in page and "2 more lists with nothing that waits" in page
+    assert "Nothing waits in any of these lists." in page and "2 lists in which nothing waits" in page
