@@ -2,12 +2,14 @@
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 
 import factory
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from allauth.mfa.totp.internal.auth import generate_totp_secret
+from allauth.mfa.utils import encrypt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.contrib.auth.hashers import make_password
@@ -42,19 +44,28 @@ class UserFactory(factory.django.DjangoModelFactory):
             EmailAddress.objects.create(user=self, email=self.email, verified=True, primary=True)
 
 
+def save_people(people: Iterable[User]) -> None:
+    """Save what UserFactory has built, each with a verified address."""
+    saved = User.objects.bulk_create(people)
+    EmailAddress.objects.bulk_create(
+        EmailAddress(user=user, email=user.email, verified=True, primary=True) for user in saved
+    )
+
+
 def grant_role(user: User, *roles: str) -> User:
     """Give agency roles; the cached set is forgotten."""
-    for role in roles:
-        RoleGrant.objects.get_or_create(user=user, role=role)
+    RoleGrant.objects.bulk_create([RoleGrant(user=user, role=role) for role in roles], ignore_conflicts=True)
     user.__dict__.pop("agency_roles", None)
     return user
 
 
-def enable_mfa(user: User) -> str:
-    """Switch TOTP on; the secret."""
+def enable_mfa(*users: User) -> str:
+    """Switch TOTP on, with the same secret for all of them; the secret. Who has one keeps theirs."""
     secret = generate_totp_secret()
-    if not Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists():
-        TOTP.activate(user, secret)
+    Authenticator.objects.bulk_create(
+        [Authenticator(user=user, type=Authenticator.Type.TOTP, data={"secret": encrypt(secret)}) for user in users],
+        ignore_conflicts=True,
+    )
     return secret
 
 

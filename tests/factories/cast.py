@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass
 
-from accounts.models import User
+from accounts.models import RoleGrant, User
 from partners.models import Agreement, Membership, Organisation
 from projects.models import Project
-from tests.factories.accounts import UserFactory, enable_mfa, grant_role
+from tests.factories.accounts import UserFactory, enable_mfa, save_people
 from tests.factories.partners import (
     AgreementFactory,
-    MembershipFactory,
     OrganisationFactory,
     ProjectFactory,
     ProjectMemberFactory,
 )
+
+ROLES = {"owner": "owner", "manager": "manager", "teammate": "member", "viewer": "viewer"}
 
 
 @dataclass
@@ -35,19 +36,23 @@ class Cast:
 
 
 def make_cast() -> Cast:
-    """The whole cast; agency accounts have their second factor."""
+    """The whole cast; agency accounts have their second factor. Most tests begin here: one statement for each table."""
     organisation = OrganisationFactory(name_ko="업스테이지", name_en="Upstage")
     agreement = AgreementFactory(organisation=organisation)
     project = ProjectFactory(agreement=agreement, title="Pretraining of the next Solar LLM")
-    people = {}
-    for name, role in (("owner", "owner"), ("manager", "manager"), ("teammate", "member"), ("viewer", "viewer")):
-        people[name] = UserFactory(email=f"{name}@upstage.example.test", name=name.title())
-        MembershipFactory(organisation=organisation, user=people[name], role=role)
+    agency = ("reviewer", "officer", "operator", "auditor", "administrator")
+    homes = dict.fromkeys(agency, "agency") | dict.fromkeys(ROLES, "upstage") | {"outsider": "other"}
+    people = {
+        name: UserFactory.build(email=f"{name}@{home}.example.test", name=name.title()) for name, home in homes.items()
+    }
+    save_people(people.values())
+    members = [(organisation, name, role) for name, role in ROLES.items()]
+    members.append((OrganisationFactory(), "outsider", Membership.Role.OWNER))
+    Membership.objects.bulk_create(
+        Membership(organisation=of, user=people[name], role=role) for of, name, role in members
+    )
     ProjectMemberFactory(project=project, user=people["owner"], is_lead=True)
     ProjectMemberFactory(project=project, user=people["teammate"])
-    people["outsider"] = UserFactory(email="outsider@other.example.test", name="Outsider")
-    MembershipFactory(user=people["outsider"], role=Membership.Role.OWNER)
-    for role in ("reviewer", "officer", "operator", "auditor", "administrator"):
-        people[role] = grant_role(UserFactory(email=f"{role}@agency.example.test", name=role.title()), role)
-        enable_mfa(people[role])
+    RoleGrant.objects.bulk_create(RoleGrant(user=people[role], role=role) for role in agency)
+    enable_mfa(*(people[role] for role in agency))
     return Cast(organisation=organisation, agreement=agreement, project=project, **people)

@@ -88,6 +88,5 @@ def cut(gpu: Device, *profiles: str, state: str = "available") -> list[Device]:
 def make_node(pool: Pool, devices: int = 8, **fields: object) -> Node:
     """A node of the pool with that many available devices."""
     node: Node = NodeFactory(pool=pool, **fields)
-    for index in range(devices):
-        DeviceFactory(node=node, index=index)
+    Device.objects.bulk_create(DeviceFactory.build(node=node, index=index) for index in range(devices))
     return node
