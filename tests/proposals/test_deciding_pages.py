@@ -143,7 +143,7 @@ def test_a_letter_is_kept_as_it_was_sent_and_shown_to_its_partner(stage: Stage) 
     letter = DecisionLetter.objects.get()
     assert letter.kind == "partial" and "Scarce." in letter.body_ko and "업스테이지 귀중" in letter.body_ko
     assert "To Upstage" in letter.body_en and "100.00" in letter.body_en and proposal.number in letter.subject_en
-    assert "(30 %) are held back" in letter.body_en and "30%" in letter.body_ko
+    assert "30 % are held back" in letter.body_en and "30%" in letter.body_ko
     assert "(30 %) are held back" in browser(stage.cast.owner).get(proposal.get_absolute_url()).content.decode()
     assert "{" not in letter.body_ko + letter.body_en + letter.subject_ko
     page = browser(stage.cast.viewer)
