@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from proposals.models import Question
+from proposals.services import appealing, decisions
 from tests.architecture.permissions import MATRIX
 from tests.architecture.routes import routes
 from tests.architecture.world import address_of, make_world
@@ -68,6 +69,15 @@ SHUT = {
     "node": PEOPLE,
 }
 """Who need not try a page of that kind: tests/architecture holds that it is shut to them."""
+IN_THEIR_STATE = {
+    "proposal-refuse": "awarded",
+    "award": "reviewed",
+    "hold": "in review",
+    "proposal-appeal": "declined",
+    "dismiss": "appealed",
+    "uphold": "appealed",
+}
+"""Forms that open only while a proposal stands so."""
 SIGNED_OUT = ("account_login", "account_signup", "account_reset_password")
 OWN = ("account_email", "account_change_password", "mfa_index", "mfa_activate_totp", "mfa_reauthenticate")
 NOT_OPENED = {"proposals:proposal-check", "styleguide"}
@@ -121,8 +131,8 @@ def _pages(world: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
     for step in ("about", "plan", "team", "lines", "questions", "attachments", "submit"):
         yield reverse(f"proposals:edit-{step}", args=[world["draft"]]), PEOPLE
     yield reverse("proposals:proposal", args=[world["awarded"]]), PEOPLE
-    yield reverse("proposals:proposal-refuse", args=[world["awarded"]]), PEOPLE
-    yield reverse("proposals:award", args=[world["reviewed"]]), PEOPLE
+    for name, state in IN_THEIR_STATE.items():
+        yield reverse(f"proposals:{name}", args=[world[state]]), PEOPLE
     for page in ("sign", "sign-on-paper"):
         yield reverse(f"partners:agreement-{page}", args=[world["unsigned"]]), PEOPLE
 
@@ -160,7 +170,15 @@ def world(tmp_path: Any, settings: Any) -> dict[str, Any]:
     unsigned = AgreementFactory(
         organisation=made["cast"].organisation, state="draft", valid_from=later, valid_until=later + timedelta(days=300)
     )
+    cast = made["cast"]
+    declined, appealed = (
+        decisions.decline(actor=cast.administrator, proposal=stage.submitted(), reason="x") for _each in range(2)
+    )
+    appealing.appeal(actor=cast.owner, proposal=appealed, reason="x")
     return made | {
+        "in review": decisions.start_review(actor=cast.officer, proposal=stage.submitted()).public_id,
+        "declined": declined.public_id,
+        "appealed": appealed.public_id,
         "unsigned": unsigned.public_id,
         "draft": stage.draft().public_id,
         "reviewed": stage.submitted().public_id,
