@@ -14,9 +14,11 @@ from django.utils import timezone
 from accounts.models import User
 from allocations.models import Allocation, Lease, Placement, WaitEntry
 from allocations.selectors.proof import ledger_faults
-from allocations.selectors.usage import sums
+from allocations.selectors.usage import decided_until, sums
 from allocations.services import ending, serving
+from allocations.services.usage.deciding import LATENESS
 from cluster.models import Pool
+from common.moments import hour_of
 from portal.demo.workloads import take_orders
 from portal.seeding import course, strand
 from portal.seeding.story import POOL, tell
@@ -69,7 +71,10 @@ def test_gpus_that_stand_idle_are_noticed_and_can_be_given_back_at_once(story: P
     assert rule.state == "on" and rule.tried["leases"] > 0, "tried out against the two past weeks"
     booked = Lease.objects.get(note=course.NOTE)
     Lease.objects.filter(pk=booked.pk).update(state="active", active_at=timezone.now())  # as its node would
+    before = timezone.now()
     assert course.wait_and_tell(tmp_path, str) and course.wait_and_tell(tmp_path, str)
+    mark = decided_until()
+    assert mark is not None and mark >= hour_of(before - LATENESS), "the told past is confirmed, not a week behind"
     case = IdleCase.objects.get()
     assert (case.state, case.whole, case.devices.count()) == ("noticed", True, 4)
     assert not list(ledger_faults())
