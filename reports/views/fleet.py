@@ -97,6 +97,7 @@ class FleetPage(StaffMixin, TemplateView):
             }
             | {"errors": _chosen(sorts.errors, fleet_tops.ERROR_ORDERS)},
             span=wanted_span(request).key,
+            charted_at=_iso(found.picture.when.at) if found.picture.when.past else "",
             spans=list(charts.SPANS.values()),
         )
         return rendered(self.render_to_response(context, status=200 if valid else 422))
@@ -119,16 +120,19 @@ def _live(request: HttpRequest) -> str:
 
 
 class FleetSeries(StaffMixin, View):
-    """The chart's points."""
+    """The chart's points, up to now or to the moment that is looked at (`at`)."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        span = wanted_span(request)
+        span, form = wanted_span(request), FleetForm(request.GET)
+        form.is_valid()
+        asked = form.moment(timezone.now())
+        until = asked if asked and asked < timezone.now() else None
         step_seconds = span.step.total_seconds()
         chart = shared(
             "fleet-series",
-            lambda: charts.fleet_series(span, timezone.now()),
+            lambda: charts.fleet_series(span, until or timezone.now()),
             of=AGENCY,
-            asked=(span.key,),
+            asked=(span.key, until.isoformat() if until else ""),
             seconds=step_seconds / 2,
         )
         return JsonResponse(chart, headers=NOT_KEPT)

@@ -309,6 +309,11 @@ def test_the_chart_leaves_gaps_as_gaps(cast: Cast, node: Node) -> None:
     assert len(values) >= 60 and sorted(value for value in values if value is not None) == [10.0, 30.0]
     page = sign_in(cast.operator).get(reverse("reports:fleet"), {"metric": "power"}).content.decode()
     assert "?metric=power&amp;range=6h" in page, "a range keeps what else was chosen"
+    before = f"{timezone.localtime() - timedelta(hours=3):%Y-%m-%dT%H:%M}"
+    past = sign_in(cast.operator).get(reverse("reports:fleet"), {"at": before}).content.decode()
+    assert f'range=1h&amp;at={before.replace(":", "%3A")}"' in past, "the past's screen has the past's chart"
+    asked = {"range": "1h", "at": before}
+    assert not sign_in(cast.operator).get(reverse("reports:fleet-series"), asked).json()["series"]
     for metric, unit in (("memory", "MiB"), ("power", "W"), ("temperature", "°C"), ("nonsense", "%")):
         url = reverse("reports:device-series", args=[device.public_id])
         assert sign_in(cast.operator).get(url, {"metric": metric, "range": "x"}).json()["unit"] == unit
