@@ -162,7 +162,7 @@
     const many = data.series.length > 1;
     const top = data.labels || many ? 56 : 28;
     const x = data.labels ? { type: "category", data: data.labels } : timeAxis(data);
-    const limit = box.dataset.chartMax || data.max;
+    const limit = box.dataset.chartMax || data.max || (data.unit === "%" ? 100 : undefined);
     return {
       animation: false,
       useUTC: true,

@@ -140,7 +140,10 @@
     }
 
     show(data) {
+      const moment = this.data?.times[this.cursor];
       this.data = prepare(data);
+      if (this.cursor >= 0) this.cursor = this.data.times.indexOf(moment);
+      if (this.cursor < 0 && moment !== undefined) this.leave(); // what was said is of a moment that is no longer drawn
       const measured = this.data.series.some((series) => series.points.some((point) => (Array.isArray(point) ? point[1] : point) != null));
       const notes = [...(data.notes || [])];
       if (!measured) notes.unshift(words.none);
