@@ -28,7 +28,9 @@ from portal.seeding.history import GPUS, tell_history
 from proposals.asks import AskLine, DraftContent
 from proposals.awards import AwardAsk
 from proposals.models import Call, Proposal
+from proposals.selectors.fitting import window_of
 from proposals.services.answers import accept
+from proposals.services.awarding import is_less
 from proposals.services.decisions import award, start_review
 from proposals.services.drafting import save_draft, submit
 
@@ -150,16 +152,19 @@ def _allocation(
     proposal = _submitted(agreement, ask, now)
     officer = _user("officer@agency.example")
     start_review(actor=officer, proposal=proposal)
+    line = proposal.lines.get()
     given = AwardAsk(
-        request_line=proposal.lines.get(),
+        request_line=line,
         pool=pool,
         gpus=gpus,
         gpu_seconds=hours * 3600,
         window_from=now,
-        window_until=now + timedelta(days=ask.days),
+        window_until=window_of(line.window_from, line.window_until)[1],
         guaranteed_gpus=kept,
     )
-    reason = "신청 수량은 이 풀의 이번 분기 잔여 용량을 넘으므로 나누어 배정합니다."
+    reason = "심사 결과에 따라 신청한 대로 배정합니다."
+    if is_less({line.pk: line}, [given]):
+        reason = "신청 수량은 이 풀의 이번 분기 잔여 용량을 넘으므로 나누어 배정합니다."
     award(actor=officer, proposal=proposal, lines=[given], reason=reason)
     project = accept(actor=_user("owner@yeongsan.example"), proposal=proposal)
     return project.allocations.get()

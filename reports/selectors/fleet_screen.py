@@ -89,7 +89,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Screen:
-    """The page. `use`: what was decided since yesterday's beginning (Seoul)."""
+    """The page. `use`: what was decided of the moment's day and the one before, of all organisations."""
 
     picture: Picture
     idle: list[fleet_tops.IdleHolding]
@@ -120,8 +120,8 @@ def picture(asked: datetime | None, which: Narrowed, now: datetime) -> Picture:
 def screen(asked: datetime | None, which: Narrowed, sorts: Sorts, now: datetime) -> Screen:
     """Everything that the page shows. Seven statements."""
     found = picture(asked, which, now)
-    today = agency_day(now)
-    use = daily(Lease.objects.all(), today - timedelta(days=1), today)
+    day = agency_day(found.when.at)
+    use = daily(Lease.objects.all(), day - timedelta(days=1), day)
     return Screen(
         picture=found,
         idle=fleet_tops.most_idle(found.holdings, sorts.idle),

@@ -34,7 +34,11 @@ def work(page: Page, home: SshHome, shown: str) -> "subprocess.Popen[bytes]":
     index = row.locator("th").inner_text().rsplit("/", 1)[-1].strip()
     job = f'python -m simulator run --state "$NVML_SIM_STATE" --gpu {index} --mem 60000 -- sleep 600'
     process = home.start(shown, job)
-    expect(row.locator("td").nth(1)).to_have_text(re.compile(r"^\s*([5-9]\d|100)\s*$"), timeout=steps.LONG_MS)
+    try:
+        expect(row.locator("td").nth(1)).to_have_text(re.compile(r"^\s*([5-9]\d|100)\s*$"), timeout=steps.LONG_MS)
+    except AssertionError as error:
+        error.add_note(f"the session's exit status: {process.poll()}; the page:\n{page.locator('main').inner_text()}")
+        raise
     return process
 
 

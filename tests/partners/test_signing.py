@@ -15,7 +15,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from rest_framework.test import APIClient
 
 from accounts.models import User
@@ -262,5 +262,6 @@ def test_nobody_of_the_agency_acts_on_the_agreement_of_their_own_organisation(ca
         with pytest.raises(RuleBroken) as caught:
             act()
         assert caught.value.code == "own_organisation"
-    assert "You belong to the organisation" in signing.closed_to(own, draft)
+    with translation.override("en"):
+        assert "You belong to the organisation" in signing.closed_to(own, draft)
     assert not AgreementSignature.objects.filter(agreement=draft).exists()

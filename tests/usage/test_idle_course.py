@@ -143,8 +143,12 @@ def test_an_appeal_gives_the_officers_time_and_silence_lets_the_rule_go_on(
     case, now = noticed(lease, clock)
     with pytest.raises(Forbidden):
         answering.appeal(actor=stage.cast.viewer, case=case, reason="no")
+    at_notice, grace_ends = case.back_seconds, case.due_at
     case = answering.appeal(actor=stage.cast.teammate, case=case, reason="the data set arrives tonight")
-    assert case.due_at == now + 10 * HOUR
+    assert case.due_at == now + 10 * HOUR > grace_ends
+    put_off = (case.due_at - grace_ends).total_seconds() * case.devices.count()
+    case.refresh_from_db()
+    assert case.back_seconds == max(0, at_notice - put_off), "what comes back is told of the new day"
     assert Notification.objects.filter(event="idle_appeal", recipient=stage.cast.officer).count() == 1
     with pytest.raises(DomainError):
         answering.appeal(actor=stage.cast.owner, case=case, reason="again")

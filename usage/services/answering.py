@@ -14,7 +14,7 @@ from partners.services.strangers import check_stranger
 from usage.lifecycle import ANSWERABLE, IDLE_CASE
 from usage.models import CaseStep, IdleCase
 from usage.rules import may_answer_appeals, may_speak, may_stop_cases
-from usage.services.case_steps import lock_case, move, needed, note, tell_agency, tell_members
+from usage.services.case_steps import fall_due, lock_case, move, needed, note, tell_agency, tell_members
 
 LONGEST_EXEMPTION_DAYS = 365
 
@@ -50,8 +50,8 @@ def appeal(*, actor: Any, case: IdleCase, reason: str) -> IdleCase:
     said, now = needed(reason, "reason"), timezone.now()
     case.appealed_at = now
     if case.rule is not None and case.due_at is not None:
-        case.due_at = max(case.due_at, now + timedelta(seconds=case.rule.answer_seconds))
-    fields = ("appealed_at", "due_at")
+        fall_due(case, max(case.due_at, now + timedelta(seconds=case.rule.answer_seconds)))
+    fields = ("appealed_at", "due_at", "back_seconds")
     move(case, "appeal", actor=actor, at=now, step=CaseStep.Kind.APPEAL, text=said, fields=fields, due_at=case.due_at)
     tell_agency(case, "idle_appeal", text=said)
     return case
@@ -79,8 +79,8 @@ def dismiss(*, actor: Any, case: IdleCase, answer: str) -> IdleCase:
     if case.rule is not None and case.noticed_at is not None:
         # What the appeal had put off is due again; a last hour is left to give the GPUs back by one's own hand.
         last = case.noticed_at + timedelta(seconds=case.rule.grace_seconds)
-        case.due_at = max(last, now + timedelta(hours=1))
-    fields = ("answered_at", "due_at")
+        fall_due(case, max(last, now + timedelta(hours=1)))
+    fields = ("answered_at", "due_at", "back_seconds")
     move(
         case, "dismiss", actor=actor, at=now, step=CaseStep.Kind.DISMISSED, text=said, fields=fields, due_at=case.due_at
     )

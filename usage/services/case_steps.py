@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from allocations.models import Lease
-from allocations.selectors.windows import standing
+from allocations.selectors.windows import back_of_one, standing
 from allocations.services.steps import lock_lease
 from allocations.services.telling import local
 from audit import services as audit
@@ -53,6 +53,15 @@ def move(
     note(case, step, actor=actor, at=at, text=text)
     said = {"state": [before, case.state], "lease": case.lease.public_id, "text": text, **changes}
     audit.record(actor=actor, verb=f"idle_case.{event}", target=case, changes=said)
+
+
+def fall_due(case: IdleCase, at: datetime) -> None:
+    """Set when the devices are taken, and the device-seconds that come back then: none where the reservation is over
+    by that moment. The caller saves `due_at` and `back_seconds`.
+    """
+    lease, percent = case.lease, case.rule.returned_percent if case.rule else 100
+    case.due_at = at
+    case.back_seconds = 0 if at >= lease.ends_at else case.devices.count() * back_of_one(lease, at) * percent // 100
 
 
 def note(case: IdleCase, step: str, *, actor: Any, at: datetime, text: str = "") -> CaseStep:

@@ -7,14 +7,13 @@ from typing import Any
 from django.db import transaction
 
 from allocations.models import Lease
-from allocations.selectors.windows import back_of_one
 from allocations.services.steps import lock_lease
 from audit import services as audit
 from common.actors import SystemActor
 from usage.lifecycle import CASE_OPEN
 from usage.models import CaseDevice, CaseStep, IdleCase, IdleRule
 from usage.selectors.finding import Finding, find_idle
-from usage.services.case_steps import move, note, standing_ids, tell_members
+from usage.services.case_steps import fall_due, move, note, standing_ids, tell_members
 
 log = logging.getLogger(__name__)
 
@@ -70,16 +69,8 @@ def _open(finding: Finding, now: datetime) -> int:
 
 def give_notice(case: IdleCase, now: datetime, grace: timedelta, *, actor: Any) -> None:
     """The members are told, until when they have and what comes back then. The caller has locked the case."""
-    percent = case.rule.returned_percent if case.rule else 100
-    case.noticed_at, case.due_at = now, now + grace
-    case.back_seconds = would_come_back(case.lease, case.devices.count(), case.due_at, percent)
+    case.noticed_at = now
+    fall_due(case, now + grace)
     fields = ("noticed_at", "due_at", "back_seconds")
     move(case, "notice", actor=actor, at=now, step=CaseStep.Kind.NOTICED, fields=fields, due_at=case.due_at)
     tell_members(case, "idle_notice" if case.kind == IdleCase.Kind.IDLE else "breach_notice")
-
-
-def would_come_back(lease: Lease, devices: int, at: datetime, percent: int) -> int:
-    """Device-seconds that come back to the allocation of so many devices that are taken at a moment."""
-    if at >= lease.ends_at:
-        return 0
-    return devices * back_of_one(lease, at) * percent // 100
