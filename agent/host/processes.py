@@ -76,10 +76,18 @@ def is_simulator_server(pid: int) -> bool:
     return b"serve" in words and b"simulator" in words
 
 
+def mark_of(node: str, folder: Path) -> str:
+    """What a tenant's process is known by: the node, and the folder of its agent. Names of nodes are unique in one
+    portal, not on a machine on which two portals' sandboxes run.
+    """
+    return f"{node}@{folder.resolve()}"
+
+
 def of_lease(lease: str | None, node: str) -> set[Seen]:
     """Processes that carry the lease's marker (any lease's, with None), and all their descendants.
 
-    Several nodes may share a machine in the sandbox, and one lease may span them: another node's are left out.
+    Several nodes may share a machine in the sandbox, and one lease may span them: another node's are left out. `node`:
+    as `mark_of` gives it.
     """
     everything = all_of_user()
     found = set()

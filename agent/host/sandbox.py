@@ -31,8 +31,13 @@ class SandboxHost:
     """See Host. Everything lives under one folder."""
 
     def __init__(self, folder: Path, journal: Journal) -> None:
+        self._folder = folder
         self._homes = folder / "homes"
         self._journal = journal
+
+    def mark(self) -> str:
+        """What the processes of this node's tenants carry."""
+        return processes.mark_of(self._journal.fact("node") or "", self._folder)
 
     def door(self) -> Door:
         """See Host. The keeper, whose door it is, leaves the address in the journal."""
@@ -61,7 +66,7 @@ class SandboxHost:
 
         What carries the lease's marker goes first, without asking the driver: a driver that hangs saves nobody.
         """
-        node = self._journal.fact("node") or ""
+        node = self.mark()
         marked = processes.end(lambda: processes.of_lease(lease.lease, node))
         driver = _Driver(device_uuids)
         rest = processes.end(lambda: processes.of_lease(lease.lease, node) | driver.processes())
@@ -118,7 +123,7 @@ class SandboxHost:
 
     def end_everything(self) -> Ended:
         """End the processes of every lease of this node: the agent is going."""
-        node = self._journal.fact("node") or ""
+        node = self.mark()
         return processes.end(lambda: processes.of_lease(None, node))
 
 

@@ -118,8 +118,9 @@ class SshDoor:
             process.exit(1)
             return
         home = self._host.home(login)
-        node = self._journal.fact("node") or ""
-        await run_session(process, lease, home, node, still_admitted=lambda: self.admits(login) is not None)
+        await run_session(
+            process, lease, home, self._host.mark(), still_admitted=lambda: self.admits(login) is not None
+        )
 
     def _host_key(self) -> asyncssh.SSHKey:
         path = self._journal.folder / "ssh_host_ed25519_key"

@@ -26,6 +26,7 @@ class NodeUnderTest:
 
     name: str
     sim: SimNode
+    sandbox: Path
     journal: Journal
     wire: Wire
     agent: Child
@@ -71,7 +72,9 @@ class Machines:
         agent = processes.agent_process(self.options, name, environment)
         words = [word.replace(self.options.url, f"http://127.0.0.1:{wire.port}") for word in agent.command]
         child = self._start(f"{name} agent", replace(agent, command=words))
-        self.nodes[name] = NodeUnderTest(name, sim, Journal(folder / "sandbox" / "state"), wire, child)
+        self.nodes[name] = NodeUnderTest(
+            name, sim, folder / "sandbox", Journal(folder / "sandbox" / "state"), wire, child
+        )
 
     def look(self) -> None:
         """Start again what died and has waited its time, servers included."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from agent.host.processes import mark_of
 from bench.campaign.machines import NodeUnderTest
 from bench.campaign.observer import Access, Observer, TenantProcess
 from bench.partner import make_allocation, make_partner
@@ -113,7 +114,7 @@ class Tenants:
     def _start(self, observer: Observer, node: NodeUnderTest, lease: str, access: Access) -> None:
         stubborn = self._chance.random() < STUBBORN
         script = ("trap '' TERM HUP INT; " if stubborn else "") + "exec sleep 3600"
-        marks = {"BITGOEUL_LEASE": lease, "BITGOEUL_NODE": node.journal.fact("node") or ""}
+        marks = {"BITGOEUL_LEASE": lease, "BITGOEUL_NODE": mark_of(node.name, node.sandbox)}
         job = subprocess.Popen(["sh", "-c", script], env={"PATH": os.environ["PATH"], **marks}, start_new_session=True)
         self.jobs.append(job)
         held = node.journal.lease(lease)

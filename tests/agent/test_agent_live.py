@@ -20,6 +20,7 @@ from django.apps import apps
 from django.conf import settings
 from django.utils import timezone
 
+from agent.host.processes import mark_of
 from agent.portal_client import PortalClient
 from agent.spool import Spool
 from cluster.drivers.base import LeaseOrder
@@ -160,7 +161,7 @@ def test_xids_are_told_and_stopping_leaves_nothing(make_site: Callable[..., Site
     wait_until(Sample.objects.exists, 60)
     site.sim.fault("xid", gpu=0, code=79)
     wait_until(lambda: DeviceEvent.objects.filter(kind="xid").exists(), 60)
-    marks = {"BITGOEUL_LEASE": LEASE, "BITGOEUL_NODE": "gpu-01"}
+    marks = {"BITGOEUL_LEASE": LEASE, "BITGOEUL_NODE": mark_of("gpu-01", site.agent.sandbox)}
     tenant = subprocess.Popen(["sleep", "600"], env={**os.environ, **marks}, start_new_session=True)
     pids = list(site.agent.pids.values())
     site.agent.stop()

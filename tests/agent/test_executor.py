@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.commands import CommandRefused
 from agent.dead_man import DeadMan
 from agent.executor import Executor
+from agent.host.processes import mark_of
 from agent.host.sandbox import SandboxHost
 from agent.journal import Journal
 from agent.portal_client import PortalClient
@@ -52,6 +53,7 @@ class Bench:
         self.key = Ed25519PrivateKey.generate()
         self.executor = make_executor(folder)
         self.journal = Journal(folder / "state")
+        self.host = SandboxHost(folder, self.journal)
         self.journal.pin("node", NODE)
         self.journal.pin("signing_key", public(self.key))
         self.journal.remember("door", json.dumps({"host": "127.0.0.1", "port": 2222, "host_key": "ssh-ed25519 AAAA"}))
@@ -63,7 +65,7 @@ class Bench:
 
     def tenant(self, code: str = "import time; print('up', flush=True); time.sleep(600)", **marks: str) -> Any:
         """A tenant's process with the lease's marker."""
-        marks = {"BITGOEUL_LEASE": "L-1", "BITGOEUL_NODE": NODE, **marks}
+        marks = {"BITGOEUL_LEASE": "L-1", "BITGOEUL_NODE": self.host.mark(), **marks}
         process = subprocess.Popen(
             [sys.executable, "-c", code], env={**os.environ, **marks}, stdout=subprocess.PIPE, start_new_session=True
         )
@@ -125,15 +127,19 @@ def test_a_lease_is_granted_extended_and_revoked(bench: Bench) -> None:
     assert bench.run("extend", generation=2, hard_end=later)[0] == "done"
     assert bench.journal.open_leases()[0].hard_end == pytest.approx(later, abs=1)
     tenant, neighbour = bench.tenant(), bench.tenant(BITGOEUL_LEASE="L-2")
-    elsewhere = bench.tenant(BITGOEUL_LEASE="L-1", BITGOEUL_NODE="gpu-02")
+    elsewhere = bench.tenant(BITGOEUL_NODE=mark_of("gpu-02", bench.folder))
+    another_portal = bench.tenant(BITGOEUL_NODE=mark_of(NODE, bench.folder / "of another demo"))
     try:
         outcome, revoked = bench.run("revoke", generation=3)
         assert (outcome, revoked["killed"], revoked["remaining"]) == ("done", 1, [])
         assert tenant.wait(10) == -signal.SIGTERM
         assert neighbour.poll() is None, "another lease's process"
         assert elsewhere.poll() is None, "the same lease on another node of this machine"
+        assert bench.host.end_everything().killed == 1 and neighbour.wait(10) == -signal.SIGTERM
+        assert elsewhere.poll() is None
+        assert another_portal.poll() is None, "a node of the same name in another portal's sandbox"
     finally:
-        for process in (tenant, neighbour, elsewhere):
+        for process in (tenant, neighbour, elsewhere, another_portal):
             process.kill()
             process.wait()
     assert bench.run("grant", id="late", generation=3)[1] == {"error": "access_has_ended"}

@@ -16,6 +16,7 @@ import pytest
 from django.apps import apps
 from django.utils import timezone
 
+from agent.host.processes import mark_of
 from allocations.models import Allocation, Lease
 from allocations.selectors.leases import lease_devices
 from allocations.selectors.proof import ledger_faults
@@ -69,15 +70,12 @@ def device_of(lease: Lease) -> Device:
     return lease.placements.select_related("device__parent").get().device
 
 
-def work_on(sim: SimulatedNode, lease: Lease, memory_mib: int) -> subprocess.Popen[bytes]:
+def work_on(sim: SimulatedNode, lease: Lease, memory_mib: int, mark: str) -> subprocess.Popen[bytes]:
     """A tenant's process on the instance of the lease."""
     facts = device_of(lease).facts
     run = [sys.executable, "-m", "simulator", "run", "--gpu", "0", "--mem", str(memory_mib), "--state", str(sim.state)]
     place = f"{facts['gpu_instance']}:{facts['compute_instance']}"
-    marks = {
-        "BITGOEUL_LEASE": lease.public_id,
-        "BITGOEUL_NODE": "gpu-mig-01",
-    }  # a name that no other test's node has: nodes end strangers by it
+    marks = {"BITGOEUL_LEASE": lease.public_id, "BITGOEUL_NODE": mark}
     return subprocess.Popen([*run, "--instance", place, "--", "sleep", "600"], cwd=ROOT, env={**os.environ, **marks})
 
 
@@ -104,7 +102,8 @@ def test_two_organisations_use_two_instances_of_one_gpu_apart(tmp_path: Path, li
         assert grants == {each.public_id: [device_of(each).uuid] for each in (one, two)}
         assert Handover.objects.filter(moment="start", passed=True).count() == 2
 
-        jobs += [work_on(sim, one, 5_000), work_on(sim, two, 1_000)]
+        mark = mark_of("gpu-mig-01", agent.sandbox)
+        jobs += [work_on(sim, one, 5_000, mark), work_on(sim, two, 1_000, mark)]
         wait_until(lambda: Sample.objects.filter(device=device_of(one), process_count=1).count() > 2, 60)
         wait_until(lambda: Sample.objects.filter(device=device_of(two), process_count=1).count() > 2, 60)
         (mine,), (theirs,) = (lease_devices(each, timezone.now()) for each in (one, two))
