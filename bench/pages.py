@@ -33,11 +33,17 @@ class Look:
 
 
 def look(client: Any, urls: Iterator[str], turns: int, between: Callable[[], Any] | None = None) -> Look:
-    """Ask once for nothing, then so many times; `between`: what is done after the first. SystemExit unless 200."""
-    _ask(client, next(urls))
-    if between:
-        between()
-    asked = [_ask(client, next(urls)) for _turn in range(turns)]
+    """Ask once for nothing, then so many times; `between`: what is done after the first. SystemExit unless 200.
+
+    Nothing is shared with the viewer before: each answer is put together anew.
+    """
+    from django.test import override_settings
+
+    with override_settings(SHARED_SECONDS=0):
+        _ask(client, next(urls))
+        if between:
+            between()
+        asked = [_ask(client, next(urls)) for _turn in range(turns)]
     took = [ms for ms, _rows, _queries, _answer in asked]
     answer = asked[-1][3]
     return Look(
