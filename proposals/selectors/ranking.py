@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Avg, F, QuerySet, Sum
+from django.db.models import Avg, F, OuterRef, QuerySet, Subquery, Sum
 from django.utils.translation import get_language
 
 from proposals.models import AwardLine, Call, CallPool, Criterion, Proposal, ProposalStep, RequestLine, Review, Score
@@ -62,7 +62,8 @@ class Ranking:
 
 
 def ranking(call: Call, queryset: QuerySet[Proposal] | None = None) -> Ranking:
-    """Every submitted proposal of a call, or those of `queryset`; ranks and budget are of all. Eight queries.
+    """Every submitted proposal of a call, or those of `queryset`; ranks and budget are of all. Seven queries, and one
+    for the narrowing.
 
     In the order of rank; without a score last, by number. The money goes down that order, by GPU class.
     """
@@ -79,7 +80,7 @@ def ranking(call: Call, queryset: QuerySet[Proposal] | None = None) -> Ranking:
     within = counting[: within_budget((spent[pk] for pk in counting), budgets)]
     inside, counted = set(within), set(counting)
     wanted = order if queryset is None else _only(order, queryset)
-    steps, by_criterion = _steps(call), _by_criterion(call)
+    by_criterion = _by_criterion(call)
     rows = [
         _row(
             known[pk],
@@ -89,7 +90,7 @@ def ranking(call: Call, queryset: QuerySet[Proposal] | None = None) -> Ranking:
             is_within=pk in inside,
             counts=pk in counted,
             asked=asked.get(pk, {}),
-            step=steps.get(pk, ""),
+            step=known[pk]["open_step"] or "",
             by_criterion=by_criterion.get(pk, {}),
         )
         for pk in wanted
@@ -109,7 +110,9 @@ def _only(order: list[int], queryset: QuerySet[Proposal]) -> list[int]:
 
 
 def _facts(rows: QuerySet[Proposal]) -> Any:
-    return rows.values(
+    """What a row says of itself; `open_step`: the kind of the step that is open."""
+    open_step = ProposalStep.objects.current().filter(proposal=OuterRef("pk"), state="open").values("kind")[:1]
+    return rows.annotate(open_step=Subquery(open_step)).values(
         "pk",
         "public_id",
         "number",
@@ -119,6 +122,7 @@ def _facts(rows: QuerySet[Proposal]) -> Any:
         "organisation__name_en",
         "organisation__size",
         "organisation__region",
+        "open_step",
     )
 
 
@@ -170,12 +174,6 @@ def _budgets(call: Call) -> dict[str, int | None]:
         before = found.get(name, 0)
         found[name] = None if budget is None or before is None else before + budget
     return found
-
-
-def _steps(call: Call) -> dict[int, str]:
-    """By proposal: the kind of the step that is open."""
-    rows = ProposalStep.objects.current().filter(proposal__call=call, state="open")
-    return dict(rows.values_list("proposal_id", "kind"))
 
 
 def _by_criterion(call: Call) -> dict[int, dict[int, Decimal]]:
