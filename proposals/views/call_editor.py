@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.functional import cached_property
@@ -226,14 +224,8 @@ class CallCancel(ObjectGate, ObjectFormPage):
         form.fields["reason"].help_text = _("It stays with the call; only the agency reads it.")
         return form
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Who comes by address when nothing is left to cancel is told so, and does not fill in a form for nothing."""
-        try:
-            calls.check_cancellable(self.object)
-        except DomainError as error:
-            messages.warning(request, str(error))
-            return HttpResponseRedirect(self.object.get_absolute_url())
-        return super().get(request, *args, **kwargs)
+    def check_open(self) -> None:
+        calls.check_cancellable(self.object)
 
     def perform(self, form: Any) -> Call:
         return calls.cancel_call(actor=self.request.user, call=self.object, reason=form.cleaned_data["reason"])
