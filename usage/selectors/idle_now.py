@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from allocations.models import Lease
 from allocations.selectors.reshapes import charged_until
 from allocations.selectors.rulebooks import bill_of
-from allocations.selectors.usage import UsageSums, use_since
+from allocations.selectors.usage import use_since
 from allocations.selectors.windows import back_of_one, standing
 from cluster.models import Device
 from usage.selectors.parts import fitting_part
@@ -50,8 +50,3 @@ def idle_now(lease: Lease, now: datetime) -> IdleNow | None:
     whole = len(found) == len(rows)
     back = bill_of(lease, now).back_seconds if whole else len(found) * back_of_one(lease, charged_until(lease, now))
     return IdleNow(tuple(row.device for row in found), whole, back)
-
-
-def _ran(use: UsageSums) -> bool:
-    """Whether any work was on it, be it one that hangs."""
-    return bool(use.used_seconds or use.hung_seconds)
