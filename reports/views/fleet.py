@@ -123,17 +123,16 @@ class FleetSeries(StaffMixin, View):
     """The chart's points, up to now or to the moment that is looked at (`at`)."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        span, form = wanted_span(request), FleetForm(request.GET)
+        now, span, form = timezone.now(), wanted_span(request), FleetForm(request.GET)
         form.is_valid()
-        asked = form.moment(timezone.now())
-        until = asked if asked and asked < timezone.now() else None
-        step_seconds = span.step.total_seconds()
+        asked = form.moment(now)
+        until = asked if asked and asked < now else None
         chart = shared(
             "fleet-series",
-            lambda: charts.fleet_series(span, until or timezone.now()),
+            lambda: charts.fleet_series(span, until or now),
             of=AGENCY,
             asked=(span.key, until.isoformat() if until else ""),
-            seconds=step_seconds / 2,
+            seconds=span.step.total_seconds() / 2,
         )
         return JsonResponse(chart, headers=NOT_KEPT)
 

@@ -10,54 +10,58 @@ from cluster.models import Device, Node
 from common.web import ObjectMixin
 from reports.selectors import measuring
 from reports.views.staff import StaffMixin
+from telemetry.charts import Chart
 from telemetry.web import chart_response
 
 
-class DeviceSeries(StaffMixin, ObjectMixin, View):
+class _Series(StaffMixin, ObjectMixin, View):
+    """The points of a chart of one object. `asked`: which of its charts, where it has several."""
+
+    asked: tuple[str, ...] = ()
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        """JSON, or CSV with `format=csv`."""
+        return chart_response(request, self.chart, self.file_name(), of=self.object.public_id, asked=self.asked)
+
+    def chart(self) -> Chart:
+        """What was asked for, as things stand now."""
+        raise NotImplementedError
+
+    def file_name(self) -> str:
+        """Of the CSV, without its ending."""
+        return str(self.object.name)
+
+
+class DeviceSeries(_Series):
     """The points of one chart of a device; `metric` names it."""
 
     model = Device
 
-    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        """JSON, or CSV with `format=csv`."""
-        device = self.object
-        return chart_response(
-            request,
-            lambda: measuring.device_chart(device, request.GET, timezone.now()),
-            device.public_id,
-            of=device.public_id,
-        )
+    def chart(self) -> Chart:
+        return measuring.device_chart(self.object, self.request.GET, timezone.now())
+
+    def file_name(self) -> str:
+        return str(self.object.public_id)
 
 
-class NodeSeries(StaffMixin, ObjectMixin, View):
+class NodeSeries(_Series):
     """One figure of all devices of a node, a line each."""
 
     model = Node
+    asked = ("gpus",)
 
-    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        """JSON, or CSV with `format=csv`."""
-        node = self.object
-        return chart_response(
-            request,
-            lambda: measuring.node_chart(node, request.GET, timezone.now()),
-            node.name,
-            of=node.public_id,
-            asked=("gpus",),
-        )
+    def chart(self) -> Chart:
+        return measuring.node_chart(self.object, self.request.GET, timezone.now())
 
 
-class NodeHostSeries(StaffMixin, ObjectMixin, View):
+class NodeHostSeries(_Series):
     """What the machine around the devices did."""
 
     model = Node
+    asked = ("host",)
 
-    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        """JSON, or CSV with `format=csv`."""
-        node = self.object
-        return chart_response(
-            request,
-            lambda: measuring.machine_chart(node, request.GET, timezone.now()),
-            f"{node.name}-host",
-            of=node.public_id,
-            asked=("host",),
-        )
+    def chart(self) -> Chart:
+        return measuring.machine_chart(self.object, self.request.GET, timezone.now())
+
+    def file_name(self) -> str:
+        return f"{self.object.name}-host"
