@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from common.downloads import csv_file
 from common.gates import Gate
 from common.quantities import seconds_to_hours
 from common.tables import Column, csv_lines
@@ -162,16 +163,14 @@ class RankingPage(Gate, ObjectPage):
         first = self.rows[place]
         return first.public_id if first in rows else ""
 
-    def _export(self, kind: str) -> HttpResponse | StreamingHttpResponse:
+    def _export(self, kind: str) -> Any:
         name = f"ranking-{self.object.public_id}"
         if kind == "csv":
-            answer: Any = StreamingHttpResponse(csv_lines(self.rows, self.columns), content_type="text/csv")
-        else:
-            values = ([_plain(column, row) for column in self.columns] for row in self.rows)
-            answer = HttpResponse(
-                xlsx_bytes(str(_("Ranking")), [column.label for column in self.columns], values), content_type=XLSX
-            )
-        answer["Content-Disposition"] = f'attachment; filename="{name}.{kind}"'
+            return csv_file(csv_lines(self.rows, self.columns), name)
+        values = ([_plain(column, row) for column in self.columns] for row in self.rows)
+        heads = [column.label for column in self.columns]
+        answer = HttpResponse(xlsx_bytes(str(_("Ranking")), heads, values), content_type=XLSX)
+        answer["Content-Disposition"] = f'attachment; filename="{name}.xlsx"'
         return answer
 
 
