@@ -42,6 +42,11 @@ def agency_day(moment: datetime) -> date:
     return timezone.localtime(moment, timezone.get_default_timezone()).date()
 
 
+def agency_today() -> date:
+    """Today in the agency's own zone."""
+    return agency_day(timezone.now())
+
+
 def begin_of(day: date, zone: tzinfo | None = None) -> datetime:
     """Midnight, at which a day begins in the agency's own zone; in another for what was written under that one."""
     return datetime.combine(day, time(), zone or timezone.get_default_timezone())

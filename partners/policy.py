@@ -7,14 +7,14 @@ that hold the agreement's lock. Both go through the same checks. What is committ
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common.errors import RuleBroken
-from common.moments import agency_day
+from common.moments import agency_day, begin_of
 from partners import ceiling_checks as checks
 from partners.commitments import Committed as Committed
 from partners.commitments import by_year
@@ -144,8 +144,7 @@ def cutoff(agreement: Any) -> datetime | None:
 
 def last_moment(agreement: Any) -> datetime:
     """The end of the last day of an agreement's term, in the agency's own zone."""
-    midnight = datetime.combine(agreement.valid_until + timedelta(days=1), time.min)
-    return timezone.make_aware(midnight, timezone.get_default_timezone())
+    return begin_of(agreement.valid_until + timedelta(days=1))
 
 
 def booking_span(agreement: Any, pool: str = "") -> tuple[datetime, datetime] | None:
@@ -154,8 +153,7 @@ def booking_span(agreement: Any, pool: str = "") -> tuple[datetime, datetime] | 
     """
     if agreement.state != "active" or not checks.covers_pool(agreement, pool):
         return None
-    midnight = datetime.combine(agreement.valid_from, time.min)
-    return timezone.make_aware(midnight, timezone.get_default_timezone()), last_moment(agreement)
+    return begin_of(agreement.valid_from), last_moment(agreement)
 
 
 def left_by_year(agreement: Any, held: Mapping[int, int]) -> dict[int, int] | None:

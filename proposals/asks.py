@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 
-from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
@@ -120,11 +119,6 @@ class Reply:
 
 
 Part = About | Plan | Team | Lines | Answers | Reply
-
-
-def agency_today() -> date:
-    """Today in the agency's own zone."""
-    return timezone.localdate(timezone=timezone.get_default_timezone())
 
 
 def check_line(line: AskLine, today: date) -> None:

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from django.utils import timezone
-
 from allocations.lifecycle import BOOKABLE
 from allocations.models import Allocation
 from allocations.selectors.rulebooks import with_rules
-from partners.models import organisation_ids_of
-from partners.policy import Answer, Wish, agency_day, check_active, in_force, may
+from common.moments import agency_today
+from partners.models import Agreement, organisation_ids_of
+from partners.policy import Answer, Wish, check_active, in_force, may
 
 
 def bookable_allocations(user: Any) -> Any:
@@ -40,16 +39,20 @@ def stopped_of(allocations: Iterable[Allocation]) -> list[Answer]:
     """Of the agreements of these allocations those that are not in force, each once: nothing can be booked under them
     whatever is asked. No query where the agreements were fetched along.
     """
-    agreements = {row.project.agreement_id: row.project.agreement for row in allocations}
-    answers = [in_force(agreement) for agreement in agreements.values()]
+    answers = [in_force(agreement) for agreement in _agreements_of(allocations)]
     return [answer for answer in answers if not answer.allowed]
 
 
 def check_any_in_force(allocations: Iterable[Allocation]) -> None:
     """RuleBroken (`agreement_not_active`) where all of these allocations lie under agreements that are not in force."""
-    agreements = {row.project.agreement_id: row.project.agreement for row in allocations}
-    if agreements and all(agreement.state != "active" for agreement in agreements.values()):
-        check_active(next(iter(agreements.values())), agency_day(timezone.now()))
+    agreements = _agreements_of(allocations)
+    if agreements and all(agreement.state != "active" for agreement in agreements):
+        check_active(agreements[0], agency_today())
+
+
+def _agreements_of(allocations: Iterable[Allocation]) -> list[Agreement]:
+    """Each once, in the order in which they come."""
+    return list({row.project.agreement_id: row.project.agreement for row in allocations}.values())
 
 
 def barred_of(allocations: Iterable[Allocation], day: date) -> list[Barred]:

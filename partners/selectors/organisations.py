@@ -3,9 +3,9 @@
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
-from django.utils import timezone
 
 from accounts.models import AgencyRole, User
+from common.moments import agency_today
 from partners.models import Agreement, Invitation, Membership, Organisation
 from partners.rules import MANAGING
 
@@ -42,7 +42,7 @@ def open_invitations(organisation: Organisation) -> QuerySet[Invitation]:
 
 def managed_agreements(user: Any) -> QuerySet[Agreement]:
     """Agreements under which this person may propose: active, in term today, of organisations they manage."""
-    today = timezone.localdate(timezone=timezone.get_default_timezone())
+    today = agency_today()
     managed = Membership.objects.filter(user_id=user.pk, role__in=MANAGING).values("organisation_id")
     return Agreement.objects.filter(organisation_id__in=managed, state="active", valid_until__gte=today).select_related(
         "organisation"

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -14,6 +13,7 @@ from accounts.rules import may_run_programme
 from audit.services import record
 from common.actors import SystemActor
 from common.errors import RuleBroken, WrongState
+from common.moments import agency_today
 from common.permissions import require
 from notifications.services import notify
 from partners.figures import committed
@@ -99,7 +99,7 @@ def agree(*, actor: Any, amendment: Amendment) -> Amendment:
     _check_amendable(locked.agreement, but=locked)
     signing.check_signed(locked)
     _move(actor, locked, "agree")
-    if locked.effective_from <= _today():
+    if locked.effective_from <= agency_today():
         return _take_effect(actor, locked)
     return locked
 
@@ -247,7 +247,3 @@ def _tell(amendment: Amendment, event: str, people: Any) -> None:
 def _lock(pk: int) -> Agreement:
     rows = Agreement.objects.select_for_update(of=("self",), no_key=True).select_related("organisation")
     return rows.get(pk=pk)
-
-
-def _today() -> date:
-    return timezone.localdate(timezone=timezone.get_default_timezone())

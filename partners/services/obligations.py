@@ -4,13 +4,13 @@ from datetime import date
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.rules import may_run_programme
 from audit.services import record
 from common.errors import RuleBroken, WrongState
+from common.moments import agency_today
 from common.permissions import require
 from notifications.services import notify
 from partners.models import Agreement, Obligation
@@ -68,7 +68,7 @@ def fulfil(*, actor: Any, obligation: Obligation, done_on: date, note: str = "")
     obligation = _lock(obligation)
     if obligation.done_on:
         raise WrongState(_("This has been done."))
-    if done_on > _today():
+    if done_on > agency_today():
         raise RuleBroken(_("This day has not come yet."), code="done_in_future", field="done_on")
     obligation.done_on, obligation.done_note = done_on, note.strip()
     obligation.done_by = actor if isinstance(actor, User) else None
@@ -171,7 +171,3 @@ def _tell(obligation: Obligation, event: str, people: Any, *, days: int) -> None
         },
         url=obligation.agreement.get_absolute_url(),
     )
-
-
-def _today() -> date:
-    return timezone.localdate(timezone=timezone.get_default_timezone())

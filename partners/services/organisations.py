@@ -5,12 +5,12 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.rules import may_run_programme
 from audit.services import record
 from common.errors import RuleBroken, WrongState
+from common.moments import agency_today
 from common.permissions import require
 from common.texts import one_line
 from partners.models import Organisation, check_registration_number
@@ -99,7 +99,7 @@ def _check_facts(facts: dict[str, Any]) -> None:
         if facts.get(field) and facts[field] not in values:
             raise RuleBroken(_("This is not one of the choices."), code=f"unknown_{field}", field=field)
     founded = facts.get("founded_on")
-    if founded and founded > timezone.localdate(timezone=timezone.get_default_timezone()):
+    if founded and founded > agency_today():
         raise RuleBroken(_("This day has not come yet."), code="founded_in_future", field="founded_on")
 
 

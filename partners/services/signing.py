@@ -13,6 +13,7 @@ from accounts.models import User
 from accounts.rules import may_run_programme
 from audit.services import record
 from common.errors import Forbidden, RuleBroken, WrongState
+from common.moments import agency_today
 from common.permissions import allowed, require
 from common.texts import one_line
 from notifications.services import notify
@@ -52,7 +53,7 @@ def sign(*, actor: User, paper: Paper, sha256: str, code: str) -> Paper:
             remedy=_("Read it again, then sign."),
             facts={"shown": sha256, "sha256": paper.document_sha256},
         )
-    day = timezone.localdate(timezone=timezone.get_default_timezone())
+    day = agency_today()
     _write(actor, paper, side, AgreementSignature.Method.CLICK, actor.name or actor.email, day, factor=method)
     return paper
 
@@ -80,7 +81,7 @@ def sign_on_paper(
         replace_document(actor, paper, document)
     if not paper.document:
         raise _no_document()
-    if signed_on > timezone.localdate(timezone=timezone.get_default_timezone()):
+    if signed_on > agency_today():
         raise RuleBroken(_("A signature cannot lie in the future."), code="signed_in_future", field="signed_on")
     for side in sides:
         name = one_line(signatories.get(side, ""))

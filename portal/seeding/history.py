@@ -16,6 +16,7 @@ from allocations.models import Allocation, Lease, LedgerEntry, Placement
 from allocations.selectors.usage import decided_until
 from allocations.services.usage.deciding import decide_lease, used_in_all
 from cluster.models import Device
+from common.moments import hour_of
 from projects.models import Project
 from proposals.models import Proposal, ProposalVersion
 from telemetry import partitions
@@ -89,7 +90,7 @@ def tell_history(allocation: Allocation, devices: list[Device], now: datetime) -
     """Reservations of four GPUs of one node that are over, with their ledger lines, measurements and evidence."""
     if decided_until() is not None:
         return  # the judge has begun: what is before his mark stays as it is
-    hour = now.replace(minute=0, second=0, microsecond=0)
+    hour = hour_of(now)
     first = hour - FIRST_DAY * DAY
     Allocation.objects.filter(pk=allocation.pk).update(valid_from=first)
     Project.objects.filter(pk=allocation.project_id).update(created_at=first)

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from accounts.rules import may_run_programme
 from audit.services import record
 from common.errors import RuleBroken
+from common.moments import agency_today
 from common.permissions import require
 from common.quantities import seconds_to_hours
 from common.texts import composed
@@ -155,7 +156,7 @@ def _cleaned(content: Progress) -> Progress:
             )
     if content.period_until < content.period_from:
         raise RuleBroken(_("The period ends before it begins."), code="period_order", field="period_until")
-    if content.period_until > timezone.localdate(timezone=timezone.get_default_timezone()):
+    if content.period_until > agency_today():
         raise RuleBroken(
             _("A report tells what was done: its period ends today at the latest."),
             code="period_in_future",

@@ -7,10 +7,10 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from cluster.models import Pool
-from common.moments import agency_day
+from common.moments import agency_day, agency_today
 from common.quantities import hours_to_seconds, seconds_to_hours
 from partners.forms import DateField
-from proposals.asks import MAX_GPUS, agency_today
+from proposals.asks import MAX_GPUS
 from proposals.awards import AwardAsk
 from proposals.models import RequestLine
 from proposals.selectors import window_of

@@ -7,10 +7,11 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from common.errors import RuleBroken
+from common.moments import agency_today
 from partners.forms import DateField
 from partners.models import Agreement
 from partners.selectors import managed_agreements
-from proposals.asks import MAX_GPUS, MAX_HOURS, MAX_LINES, MAX_TITLE, AskLine, agency_today, check_line
+from proposals.asks import MAX_GPUS, MAX_HOURS, MAX_LINES, MAX_TITLE, AskLine, check_line
 from proposals.models import Call, Proposal
 from proposals.selectors import gpu_classes_of
 from proposals.services.parts import MAX_DATA, MAX_PLAN, MAX_REPLY

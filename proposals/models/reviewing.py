@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from common.ids import PublicIdField
+from common.moments import agency_today
 from partners.models import Shareholder, organisation_ids_of
 from partners.selectors.nearness import related_to_each
 from proposals.lifecycle import ASSIGNMENT, REVIEW
@@ -66,7 +67,7 @@ class Conflict(models.Model):
 
 def employed_since() -> date:
     """Employments that ended on this day or later still count as a conflict."""
-    return timezone.localdate(timezone=timezone.get_default_timezone()) - timedelta(days=365 * settings.CONFLICT_YEARS)
+    return agency_today() - timedelta(days=365 * settings.CONFLICT_YEARS)
 
 
 def found_in_data(user: Any) -> dict[str, Q]:

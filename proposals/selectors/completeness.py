@@ -8,7 +8,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from common.errors import RuleBroken
-from proposals.asks import AskLine, agency_today, check_line
+from common.moments import agency_today
+from proposals.asks import AskLine, check_line
 from proposals.models import Answer, Attachment, Proposal, ProposalMember, Question
 from proposals.selectors.contents import answers_of, ask_lines, current_attachments, snapshot
 

@@ -9,9 +9,9 @@ from django.db.models import Count
 from django.utils.translation import gettext as _
 
 from common.errors import Text
+from common.moments import agency_today
 from partners.models import Agreement, Membership, Organisation
 from partners.rules import MANAGING
-from proposals.asks import agency_today
 from proposals.models import Call, Proposal
 
 NOT_COUNTED = ("draft", "withdrawn")

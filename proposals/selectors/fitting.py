@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 from django.utils import timezone
 
@@ -13,6 +13,7 @@ from allocations.selectors.capacities import capacities
 from allocations.timeline import Busy
 from cluster.models import Pool
 from common.errors import RuleBroken
+from common.moments import begin_of
 from partners.commitments import Award, Committed, add_up, by_year
 from partners.models import Agreement
 from partners.policy import check_ask
@@ -139,11 +140,7 @@ def pool_capacities(pools: list[Pool], days: set[tuple[date, date]]) -> dict[tup
 
 def window_of(first: date, last: date) -> tuple[datetime, datetime]:
     """The moments between which two days lie, both counted, in the agency's zone."""
-    zone = timezone.get_default_timezone()
-    return (
-        datetime.combine(first, time.min, tzinfo=zone),
-        datetime.combine(last + timedelta(days=1), time.min, tzinfo=zone),
-    )
+    return begin_of(first), begin_of(last + timedelta(days=1))
 
 
 def _refusal(agreement: Agreement, line: AskLine, seconds: int, before: Committed) -> RuleBroken | None:

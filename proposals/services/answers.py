@@ -14,6 +14,7 @@ from allocations.services.awards import create_allocation
 from allocations.services.held_back import part_of
 from audit.services import record
 from common.errors import RuleBroken
+from common.moments import agency_today
 from common.permissions import require
 from notifications.services import notify
 from partners.models import Agreement
@@ -21,7 +22,6 @@ from partners.policy import check_active
 from partners.selectors import managers_of, officers
 from projects.models import Project
 from projects.services import create_project
-from proposals.asks import agency_today
 from proposals.lifecycle import PROPOSAL
 from proposals.models import AwardLine, Decision, Proposal
 from proposals.rules import may_answer

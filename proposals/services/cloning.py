@@ -10,11 +10,11 @@ from django.utils.translation import gettext as _
 
 from audit.services import record
 from common.errors import RuleBroken
-from common.moments import agency_day
+from common.moments import agency_day, agency_today
 from common.permissions import require
 from partners.models import Agreement
 from partners.policy import check_active
-from proposals.asks import AskLine, TeamRow, agency_today
+from proposals.asks import AskLine, TeamRow
 from proposals.models import Answer, Call, Proposal, Question
 from proposals.rules import may_propose
 from proposals.selectors import draft_of, gpu_classes_of

@@ -10,12 +10,13 @@ from django.utils.translation import gettext as _
 
 from audit.services import record
 from common.errors import RuleBroken, WrongState
+from common.moments import agency_today
 from common.permissions import require
 from notifications.services import notify
 from partners.models import Agreement
 from partners.policy import check_active
 from partners.selectors import officers
-from proposals.asks import DraftContent, agency_today
+from proposals.asks import DraftContent
 from proposals.canonical import fingerprint
 from proposals.lifecycle import PROPOSAL
 from proposals.models import Call, Proposal, ProposalVersion

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from cluster.models import GpuClass
 from common.errors import RuleBroken
+from common.moments import agency_today
 from common.texts import composed, one_line
 from proposals.asks import (
     MAX_LINES,
@@ -18,7 +19,6 @@ from proposals.asks import (
     AskLine,
     GivenAnswer,
     TeamRow,
-    agency_today,
     check_line,
 )
 from proposals.models import Answer, Call, Proposal, ProposalMember, Question, RequestLine

@@ -16,7 +16,7 @@ from allocations.lifecycle import OPEN
 from allocations.models import Allocation
 from cluster.models import Pool
 from common.errors import RuleBroken
-from proposals.asks import agency_today
+from common.moments import agency_today
 from proposals.models import AwardLine, RequestLine
 from proposals.selectors import window_of
 from reports.capacity import Ask, Rooms, Step, Verdict, between, edges, excesses, judge, midnight, supply_steps

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from cluster.models import Node
 from cluster.services import refusals
+from common.moments import hour_of
 from telemetry.samples import COLUMNS, Known, Parsed, Row, parse, step_of
 from telemetry.services.hosts import keep_host
 
@@ -145,4 +146,4 @@ def _note_late(node: Node, rows: list[Row], now: datetime) -> None:
 
 
 def _hour(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return hour_of(moment.astimezone(UTC))

@@ -8,7 +8,8 @@ from django.test import Client
 from django.utils import timezone
 
 from cluster.models import Pool
-from proposals.asks import AskLine, DraftContent, agency_today
+from common.moments import agency_today
+from proposals.asks import AskLine, DraftContent
 from proposals.models import Call, Proposal
 from proposals.selectors import window_of
 from proposals.services import decisions, drafting

@@ -11,10 +11,11 @@ from django.utils.translation import gettext as _
 
 from cluster.models import GpuClass
 from common.errors import DomainError, RuleBroken
+from common.moments import agency_today
 from common.texts import one_line
 from partners.models import Agreement, Organisation
 from partners.policy import Committed
-from proposals.asks import AskLine, TeamRow, agency_today, check_line
+from proposals.asks import AskLine, TeamRow, check_line
 from proposals.models import Call, Proposal, Question
 from proposals.selectors import gpu_classes_of, judge
 from proposals.selectors.eligibility import handed_in, standing
