@@ -20,6 +20,7 @@ from agent.journal import Journal
 from agent.options import AGENT_VERSION, boot_id
 from agent.own_health import OwnHealth
 from agent.portal_client import PortalClient, PortalError
+from agent.trust import leads_to
 from agent.verbs import LAYOUT_FACT, plain
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Pulse:
         self._refused_serials: set[int] = set()
         self._to_check: list[str] = []
         self._said_hello_at: float | None = None
+        self._strange_key: str | None = None
         self._layout: str | None = None
 
     def beat(self, stop: threading.Event) -> None:
@@ -92,7 +94,8 @@ class Pulse:
                 "leases": self._leases(since=time.time() - REMEMBER_ENDED_SECONDS),
             }
         )
-        for name in ("signing_key", "ssh_ca", "node"):
+        self._follow(answer["signing_key"], answer["succession"])
+        for name in ("ssh_ca", "node"):
             if not self._journal.pin(name, answer[name]):
                 log.error("the portal now says another %s: refused, the first one stays", name)
                 self._event(None, f"{name}_changed", {})
@@ -100,6 +103,21 @@ class Pulse:
         self._journal.tidy()
         self._layout = layout
         self._said_hello_at = time.monotonic()
+
+    def _follow(self, offered: str, steps: list[dict[str, Any]]) -> None:
+        """Pin the portal's signing key the first time; then go on only to one for which the pinned key vouches."""
+        pinned = self._journal.fact("signing_key")
+        if pinned == offered or (pinned is None and self._journal.pin("signing_key", offered)):
+            return
+        if leads_to(str(pinned), offered, steps):
+            self._journal.remember("signing_key", offered)
+            self._refused.clear()  # commands of the new key that came before we knew it
+            log.warning("the portal has a new signing key, for which the one before it vouches")
+            self._event(None, "signing_key_followed", {})
+        elif offered != self._strange_key:
+            self._strange_key = offered
+            log.error("the portal now says another signing key: refused, the first one stays")
+            self._event(None, "signing_key_changed", {})
 
     def heartbeat(self) -> None:
         """A sign of life; run what comes back."""
@@ -117,6 +135,7 @@ class Pulse:
         self._own.clock_skew_seconds = round((sent_at + time.time()) / 2 - float(answer["now"]), 3)
         self._to_check = [str(uuid) for uuid in answer.get("check", [])]
         self._refuse([int(serial) for serial in answer.get("refuse", [])])
+        self._follow(answer["signing_key"], answer["succession"])
         for envelope in answer["commands"]:
             self._start(envelope)
 

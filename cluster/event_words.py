@@ -14,6 +14,9 @@ PLAIN: dict[str, Any] = {
     "signing_key_changed": gettext_lazy(
         "The portal's keys were other ones than at the first hello; they were refused."
     ),
+    "signing_key_followed": gettext_lazy(
+        "The portal has a new key, for which the one before it vouches; the node follows it."
+    ),
     "ssh_ca_changed": gettext_lazy(
         "The portal's SSH authority was another one than at the first hello; it was refused."
     ),

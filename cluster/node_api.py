@@ -87,6 +87,7 @@ class HelloView(NodeView):
             {
                 "node": node.name,
                 "signing_key": signing.public_key(),
+                "succession": signing.succession(),
                 "ssh_ca": certificates.authority_public_key(),
                 "now": timezone.now().timestamp(),
                 "heartbeat_seconds": HEARTBEAT_SECONDS,
@@ -107,6 +108,8 @@ class HeartbeatView(NodeView):
         return Response(
             {
                 "now": timezone.now().timestamp(),
+                "signing_key": signing.public_key(),
+                "succession": signing.succession(),
                 "commands": [signing.envelope(command) for command in commands.hand_out(node)],
                 "check": devices_to_check(node),
                 "refuse": certificates.refused_serials(node.pk),

@@ -29,7 +29,7 @@ if not SITE_URL.startswith(("http://", "https://")):
     stop("SITE_URL", "must begin with https:// (or http:// on a private machine)")
 SECURE = SITE_URL.startswith("https://")
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
-NODE_SIGNING_KEY = env.signing_key("NODE_SIGNING_KEY")
+NODE_SIGNING_KEY, EARLIER_SIGNING_KEYS = env.signing_keys("NODE_SIGNING_KEY")
 SSH_CA_KEY = env.ssh_key("SSH_CA_KEY")
 METRICS_TOKEN = env.text("METRICS_TOKEN", "-")  # "-": addresses in METRICS_ALLOW only
 METRICS_ALLOW = env.words("METRICS_ALLOW", "127.0.0.1,::1")

@@ -1,21 +1,18 @@
 """Evidence that can be shown to others: digests in the audit chain, documents signed by the portal."""
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils.translation import gettext as _
 
 from audit.models import AuditEvent
 from cluster.models import Handover
-from cluster.services.signing import public_key, signature
+from cluster.services.signing import is_ours, public_key, signature
+from common.signatures import ALGORITHM, Purpose, fits
 
-ALGORITHM = "Ed25519"
 VERBS = {"start": ("command.verify",), "end": ("command.reclaim", "command.reshape")}
 """The audit events that hold the digests, by the moment of the evidence."""
 
@@ -55,9 +52,14 @@ def digests(handovers: list[Handover]) -> dict[str, str]:
 
 
 def sign(document: dict[str, Any]) -> dict[str, Any]:
-    """{"document", "signature": {"algorithm", "public_key", "value"}}; keys and values in base64."""
-    value = signature(canonical(document))
-    return {"document": document, "signature": {"algorithm": ALGORITHM, "public_key": public_key(), "value": value}}
+    """{"document", "signature": {"algorithm", "purpose", "public_key", "value"}}; keys and values in base64."""
+    value = signature(Purpose.HANDOVER, canonical(document))
+    return {"document": document, "signature": seal(Purpose.HANDOVER, public_key(), value)}
+
+
+def seal(purpose: Purpose, public: str, value: str) -> dict[str, str]:
+    """What a signed file says of its signature: it is over the purpose, a zero byte and the canonical text."""
+    return {"algorithm": ALGORITHM, "purpose": purpose.value, "public_key": public, "value": value}
 
 
 def verify(signed: Any) -> int:
@@ -76,17 +78,14 @@ def verify(signed: Any) -> int:
 
 def _signed_by_us(signed: Any) -> dict[str, Any]:
     try:
-        document, seal = signed["document"], signed["signature"]
-        offered, value = base64.b64decode(seal["public_key"]), base64.b64decode(seal["value"])
-        named = seal["algorithm"]
-    except (KeyError, TypeError, ValueError):  # binascii.Error is a ValueError; so is text that is not ASCII
+        document, said = signed["document"], signed["signature"]
+        named, offered, value = (str(said[name]) for name in ("algorithm", "public_key", "value"))
+    except (KeyError, TypeError):
         raise NotGenuine(_("this is no signed handover sheet")) from None
-    if named != ALGORITHM or base64.b64encode(offered).decode() != public_key():
+    if named != ALGORITHM or not is_ours(offered):
         raise NotGenuine(_("it was signed with another key than this portal's"))
-    try:
-        Ed25519PublicKey.from_public_bytes(offered).verify(value, canonical(document).encode())
-    except InvalidSignature:
-        raise NotGenuine(_("the signature does not fit: the document was altered")) from None
+    if not fits(offered, Purpose.HANDOVER, canonical(document), value):
+        raise NotGenuine(_("the signature does not fit: the document was altered"))
     return dict(document)
 
 

@@ -10,8 +10,9 @@ from typing import NoReturn
 
 import environ
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
+from common.signatures import EarlierKey, read_keys
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -93,14 +94,17 @@ class Environment:
         except Exception:
             stop(name, "is not a mail URL like smtp+tls://user:password@host:587")
 
-    def signing_key(self, name: str) -> bytes:
-        """An Ed25519 private key: 32 raw bytes in base64."""
+    def signing_keys(self, name: str) -> tuple[bytes, tuple[EarlierKey, ...]]:
+        """An Ed25519 private key, 32 raw bytes in base64; after it the public keys before it, newest first."""
+        words = self.text(name).split() or [""]
         try:
-            raw = base64.b64decode(self.text(name), validate=True)
-            Ed25519PrivateKey.from_private_bytes(raw)
-        except (ValueError, binascii.Error):
+            read_keys(words[:1])
+        except ValueError:
             stop(name, "must be 32 bytes in base64 (an Ed25519 private key)")
-        return raw
+        try:
+            return read_keys(words)
+        except ValueError:
+            stop(name, "names an earlier key that is none, or did not sign the one after it (scripts/change_key.py)")
 
     def ssh_key(self, name: str) -> str:
         """An unencrypted OpenSSH private key, whole, in base64 or with \\n for line ends."""

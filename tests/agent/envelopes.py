@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import time
@@ -10,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from common.signatures import Purpose, public_of, sign
 
 NODE = f"gpu-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 """One a test process: in the sandbox a node ends every process of the machine that carries its mark."""
@@ -42,12 +43,12 @@ def body(verb: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def seal(key: Ed25519PrivateKey, said: dict[str, Any]) -> dict[str, str]:
-    """The signed envelope."""
+def seal(key: Ed25519PrivateKey, said: dict[str, Any], purpose: Purpose = Purpose.COMMAND) -> dict[str, str]:
+    """The signed envelope, as the portal signs for this purpose."""
     text = json.dumps(said, sort_keys=True, separators=(",", ":"))
-    return {"command": text, "signature": base64.b64encode(key.sign(text.encode())).decode()}
+    return {"command": text, "signature": sign(key.private_bytes_raw(), purpose, text)}
 
 
 def public(key: Ed25519PrivateKey) -> str:
     """The pinned form of the key."""
-    return base64.b64encode(key.public_key().public_bytes_raw()).decode()
+    return public_of(key.private_bytes_raw())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from dataclasses import replace
@@ -9,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.utils import timezone
 
 from agent.commands import CommandRefused, open_envelope
+from agent.trust import leads_to
 from audit.models import AuditEvent
 from cluster.drivers.base import Step
 from cluster.models import Grant, Handover, NodeCommand
@@ -19,6 +22,7 @@ from cluster.services import signing
 from cluster.services.commands import expire_late
 from cluster.services.engine import engine_for
 from cluster.services.evidence import digest, entry_of
+from common.signatures import Purpose, read_keys, succeed
 from tests.cluster.site import LEASE, LOGIN, Speaker, checks
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +44,34 @@ def test_the_agent_believes_what_the_portal_signed_and_nothing_else(speaker: Spe
     forged = json.dumps({**json.loads(envelope["command"]), "generation": 5})
     with pytest.raises(CommandRefused):
         open_envelope({**envelope, "command": forged}, pinned)
+
+
+def test_what_the_portal_signed_for_something_else_is_no_command(speaker: Speaker) -> None:
+    pinned = speaker.hello()["signing_key"]
+    told = signing.envelope(speaker.order("grant"))
+    for purpose in Purpose:
+        other = {**told, "signature": signing.signature(purpose, told["command"])}
+        if purpose is Purpose.COMMAND:
+            assert open_envelope(other, pinned).verb == "grant"
+        else:
+            with pytest.raises(CommandRefused):
+                open_envelope(other, pinned)
+
+
+def test_a_node_is_led_from_the_key_that_it_has_pinned_to_the_one_of_now(speaker: Speaker, settings: Any) -> None:
+    pinned = speaker.hello()["signing_key"]
+    words = [base64.b64encode(settings.NODE_SIGNING_KEY).decode()]
+    for _change in range(2):
+        words = succeed(words, Ed25519PrivateKey.generate().private_bytes_raw(), endorsed=True)
+    settings.NODE_SIGNING_KEY, settings.EARLIER_SIGNING_KEYS = read_keys(words)
+    for said in (speaker.heartbeat(), speaker.hello()):
+        assert said["signing_key"] != pinned and len(said["succession"]) == 2
+        assert leads_to(pinned, said["signing_key"], said["succession"])
+    words = succeed(words, Ed25519PrivateKey.generate().private_bytes_raw(), endorsed=False)
+    settings.NODE_SIGNING_KEY, settings.EARLIER_SIGNING_KEYS = read_keys(words)
+    said = speaker.heartbeat()
+    assert said["succession"] == [], "a key that was stolen vouches for none"
+    assert signing.is_ours(pinned)
 
 
 def test_steps_tell_how_far_a_lease_has_come(speaker: Speaker) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from portal.demo.secrets import make_secrets
+from common.signatures import Purpose, fits, public_of, read_keys
+from portal.demo.secrets import make_secrets, make_signing_key
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = {
@@ -37,6 +38,11 @@ def start(**changes: str | None) -> "subprocess.CompletedProcess[str]":
         ("DATABASE_URL", "nonsense", "must be a PostgreSQL URL"),
         ("REDIS_URL", "127.0.0.1:6379", "must be a URL like redis://"),
         ("NODE_SIGNING_KEY", "c2hvcnQ=", "32 bytes in base64"),
+        (
+            "NODE_SIGNING_KEY",
+            f"{GOOD['NODE_SIGNING_KEY']} {public_of(bytes(32))}:c2hvcnQ=",
+            "did not sign the one after",
+        ),
         ("SSH_CA_KEY", "not a key", "OpenSSH private key"),
         ("EMAIL_URL", "carrier-pigeon://", "is not a mail URL"),
         ("DEBUG", "perhaps", "must be true or false"),
@@ -63,3 +69,24 @@ def test_a_secret_comes_from_its_file(tmp_path: Path) -> None:
     secret.write_text("\n")
     empty = start(SECRET_KEY=None, SECRET_KEY_FILE=str(secret))
     assert empty.returncode == 1 and "SECRET_KEY_FILE" in empty.stderr and "empty" in empty.stderr
+
+
+def change_key(*words: str) -> "subprocess.CompletedProcess[str]":
+    """As an operator does it."""
+    script = [sys.executable, "scripts/change_key.py", *words]
+    return subprocess.run(script, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_signing_key_is_changed_in_its_file(tmp_path: Path) -> None:
+    file, first = tmp_path / "node_signing_key", make_signing_key()
+    file.write_text(first + "\n")
+    file.chmod(0o444)
+    assert change_key(str(file)).returncode == 0 and change_key("--stolen", str(file)).returncode == 0
+    assert file.stat().st_mode & 0o777 == 0o444 and list(tmp_path.iterdir()) == [file]
+    now, (second, oldest) = read_keys(file.read_text().split())
+    assert oldest.public == public_of(read_keys([first])[0]) and first not in file.read_text()
+    assert fits(oldest.public, Purpose.SUCCESSION, second.public, oldest.endorsement)
+    assert second.endorsement == "" and public_of(now) not in (second.public, oldest.public)
+    file.chmod(0o644)
+    file.write_text("not a key")
+    assert change_key(str(file)).returncode == 1 and file.read_text() == "not a key"

@@ -1,11 +1,13 @@
 """A month is closed once for everybody: numbered, signed, chained, and provable from the hours."""
 
+import base64
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.utils import translation
@@ -15,6 +17,7 @@ from allocations.services.usage import deciding
 from allocations.services.usage.correcting import correct
 from common.actors import RECONCILER
 from common.errors import Forbidden, WrongState
+from common.signatures import Purpose, fits, read_keys, succeed
 from notifications.models import Notification
 from tests.allocations.test_api import client as api_of
 from tests.allocations.test_views import sign_in
@@ -123,6 +126,17 @@ def test_whatever_is_altered_is_found(lease: Lease, change: str, what: str | Non
     if what:
         with pytest.raises(CommandError):
             call_command("verify_statements", stderr=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+
+
+def test_statements_are_proved_after_the_key_has_changed_and_by_no_other_purpose(lease: Lease, settings: Any) -> None:
+    row, old = closed()[0], settings.NODE_SIGNING_KEY
+    assert fits(row.public_key, Purpose.STATEMENT, row.text, row.signature)
+    assert not any(fits(row.public_key, each, row.text, row.signature) for each in Purpose if each != Purpose.STATEMENT)
+    words = succeed([base64.b64encode(old).decode()], Ed25519PrivateKey.generate().private_bytes_raw(), endorsed=True)
+    settings.NODE_SIGNING_KEY, settings.EARLIER_SIGNING_KEYS = read_keys(words)
+    assert list(verify()) == []
+    settings.EARLIER_SIGNING_KEYS = ()
+    assert {fault.what for fault in verify()} == {"it was signed with another key than this portal's"}
 
 
 def test_the_last_statement_cannot_be_left_out(lease: Lease) -> None:

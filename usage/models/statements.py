@@ -31,8 +31,10 @@ class Statement(models.Model):
     text = models.TextField(help_text="canonical JSON")
     sha256 = models.CharField(max_length=64)
     previous_sha256 = models.CharField(max_length=64, blank=True, help_text="empty: the first of all")
-    signature = models.CharField(max_length=120, help_text="Ed25519 over the text's UTF-8 bytes, base64")
-    public_key = models.CharField(max_length=60, help_text="base64")
+    signature = models.CharField(
+        max_length=120, help_text="Ed25519 over bitgoeul/statement/1, a zero byte and the text's UTF-8 bytes, base64"
+    )
+    public_key = models.CharField(max_length=60, help_text="which of the portal's keys it was signed with, base64")
     held_seconds = models.BigIntegerField()
     used_seconds = models.BigIntegerField()
     idle_seconds = models.BigIntegerField(help_text="idle and memory-parked")

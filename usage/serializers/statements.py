@@ -35,7 +35,8 @@ class MonthlyStatementSerializer(serializers.ModelSerializer[Statement]):
 
 @extend_schema_serializer(component_name="WholeMonthlyStatement")
 class WholeStatementSerializer(MonthlyStatementSerializer):
-    """With the document that was signed: `text` are the very bytes (UTF-8) under the signature and the SHA-256."""
+    """With the document that was signed: `text` are the very bytes (UTF-8) of the SHA-256, and of the
+    signature after its purpose and a zero byte."""
 
     document = serializers.DictField(read_only=True)
     text = serializers.CharField(read_only=True)

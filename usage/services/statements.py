@@ -1,6 +1,5 @@
 """A month is closed for every organisation, once: numbered, signed, chained. And the proof of all of it."""
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -9,8 +8,6 @@ from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -20,10 +17,11 @@ from allocations.services.usage.deciding import lock_days
 from audit import services as audit
 from audit.models import AuditEvent
 from cluster.services.evidence import canonical
-from cluster.services.signing import public_key, signature
+from cluster.services.signing import is_ours, public_key, signature
 from common.errors import WrongState
 from common.moments import agency_day, begin_of
 from common.permissions import require
+from common.signatures import Purpose, fits
 from notifications.services import notify
 from partners.models import Membership, Organisation
 from usage.models import Statement
@@ -85,7 +83,7 @@ def _close(actor: Any, organisation_id: int, month: date, now: datetime) -> int:
         text=text,
         sha256=_sha256(text),
         previous_sha256=previous.sha256 if previous else "",
-        signature=signature(text),
+        signature=signature(Purpose.STATEMENT, text),
         public_key=public_key(),
         held_seconds=said["totals"]["held_seconds"],
         used_seconds=said["totals"]["used_seconds"],
@@ -136,11 +134,9 @@ def verify() -> Iterator[Fault]:
 def _of_itself(row: Statement) -> Iterator[str]:
     if _sha256(row.text) != row.sha256:
         yield str(_("its text does not have the SHA-256 that is kept with it"))
-    if row.public_key != public_key():
+    if not is_ours(row.public_key):
         yield str(_("it was signed with another key than this portal's"))
-    try:
-        _key(row).verify(_bytes(row.signature), row.text.encode())
-    except (InvalidSignature, ValueError):
+    if not fits(row.public_key, Purpose.STATEMENT, row.text, row.signature):
         yield str(_("the signature does not fit: the statement was altered"))
 
 
@@ -177,11 +173,3 @@ def _read(row: Statement) -> dict[str, Any]:
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _bytes(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
-
-
-def _key(row: Statement) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(_bytes(row.public_key))

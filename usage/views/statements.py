@@ -12,8 +12,10 @@ from django.views.generic import View
 
 from allocations.selectors.usage import UsageSums
 from allocations.usage_classes import UsageClass
+from cluster.services.evidence import seal
 from common.downloads import csv_file
 from common.quantities import seconds_to_hours
+from common.signatures import Purpose
 from common.tables import Column, csv_rows
 from common.templatetags.bitgoeul import hours, moment
 from common.web import ListPage, ObjectMixin, ObjectPage
@@ -121,8 +123,8 @@ class StatementFile(ObjectMixin, View):
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         row = self.object
-        seal = {"algorithm": "Ed25519", "public_key": row.public_key, "value": row.signature}
-        body = {"document": row.document, "sha256": row.sha256, "signature": seal}
+        signed = seal(Purpose.STATEMENT, row.public_key, row.signature)
+        body = {"document": row.document, "sha256": row.sha256, "signature": signed}
         response = JsonResponse(body, json_dumps_params={"ensure_ascii": False, "indent": 1})
         response["Content-Disposition"] = f'attachment; filename="{row.number}.json"'
         return response
