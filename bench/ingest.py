@@ -1,9 +1,10 @@
 """Samples through the real door: web workers, the node API, PostgreSQL. `python -m bench.ingest --devices 2500`.
 
-Every node sends what its agent sends, gzipped, at its own moment of each period, and again when nobody answered. Beside
-it the rollups run as beat runs them. Reported: p50 and p95 of a batch, the share of a core that web, database and
-senders took, rows lost (none may be), bytes a sample with indexes, seconds of the rollups; then rows a second when the
-senders do not wait for their turn.
+Every node sends what its agent sends, gzipped, at its own moment of each period, and what was refused again at its
+next turn, as the agent's spool does. Beside it the rollups run as beat runs them. Reported: p50 and p95 of a batch, the
+share of a core that web, database and senders took, processor milliseconds a batch, rows lost (made and not in the
+table: none may be), what was said to batches that were refused, bytes a sample with indexes, seconds of the rollups;
+then rows a second when the senders do not wait for their turn.
 
     --seconds   how long it is sent at the pace of the fleet (the issue asks 1800 for 2,500 and 600 for 25,000 devices)
     --rounds    looks in one batch: 1 is sent every period, 3 every three periods
@@ -24,7 +25,7 @@ from typing import Any
 import psutil
 
 from bench.demo_start import free_port, seconds_until
-from bench.ingest_senders import Job, Sent, post, send_all
+from bench.ingest_senders import Job, Node, Sent, flush, send_all, together
 from bench.results_writer import percentile, report
 from bench.servers import django_on_servers, open_folder
 
@@ -51,6 +52,15 @@ class Load:
             except psutil.Error:
                 continue
         return total
+
+
+@dataclass(frozen=True)
+class Used:
+    """Processor seconds: of the web workers, of the whole database, and of that the session that rolls up."""
+
+    web: float
+    database: float
+    rollups: float
 
 
 def make_fleet(devices: int) -> list[tuple[str, list[str]]]:
@@ -103,13 +113,13 @@ def web(folder: Any, port: int) -> Any:
 
 def warm_up(port: int, token: str) -> None:
     """Empty batches until each worker has loaded what it needs: the first call of a process takes seconds."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection, node = http.client.HTTPConnection("127.0.0.1", port, timeout=60), Node(token, [])
     for turn in range(WARM_UP_CALLS):
-        body = gzip.compress(json.dumps({"boot_id": "warm-up", "sequence": turn, "samples": []}).encode())
-        post(connection, token, body, Sent())
+        node.waiting.append(gzip.compress(json.dumps({"boot_id": "warm-up", "sequence": turn, "samples": []}).encode()))
+        flush(connection, node, Sent())
 
 
-def at_pace(jobs: list[Job], wanted: Any) -> tuple[list[Sent], list[float]]:
+def at_pace(jobs: list[Job], wanted: Any) -> tuple[Sent, list[float]]:
     """Send for so long, and roll up beside it; what was sent, and the seconds of each rollup."""
     from django.utils import timezone
 
@@ -133,7 +143,7 @@ def at_pace(jobs: list[Job], wanted: Any) -> tuple[list[Sent], list[float]]:
             sent.append(answers.get(timeout=pause))
         except Exception:  # queue.Empty: nobody is done yet
             continue
-    return sent, rolled
+    return together(sent), rolled
 
 
 def measure(wanted: Any, services_: Any) -> int:
@@ -143,71 +153,72 @@ def measure(wanted: Any, services_: Any) -> int:
         port = free_port()
         with web(folder, port) as child:
             warm_up(port, fleet[0][0])
-            database = Load([database_pid()])
-            portal = Load([child.process.pid])
+            own = session_pid()
+            loads = [Load([child.process.pid]), Load([database_pid()]), Load([own])]
             jobs = [Job(port, fleet[n :: wanted.senders], PERIOD_SECONDS, wanted) for n in range(wanted.senders)]
-            before, begun = (portal.seconds(), database.seconds()), time.monotonic()
+            before, begun = [load.seconds() for load in loads], time.monotonic()
             sent, rolled = at_pace(jobs, wanted)
             wall = time.monotonic() - begun
-            shares = [
-                round((now - then) / wall, 3)
-                for now, then in zip((portal.seconds(), database.seconds()), before, strict=True)
-            ]
-            lost = tell_pace(wanted, sent, rolled, shares, wall)
+            used = Used(*(load.seconds() - then for load, then in zip(loads, before, strict=True)))
+            lost = tell_pace(wanted, sent, rolled, used, wall)
             tell_rollups(wanted)
             if wanted.flood:
                 tell_flood(wanted, fleet, port)
     return int(lost > 0)
 
 
-def database_pid() -> int:
-    """The server's first process: the parent of the one of this session."""
+def session_pid() -> int:
+    """The server's process for this session."""
     from django.db import connection
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
-        session = int(cursor.fetchone()[0])
-    parent = psutil.Process(session).parent()
-    return parent.pid if parent else session
+        return int(cursor.fetchone()[0])
 
 
-def tell_pace(wanted: Any, sent: list[Sent], rolled: list[float], shares: list[float], wall: float) -> int:
-    """Report the pace; rows that were sent and are not there, and batches that were refused."""
+def database_pid() -> int:
+    """The server's first process: the parent of the one of this session."""
+    return psutil.Process(session_pid()).ppid()
+
+
+def tell_pace(wanted: Any, sent: Sent, rolled: list[float], used: Used, wall: float) -> int:
+    """Report the pace; rows that were made and are not there."""
     from telemetry import partitions
     from telemetry.models import Sample
 
-    rows, took = sum(each.rows for each in sent), [ms for each in sent for ms in each.took]
     stored = Sample.objects.count()
     vacuum()
     size = partitions.sizes()[0]
-    used: dict[str, Any] = {
-        "web_cores": shares[0],
-        "database_cores": shares[1],
-        "sender_cores": round(sum(s.cpu for s in sent) / wall, 3),
-    }
     detail: dict[str, Any] = {
         "devices": wanted.devices,
         "seconds": round(wall),
         "rounds": wanted.rounds,
-        "batches": len(took),
+        "batches": len(sent.took),
     }
     for name, share in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)):
-        report(f"ingest.batch_{name}", round(percentile(took, share), 1), "ms", **detail)
-    report("ingest.rows", round(rows / wall), "rows/s", **detail, **used)
-    failed = sum(each.failed for each in sent)
-    report("ingest.lost", rows - stored, "rows", sent=rows, stored=stored, refused_batches=failed, **detail)
+        report(f"ingest.batch_{name}", round(percentile(sent.took, share), 1), "ms", **detail)
+    tell_used(sent, used, wall, detail)
+    lost = sent.rows - stored
+    unsaid = {"given_up": sent.given_up, "left_waiting": sent.left}
+    report("ingest.lost", lost, "rows", made=sent.rows, stored=stored, batches_given_up=unsaid, **detail)
+    report("ingest.refused", sent.refused.total(), "batches", said=dict(sent.refused.most_common(10)), **detail)
     report("ingest.bytes", round(size.bytes / max(stored, 1), 1), "bytes/sample", index=size.index_bytes, **detail)
-    report(
-        "ingest.roll_up",
-        round(percentile(rolled, 0.95), 2),
-        "s",
-        runs=len(rolled),
-        worst=round(max(rolled), 2),
-        **detail,
-    )
-    late = max((each.late for each in sent), default=0.0)
-    report("ingest.senders_late", round(late, 1), "s", **detail)
-    return rows - stored + failed
+    worst = round(max(rolled), 2)
+    report("ingest.roll_up", round(percentile(rolled, 0.95), 2), "s", runs=len(rolled), worst=worst, **detail)
+    report("ingest.senders_late", round(sent.late, 1), "s", **detail)
+    return lost
+
+
+def tell_used(sent: Sent, used: Used, wall: float, detail: dict[str, Any]) -> None:
+    """Report shares of a core, and what a batch cost: that of the rollups is told apart."""
+    cores: dict[str, Any] = {
+        "web_cores": round(used.web / wall, 3),
+        "database_cores": round(used.database / wall, 3),
+        "sender_cores": round(sent.cpu / wall, 3),
+    }
+    report("ingest.rows", round(sent.rows / wall), "rows/s", **detail, **cores)
+    for name, seconds in (("web", used.web), ("database", used.database - used.rollups), ("rollups", used.rollups)):
+        report(f"ingest.{name}_cpu", round(1000 * seconds / max(len(sent.took), 1), 2), "ms/batch", **detail)
 
 
 def tell_rollups(wanted: Any) -> None:
@@ -237,13 +248,14 @@ def tell_flood(wanted: Any, fleet: Any, port: int) -> None:
     begun = time.monotonic()
     sent, _rolled = at_pace(jobs, wanted)
     wall = time.monotonic() - begun
-    rows, took = sum(each.rows for each in sent), [ms for each in sent for ms in each.took]
     detail: dict[str, Any] = {
         "devices": wanted.devices,
         "rounds": wanted.rounds,
-        "p95_ms": round(percentile(took, 0.95), 1),
+        "p95_ms": round(percentile(sent.took, 0.95), 1),
+        "refused": dict(sent.refused.most_common(10)),
     }
-    report("ingest.saturated", round(rows / wall), "rows/s", batches_a_second=round(len(took) / wall), **detail)
+    answered = round(len(sent.took) / wall)
+    report("ingest.saturated", round(sent.rows / wall), "rows/s", batches_a_second=answered, **detail)
 
 
 def vacuum() -> None:

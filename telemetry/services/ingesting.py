@@ -119,7 +119,7 @@ def _copy(rows: list[Row]) -> None:
     for row in rows:
         text.write("\t".join("\\N" if value is None else str(value) for value in row) + "\n")
     text.seek(0)
-    with connection.cursor() as cursor:
+    with connection.wrap_database_errors, connection.cursor() as cursor:  # psycopg2's own call raises its own errors
         cursor.cursor.copy_expert(f"COPY telemetry_sample ({_FIELDS}) FROM STDIN", text)
 
 

@@ -7,6 +7,10 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -49,6 +53,52 @@ def test_batches_wait_in_order_and_the_oldest_give_way(tmp_path: Path) -> None:
     assert [batch["sequence"] for batch in waiting] == [3, 4, 5]
     assert journal.fact("samples_dropped") == "2"
     assert json.loads(journal.fact("samples_gap") or "") == {"batches": 2, "samples": 2, "from": 100.0, "until": 101.0}
+
+
+@contextmanager
+def moody_portal(moods: list[int]) -> Iterator[tuple[str, list[int]]]:
+    """A portal that answers with these statuses in turn, 0 by hanging up; its address, and the sequences it took."""
+    taken: list[int] = []
+
+    class Door(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(gzip.decompress(self.rfile.read(int(self.headers["Content-Length"]))))
+            status = moods.pop(0)
+            if status == 0:
+                return
+            if status == 202:
+                taken.append(body["sequence"])
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_said: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Door) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", taken
+        server.shutdown()
+        thread.join()
+
+
+def test_a_refused_batch_is_sent_again_in_its_order_unless_it_was_refused_for_good(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret")
+    journal = Journal(tmp_path / "state")
+    spool = Spool(tmp_path / "spool", journal, limit=9)
+    for turn in range(3):
+        spool.put([{"uuid": "GPU-a", "at": 100.0 + turn}])
+    passing = [500, 502, 503, 429, 401, 0]
+    with moody_portal([*passing, 202, *passing, 400, 202]) as (address, taken):
+        portal = PortalClient(address, tmp_path / "token")
+        for _refusal in range(2 * len(passing)):
+            with pytest.raises(PortalError):
+                spool.flush(portal)
+        spool.flush(portal)
+        portal.close()
+    assert taken == [1, 3] and not spool.waiting()
+    assert (journal.fact("samples_dropped"), len(journal.events(9))) == ("1", 1)
 
 
 def test_the_sequence_goes_on_after_a_restart(tmp_path: Path) -> None:

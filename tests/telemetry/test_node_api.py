@@ -78,7 +78,8 @@ def test_a_figure_that_no_machine_says_loses_no_sample(figure: str) -> None:
     assert list(NodeHour.objects.values_list("samples", "load")) == [(2, 1.0)]
 
 
-def test_a_full_disk_is_a_503_and_the_same_delivery_is_taken_whole_later() -> None:
+@pytest.mark.parametrize("table", ["telemetry_sample", "telemetry_latestsample"])
+def test_a_full_disk_is_a_503_and_the_same_delivery_is_taken_whole_later(table: str) -> None:
     node, token = register_node(actor=SEED, name="gpu-1", pool=PoolFactory())
     sample = {"uuid": DeviceFactory(node=node).uuid, "at": timezone.now().timestamp(), "utilisation_percent": 3}
     body = {"boot_id": "b", "sequence": 7, "samples": [sample]}
@@ -86,9 +87,9 @@ def test_a_full_disk_is_a_503_and_the_same_delivery_is_taken_whole_later() -> No
         cursor.execute(
             "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
             " $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'; END $$;"
-            "CREATE TRIGGER no_room BEFORE INSERT ON telemetry_latestsample EXECUTE FUNCTION no_room()"
+            f"CREATE TRIGGER no_room BEFORE INSERT ON {table} EXECUTE FUNCTION no_room()"
         )
         refused = post(token, body, quiet=True)
         assert refused.status_code == 503 and refused.headers["Retry-After"] and not Sample.objects.exists()
-        cursor.execute("DROP TRIGGER no_room ON telemetry_latestsample")
+        cursor.execute(f"DROP TRIGGER no_room ON {table}")
     assert post(token, body).data["accepted"] == 1 and Sample.objects.count() == 1
