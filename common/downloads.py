@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.http import FileResponse, Http404, StreamingHttpResponse
+from django.http import FileResponse, Http404, JsonResponse, StreamingHttpResponse
+
+from common.sharing import NOT_KEPT
 
 
 def download(file: Any, name: str, content_type: str) -> FileResponse:
@@ -18,7 +20,15 @@ def download(file: Any, name: str, content_type: str) -> FileResponse:
 
 
 def csv_file(lines: Iterable[str], name: str) -> Any:
-    """Lines of `common.tables`, sent as they are made, to be saved as `name`.csv."""
-    response = StreamingHttpResponse(lines, content_type="text/csv")
+    """Lines of `common.tables`, sent as they are made, to be saved as `name`.csv; no browser or proxy keeps them."""
+    response = StreamingHttpResponse(lines, content_type="text/csv", headers=NOT_KEPT)
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return response
+
+
+def json_file(document: dict[str, Any], name: str) -> JsonResponse:
+    """A document for people and programs, to be saved as `name`.json; no browser or proxy keeps it."""
+    said = {"ensure_ascii": False, "indent": 1}
+    response = JsonResponse(document, json_dumps_params=said, headers=NOT_KEPT)
+    response["Content-Disposition"] = f'attachment; filename="{name}.json"'
     return response

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
@@ -78,7 +79,10 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def safe_cell(value: Any) -> Any:
-    """Neutralise text that a spreadsheet would run as a formula (OWASP: CSV injection)."""
-    if isinstance(value, str) and value[:1] in FORMULA:
-        return "'" + value
-    return value
+    """Neutralise text that a spreadsheet would run as a formula (OWASP: CSV injection). Numbers stay numbers; what is
+    neither is written as its text, and somebody may have chosen that as well (a person, a lazy translation).
+    """
+    if value is None or isinstance(value, int | float | Decimal):
+        return value
+    text = str(value)
+    return "'" + text if text[:1] in FORMULA else text

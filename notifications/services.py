@@ -82,9 +82,13 @@ def send_pending(limit: int = 100) -> int:
             )
             if mail is None:
                 return sent
-            sent += _send(mail)
-            if mail.last_error:
+            try:
+                sent += _send(mail)
+            except OSError as error:  # smtplib's errors are OSErrors
+                _failed(mail, error, mail.attempts + 1)
                 return sent  # the mail server is ill: try again at the next beat, not in a loop
+            except ValueError as error:
+                _failed(mail, error, MAX_ATTEMPTS)  # it can never be written: the others behind it shall not wait
     return sent
 
 
@@ -100,15 +104,13 @@ def mark_all_read(*, actor: User) -> int:
 
 
 def _send(mail: Mail) -> int:
-    try:
-        send_mail(mail.subject, mail.body, settings.DEFAULT_FROM_EMAIL, [mail.address])
-    except OSError as error:  # smtplib's errors are OSErrors
-        mail.last_error = str(error)[:300]
-        Mail.objects.filter(pk=mail.pk).update(attempts=F("attempts") + 1, last_error=mail.last_error)
-        return 0
+    send_mail(mail.subject, mail.body, settings.DEFAULT_FROM_EMAIL, [mail.address])
     Mail.objects.filter(pk=mail.pk).update(sent_at=timezone.now(), attempts=F("attempts") + 1, last_error="")
-    mail.last_error = ""
     return 1
+
+
+def _failed(mail: Mail, error: Exception, attempts: int) -> None:
+    Mail.objects.filter(pk=mail.pk).update(attempts=attempts, last_error=str(error)[:300])
 
 
 def _render(event: str, context: dict[str, Any], language: str, url: str) -> tuple[str, str]:
@@ -117,7 +119,7 @@ def _render(event: str, context: dict[str, Any], language: str, url: str) -> tup
         # plain text: names stand as they are typed; the pages that show it escape it
         text = template.render(Context({**context, "site": settings.SITE_NAME}, autoescape=False))
     subject, _newline, body = text.strip().partition("\n")
-    return subject.strip()[:200], body.strip()
+    return " ".join(subject.split())[:200], body.strip()  # a header has no line ends, whatever a name has
 
 
 def _mail(address: str, subject: str, body: str, url: str) -> Mail:

@@ -6,8 +6,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 
+from common.downloads import csv_file
 from common.sharing import NOT_KEPT, shared
 from common.tables import csv_rows
 from telemetry.charts import Chart, csv_table
@@ -25,13 +26,9 @@ def chart_response(
     the query.
     """
     if request.GET.get("format") == "csv":
-        rows = csv_rows(*csv_table(make()))
-        answer: Any = StreamingHttpResponse(rows, content_type="text/csv; charset=utf-8", headers=NOT_KEPT)
-        answer["Content-Disposition"] = f'attachment; filename="{name}.csv"'
-    else:
-        text = shared("chart", lambda: _json(make()), of=of, asked=(request.GET.urlencode(), *asked))
-        answer = HttpResponse(text, content_type="application/json", headers=NOT_KEPT)
-    return answer  # type: ignore[no-any-return]
+        return csv_file(csv_rows(*csv_table(make())), name)  # type: ignore[no-any-return]
+    text = shared("chart", lambda: _json(make()), of=of, asked=(request.GET.urlencode(), *asked))
+    return HttpResponse(text, content_type="application/json", headers=NOT_KEPT)
 
 
 def _json(chart: Chart) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -19,6 +19,7 @@ from allocations.selectors.leases import lease_devices, placements_of
 from allocations.selectors.reshapes import under_way, with_devices
 from allocations.selectors.usage import use_of
 from allocations.services.extending import EXTENDABLE
+from common.downloads import json_file
 from common.permissions import allowed
 from common.sharing import NOT_KEPT, shared
 from common.tables import Column
@@ -172,7 +173,4 @@ class HandoverFile(_LeaseMixin, View):
     """The same as a file that the portal has signed."""
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        signed = sheet.signed_handover(self.object)
-        response = JsonResponse(signed, json_dumps_params={"ensure_ascii": False, "indent": 1})
-        response["Content-Disposition"] = f'attachment; filename="handover-{self.object.public_id}.json"'
-        return response
+        return json_file(sheet.signed_handover(self.object), f"handover-{self.object.public_id}")

@@ -3,6 +3,7 @@
 The map is put together as text: a template for each of 25,000 cells would take seconds.
 """
 
+from html import escape as escaped
 from typing import Any
 
 from django import template
@@ -86,19 +87,19 @@ class _Map:
             level, text = shown(gpu)
             css = f"cell-{level}{' held' if gpu.lease_id else ''}{' sick' if ill(gpu) else ''}"
             who = f" · {names[gpu.lease_id]}" if gpu.lease_id in names else ""
-            squares.append(f'<i class="{css}" title="{gpu.name}: {text}{unit}{who}"></i>')
+            squares.append(f'<i class="{css}" title="{escaped(gpu.name)}: {text}{unit}{who}"></i>')
             said.append(text)
         return (
             f'<a class="heat-node" href="{gpus[0].node_id.join(self._node_url)}"'
-            f' aria-label="{gpus[0].node}: {" ".join(said)}{unit}">{"".join(squares)}</a>'
+            f' aria-label="{escaped(gpus[0].node)}: {" ".join(said)}{unit}">{"".join(squares)}</a>'
         )
 
     def cells(self, gpus: list[Gpu]) -> str:
         """A node by its name with a cell for each GPU, its figure in it."""
-        name = f'<a href="{gpus[0].node_id.join(self._node_url)}">{gpus[0].node}</a>'
+        node = escaped(gpus[0].node)
+        name = f'<a href="{gpus[0].node_id.join(self._node_url)}">{node}</a>'
         state = "" if gpus[0].node_state == "ready" or self._picture.when.past else " ⚠"
         items = "".join(self._cell(gpu) for gpu in gpus)
-        node = gpus[0].node
         return (
             f'<div class="fleet-node"><div class="fleet-node-name">{name}{state}</div>'
             f'<ul class="fleet-cells" aria-label="{node}">{items}</ul></div>'
@@ -113,7 +114,7 @@ class _Map:
         marks += f' !<span class="visually-hidden"> {self._ill}</span>' if ill else ""
         label = escape(self._picture.parts[gpu.pk].label)
         profile = f" ({escape(gpu.profile)})" if gpu.profile else ""
-        title = f"{gpu.name}{profile}: {text}{self._unit} · {label}{who}"
+        title = f"{escaped(gpu.name)}{profile}: {text}{self._unit} · {label}{who}"
         return (
             f'<li><a class="{css}" href="{gpu.public_id.join(self._device_url)}" title="{title}">'
             f'<span class="fleet-cell-index"><span class="visually-hidden">GPU </span>{gpu.place}{marks}</span>'

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.generic import TemplateView
 
+from common.downloads import csv_file
 from common.errors import DomainError
 from common.tables import Column, csv_lines
 from common.templatetags.bitgoeul import day, moment
@@ -74,9 +75,7 @@ class BoardPage(StaffMixin, TemplateView):
         groups = board(scope, now, found.steps if found else ())
         if request.GET.get("format") == "csv" and form.is_valid():
             rows = ((group, bucket) for group in groups for bucket in group.buckets)
-            response = HttpResponse("".join(csv_lines(rows, COLUMNS)), content_type="text/csv")
-            response["Content-Disposition"] = 'attachment; filename="capacity.csv"'
-            return response
+            return csv_file(csv_lines(rows, COLUMNS), "capacity")  # type: ignore[no-any-return]
         shown = _page(groups, len(scope.edges) - 1, request.GET.get("page"))
         context = self.get_context_data(
             form=form,

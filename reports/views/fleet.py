@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.generic import TemplateView, View
 
 from common.collecting import uncollected
+from common.downloads import csv_file
 from common.sharing import AGENCY, NOT_KEPT, shared
 from common.tables import csv_lines
 from reports.fleet_form import STEPS, FleetForm
@@ -74,11 +75,8 @@ class FleetPage(StaffMixin, TemplateView):
         sort, part = request.GET.get("sort", ""), form.said("part") or ""
         if request.GET.get("format") == "csv" and valid:
             shown = picture(asked, form.which, now)
-            response = HttpResponse(
-                "".join(csv_lines(ordered(shown, sort, part), columns(shown))), content_type="text/csv"
-            )
-            response["Content-Disposition"] = 'attachment; filename="fleet.csv"'
-            return response
+            lines = "".join(csv_lines(ordered(shown, sort, part), columns(shown)))  # here, where nothing is collected
+            return csv_file([lines], "fleet")  # type: ignore[no-any-return]
         found = screen(asked, form.which, sorts, now)
         rows = ordered(found.picture, sort, part)
         context = self.get_context_data(

@@ -5,6 +5,7 @@ from io import BytesIO
 
 import openpyxl
 import pytest
+from django.utils.functional import lazystr
 
 from common.tables import csv_rows
 from common.templatetags.bitgoeul import number, percent
@@ -16,6 +17,16 @@ def test_nothing_begins_a_formula(sign: str) -> None:
     text = f"{sign}1+1"
     heading, row = list(csv_rows([text], [[text]]))
     assert heading.lstrip("\ufeff").lstrip('"').startswith("'") and row.lstrip('"').startswith("'")
+
+
+def test_what_is_no_text_yet_begins_none_either() -> None:
+    class Person:
+        def __str__(self) -> str:
+            return "=1+1"
+
+    assert [*csv_rows(["x"], [[Person(), lazystr("@x"), -1, Decimal("-0.5"), None, True]])][1:] == [
+        "'=1+1,'@x,-1,-0.5,,True\r\n"
+    ]
 
 
 def test_a_heading_of_a_workbook_is_text() -> None:

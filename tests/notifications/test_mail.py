@@ -65,6 +65,24 @@ def test_one_refused_address_does_not_hold_up_the_others(db: None) -> None:
     assert [message.subject for message in mail.outbox] == ["Subject 1"]
 
 
+@pytest.mark.parametrize(
+    "broken", [{"address": f"p@{'é' * 60}.com"}, {"subject": "One\rTwo"}], ids=["a name of no domain", "a line end"]
+)
+def test_a_mail_that_cannot_be_written_does_not_hold_up_the_others(db: None, broken: dict[str, str]) -> None:
+    write(2)
+    Mail.objects.filter(subject="Subject 0").update(**broken)
+    assert (send_pending(), send_pending()) == (1, 0)
+    assert [message.subject for message in mail.outbox] == ["Subject 1"]
+    lost = Mail.objects.get(sent_at=None)
+    assert lost.attempts == MAX_ATTEMPTS and lost.last_error
+
+
+def test_no_name_ends_the_line_of_a_subject(cast: Cast) -> None:
+    with transaction.atomic():
+        notify(recipients=[cast.owner], event="member_removed", context={"organisation": "Up\rstage\u2028x"})
+    assert "Up stage x" in Mail.objects.get().subject and send_pending() == 1
+
+
 def test_rolled_back_change_sends_nothing(cast: Cast) -> None:
     with pytest.raises(RuntimeError), transaction.atomic():
         notify(recipients=[cast.owner], event="member_removed", context={"organisation": "Upstage"})

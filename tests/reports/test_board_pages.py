@@ -56,7 +56,7 @@ def test_page_csv_and_api_say_the_same(stage: BoardStage) -> None:
     page = client.get(PAGE, days(stage)).content.decode()
     assert "h100-a" in page and "board-over" in page and "2 GPUs too many" in page
     lines = list(
-        csv.DictReader(io.StringIO(client.get(PAGE, days(stage) | {"format": "csv"}).content.decode("utf-8-sig")))
+        csv.DictReader(io.StringIO(client.get(PAGE, days(stage) | {"format": "csv"}).getvalue().decode("utf-8-sig")))
     )
     assert [(line["Booked"], line["Promised"], line["Over-committed"], line["Used, mean"]) for line in lines] == [
         ("5", "0", "0", ""),

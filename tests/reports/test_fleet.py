@@ -248,7 +248,7 @@ def test_filters_narrow_bar_map_and_table_to_who_holds_what(cast: Cast, node: No
         ({"pool": node.pool.public_id, "part": "used", "metric": "health"}, 1),
     ):
         answer = client.get(url, asked | {"format": "csv"})
-        assert answer["Content-Type"] == "text/csv" and len(answer.content.decode().splitlines()) == count + 1, asked
+        assert answer["Content-Type"] == "text/csv" and len(answer.getvalue().decode().splitlines()) == count + 1, asked
         assert client.get(url, asked).status_code == 200
     assert lease.public_id in client.get(url, {"sort": "-utilisation"}).content.decode()
     assert client.get(url, {"pool": "nowhere"}).status_code == 422
@@ -288,6 +288,13 @@ def test_a_large_fleet_is_drawn_in_squares_with_figures_for_pointer_and_reader(c
     shown = heat_map(now_of(), METRICS["utilisation"], dense=True)
     assert 'aria-label="gpu-a: 96 – – – – – – – %"' in shown
     assert f'<i class="cell-full held" title="gpu-a/0: 96 % · {cast.project.organisation.name}"></i>' in shown
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_no_name_of_a_machine_breaks_out_of_the_map(cast: Cast, node: Node, dense: bool) -> None:
+    Node.objects.filter(pk=node.pk).update(name='"><script>')
+    shown = heat_map(now_of(), METRICS["utilisation"], dense=dense)
+    assert "<script>" not in shown and "&quot;&gt;&lt;script&gt;" in shown
 
 
 def test_the_screen_refreshes_itself_until_it_is_paused(cast: Cast, node: Node) -> None:

@@ -163,7 +163,9 @@ def test_page_file_and_api_say_the_same_to_those_who_may_read(cast: Cast, lease:
     assert sign_in(cast.outsider).get(row.get_absolute_url()).status_code == 404
     lines = b"".join(sign_in(cast.owner).get(row.get_absolute_url() + "?format=csv")).decode().splitlines()  # type: ignore[arg-type]
     assert lines[1].startswith("total,BG-2026-10-000") and ",4.00,1.00," in lines[1]
-    file = json.loads(sign_in(cast.owner).get(row.get_absolute_url() + "file.json").content)
+    sent = sign_in(cast.owner).get(row.get_absolute_url() + "file.json")
+    assert "no-store" in sent["Cache-Control"]
+    file = json.loads(sent.content)
     told = api_of(cast.owner).get(f"/api/v1/statements/{row.public_id}/").data
     assert file["document"] == told["document"] == row.document and told["text"] == row.text
     assert api_of(cast.owner).get("/api/v1/statements/").data["count"] == 1

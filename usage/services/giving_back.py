@@ -26,8 +26,8 @@ def give_back_idle(*, actor: Any, lease: Lease, devices: Sequence[str] = ()) -> 
     more; else refused as `release` and `shrink` are.
     """
     lease = lock_lease(lease.pk)
+    require(actor, may_end, lease)  # before anything is said of what stands idle
     if _on_their_way(lease, set(devices)):
-        require(actor, may_end, lease)
         return lease
     found = idle_now(lease, timezone.now())
     wanted = set(devices)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -13,7 +13,7 @@ from django.views.generic import View
 from allocations.selectors.usage import UsageSums
 from allocations.usage_classes import UsageClass
 from cluster.services.evidence import seal
-from common.downloads import csv_file
+from common.downloads import csv_file, json_file
 from common.quantities import seconds_to_hours
 from common.signatures import Purpose
 from common.tables import Column, csv_rows
@@ -125,9 +125,7 @@ class StatementFile(ObjectMixin, View):
         row = self.object
         signed = seal(Purpose.STATEMENT, row.public_key, row.signature)
         body = {"document": row.document, "sha256": row.sha256, "signature": signed}
-        response = JsonResponse(body, json_dumps_params={"ensure_ascii": False, "indent": 1})
-        response["Content-Disposition"] = f'attachment; filename="{row.number}.json"'
-        return response
+        return json_file(body, row.number)
 
 
 def _named(rows: list[dict[str, Any]], name: str) -> list[tuple[str, dict[str, Any], UsageSums]]:
