@@ -1,11 +1,13 @@
 """Moments: as the API takes them, and the hour and the day that one lies in."""
 
-from datetime import UTC, date, datetime, time, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
+
+from common.midnights import midnight
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 """Years that something of ours may lie in: near the ends of the calendar, zones and sums overflow."""
@@ -49,7 +51,7 @@ def agency_today() -> date:
 
 def begin_of(day: date, zone: tzinfo | None = None) -> datetime:
     """Midnight, at which a day begins in the agency's own zone; in another for what was written under that one."""
-    return datetime.combine(day, time(), zone or timezone.get_default_timezone())
+    return midnight(day, zone or timezone.get_default_timezone())
 
 
 def zone_words() -> str:

@@ -11,6 +11,7 @@ from django.utils.translation import pgettext_lazy
 from django_filters.fields import ModelChoiceField
 
 from common.filters import LinkFilter, YesNoFilter, state_choices
+from proposals.call_choice import ToldApart
 from proposals.lifecycle import CHANGE, PREPARED, PROPOSAL
 from proposals.models import Call, ChangeRequest, PreparedDecision, Proposal, ProposalStep
 from proposals.selectors import OPEN_PREPARED, open_calls, without_second
@@ -27,9 +28,8 @@ def named(value: str, prefix: str = "") -> Q:
     return found
 
 
-class _CallField(ModelChoiceField):
-    def label_from_instance(self, obj: Call) -> str:  # type: ignore[override]
-        return obj.told_apart
+class _CallField(ToldApart, ModelChoiceField):
+    """As a FilterSet wants it."""
 
 
 class OfCallFilter(django_filters.ModelChoiceFilter):

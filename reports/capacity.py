@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Literal
+
+from common.midnights import midnight
 
 Span = Literal["day", "week"]
 Window = tuple[datetime, datetime]
@@ -80,12 +82,7 @@ def edges(first: date, until: date, step: Span, zone: tzinfo) -> list[datetime]:
     found = [first]
     while found[-1] < until:
         found.append(found[-1] + timedelta(days=days))
-    return [midnight(day, zone) for day in found]
-
-
-def midnight(day: date, zone: tzinfo) -> datetime:
-    """The beginning of a day of a zone, in UTC."""
-    return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
+    return [midnight(day, zone).astimezone(UTC) for day in found]
 
 
 def between(pool_id: int, since: datetime, until: datetime | None, **figures: Any) -> list[Step]:

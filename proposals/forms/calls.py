@@ -6,20 +6,18 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from allocations.forms import MomentField
+from proposals.call_choice import ToldApart
 from proposals.call_words import LABELS
 from proposals.models import Call
 from proposals.terms import MAX_TITLE
 
 
-class CallField(forms.ModelChoiceField):
-    """One of the calls that the form sets as its queryset: rounds of one title are told apart by days and number."""
+class CallField(ToldApart, forms.ModelChoiceField):
+    """One of the calls that the form sets as its queryset."""
 
     def __init__(self, **kwargs: Any) -> None:
         said = {"label": _("Call"), "queryset": Call.objects.none(), "to_field_name": "public_id", "empty_label": None}
         super().__init__(**{**said, **kwargs})
-
-    def label_from_instance(self, obj: Call) -> str:  # type: ignore[override]
-        return obj.told_apart
 
 
 class NewCallForm(forms.Form):

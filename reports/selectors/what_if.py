@@ -16,10 +16,10 @@ from allocations.lifecycle import OPEN
 from allocations.models import Allocation
 from cluster.models import Pool
 from common.errors import RuleBroken
-from common.moments import agency_today
+from common.moments import agency_today, begin_of
 from proposals.models import AwardLine, RequestLine
 from proposals.selectors import window_of
-from reports.capacity import Ask, Rooms, Step, Verdict, between, edges, excesses, judge, midnight, supply_steps
+from reports.capacity import Ask, Rooms, Step, Verdict, between, edges, excesses, judge, supply_steps
 from reports.scenario import Approval, Changes, Claim, Clash, Draft, Scenario
 from reports.selectors import moving
 from reports.selectors.board import Group, supplies, swept
@@ -201,4 +201,4 @@ def _promised(verdict: Verdict) -> list[Step]:
 
 def _from(day: date | None, now: datetime) -> datetime:
     """The beginning of a day of the agency; what is past cannot be changed any more."""
-    return max(now, midnight(day, timezone.get_default_timezone())) if day else now
+    return max(now, begin_of(day).astimezone(UTC)) if day else now

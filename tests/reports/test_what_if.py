@@ -11,8 +11,8 @@ from django.utils import timezone
 from allocations.models import Envelope, Lease, Pin
 from cluster.models import Device, Node
 from common.errors import RuleBroken
+from common.midnights import midnight
 from proposals.models import Proposal
-from reports.capacity import midnight
 from reports.scenario import Approval, Changes, Move, Scenario
 from reports.selectors.board import Group, board, scope_of
 from reports.selectors.what_if import clashes, scenario
