@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.postgres.fields import IntegerRangeField
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from cluster.lifecycle import COMMAND, DEVICE, NODE
@@ -154,6 +155,9 @@ class Device(models.Model):
     checked_at = models.DateTimeField(_("checked"), null=True, blank=True, help_text="when it last passed the ladder")
     awaiting_confirmation = models.BooleanField(
         default=False, help_text="named by its node, and no operator has said yet that it belongs there"
+    )
+    joined_at = models.DateTimeField(
+        _("joined"), default=timezone.now, help_text="when its node first named it: before, it was not there"
     )
     rma_ticket = models.CharField(_("RMA ticket"), max_length=60, blank=True)
     parent = models.ForeignKey(

@@ -59,7 +59,9 @@ class Figures:
 
 @dataclass(frozen=True)
 class NodeSupply:
-    """A node that has GPUs: since when, how many, how many of them nobody could book now, and when it is closed."""
+    """GPUs of a node that joined on one day: which, how many, how many of them nobody could book now, and when the node
+    is closed.
+    """
 
     node_id: int
     name: str
@@ -110,7 +112,10 @@ def supply_steps(node: NodeSupply, now: datetime) -> Iterator[Step]:
     ill_from = max(now, node.joined_at)
     if node.ill:
         yield Step(node.pool_id, ill_from, out=node.ill)
-    for start, end in merged(node.closed):
+    for since, end in merged(node.closed):
+        start = max(since, node.joined_at)
+        if start >= end:  # nothing of it was there yet
+            continue
         yield from between(node.pool_id, start, end, out=node.devices)
         if node.ill and end > ill_from:  # counted once: they are ill already
             yield from between(node.pool_id, max(start, ill_from), end, out=-node.ill)

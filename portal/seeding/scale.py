@@ -115,6 +115,7 @@ class Programme:
                 index=number % GPUS_PER_NODE,
                 gpu_class=gpu_class,
                 memory_mib=gpu_class.memory_mib,
+                joined_at=self.now - timedelta(days=PAST_DAYS),
                 # the first turn on every device runs now (_windows)
                 state="in_use" if number < self.scale.allocations else "available",
             )

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from django.db import connection
 from django.db.models import Count, Q
+from django.db.models.functions import TruncDay
 from django.utils import timezone
 
 from allocations.lifecycle import OPEN
@@ -202,7 +203,8 @@ def board(scope: Scope, now: datetime, steps: Sequence[Step] = ()) -> list[Group
 def supplies(pools: Iterable[Pool], start: datetime, end: datetime, *, nodes: Q | None = None) -> list[NodeSupply]:
     """The nodes of these pools (those of them that are asked for) and when they are closed: two queries.
 
-    Whole GPUs are counted, also those that are lent in parts.
+    Whole GPUs are counted, also those that are lent in parts, from the day on which they joined (of the agency's zone):
+    a node with GPUs of several days is here once for each.
     """
     closed: dict[int, list[Window]] = defaultdict(list)
     windows = MaintenanceWindow.objects.filter(
@@ -214,11 +216,12 @@ def supplies(pools: Iterable[Pool], start: datetime, end: datetime, *, nodes: Q 
     rows = (
         devices.exclude(node__state="retired")
         .order_by()
-        .values_list("node_id", "node__name", "node__pool_id", "node__created_at")
+        .annotate(joined=TruncDay("joined_at", tzinfo=timezone.get_default_timezone()))
+        .values_list("node_id", "node__name", "node__pool_id", "joined")
         .annotate(devices=Count("pk"), well=Count("pk", filter=WELL))
     )
     return [
-        NodeSupply(node_id, name, pool_id, _day_of(joined), devices, devices - well, tuple(closed[node_id]))
+        NodeSupply(node_id, name, pool_id, joined.astimezone(UTC), devices, devices - well, tuple(closed[node_id]))
         for node_id, name, pool_id, joined, devices, well in rows
     ]
 
@@ -286,12 +289,6 @@ def _asked(
         cursor.execute(sql, values)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
-
-
-def _day_of(moment: datetime) -> datetime:
-    """The beginning of its day, in the agency's zone: a node counts from the day it joined."""
-    local = moment.astimezone(timezone.get_default_timezone())
-    return local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
 
 
 __all__ = ["Bucket", "Group", "Scope", "board", "scope_of", "supplies", "swept"]

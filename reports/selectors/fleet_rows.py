@@ -2,7 +2,7 @@
 
 Now comes from the newest samples, the past from minutes, and what is older than those from hours. Whether a GPU was ill
 then is kept (`cluster.IllSpell`), why not: reasons and a node's own state are told of now alone. Of the past a GPU that
-nobody had and of which nothing was measured is told as not heard.
+nobody had and of which nothing was measured is told as not heard; one that joined later is not there.
 """
 
 import json
@@ -73,7 +73,7 @@ LEFT JOIN (
     SELECT DISTINCT node_id FROM cluster_maintenancewindow
     WHERE starts_at <= %(at)s AND ends_at > %(at)s AND (cancelled_at IS NULL OR cancelled_at > %(at)s)
 ) AS w ON w.node_id = n.id
-WHERE d.state <> 'retired' {narrowed}
+WHERE d.state <> 'retired' {there} {narrowed}
 ORDER BY k.name, n.name, d.index, d.parent_id NULLS FIRST, lower(d.slices), d.id
 """
 _ILLNESS = {
@@ -219,7 +219,7 @@ def when(asked: datetime | None, now: datetime) -> When:
 
 
 def gpus_at(moment: When, which: Narrowed = Narrowed()) -> list[Gpu]:
-    """All that is not retired, by pool, node and index. One statement."""
+    """All that is not retired, by pool, node and index; of the past, what had joined by then. One statement."""
     asked = {name: value for name in Narrowed.__dataclass_fields__ if (value := getattr(which, name))}
     sql = _ROWS.format(
         figures=_FIGURES[moment.source],
@@ -227,6 +227,7 @@ def gpus_at(moment: When, which: Narrowed = Narrowed()) -> list[Gpu]:
         held=_HELD_THEN if moment.past else _HELD_NOW,
         illness=_ILLNESS[moment.past],
         spells=_SPELLS if moment.past else "",
+        there="AND d.joined_at <= %(at)s" if moment.past else "",
         narrowed=" ".join(_NARROWED[name] for name in asked),
     )
     values = {**asked, "at": moment.at, "fresh": moment.at - FRESH, "held": list(HELD)}

@@ -1,6 +1,7 @@
 """Machines."""
 
 import uuid
+from datetime import timedelta
 
 import factory
 from django.db.backends.postgresql.psycopg_any import NumericRange
@@ -60,6 +61,7 @@ class DeviceFactory(factory.django.DjangoModelFactory):
     memory_mib = 81_559
     power_limit_watts = 700
     state = "available"
+    joined_at = factory.LazyFunction(lambda: timezone.now() - timedelta(days=900))
 
 
 def cut(gpu: Device, *profiles: str, state: str = "available") -> list[Device]:

@@ -127,7 +127,6 @@ def test_what_is_guaranteed_and_what_may_be_promised_are_told_beside_it(stage: B
 def test_an_award_is_promised_while_it_waits_and_once_when_it_is_accepted() -> None:
     proposals = make_stage()
     proposal = proposals.awarded()
-    Node.objects.update(created_at=timezone.now() - 90 * DAY)
     first = proposals.today + DAY
 
     def promised() -> list[int]:
@@ -161,11 +160,14 @@ def test_ill_devices_are_out_from_now_on_and_retired_ones_are_not_there(stage: B
     assert column(stage, "out", **past) == [0, 0]
 
 
-def test_a_node_counts_from_the_day_it_joined(stage: BoardStage) -> None:
-    joined = stage.at(-20.4)
-    Node.objects.filter(pk=stage.small.pk).update(created_at=joined)
-    found = column(stage, "physical", first=stage.monday - 23 * DAY, until=stage.monday - 19 * DAY)
-    assert found == [8, 8, 12, 12]
+def test_a_gpu_counts_from_the_day_it_joined(stage: BoardStage) -> None:
+    days = {"first": stage.monday - 23 * DAY, "until": stage.monday - 19 * DAY}
+    stage.close(stage.small, -21.5, -20.2)
+    Device.objects.filter(node=stage.small).update(joined_at=stage.at(-20.4))
+    assert column(stage, "physical", **days) == [8, 8, 12, 12]
+    stage.small.devices.filter(index=0).update(joined_at=stage.at(-22.1))
+    assert column(stage, "physical", **days) == [9, 9, 12, 12]
+    assert column(stage, "out", **days) == [0, 1, 4, 0]
     Node.objects.filter(pk=stage.small.pk).update(state="retired")
     assert column(stage, "physical") == [8, 8, 8]
 
@@ -209,7 +211,6 @@ def test_a_part_of_a_gpu_counts_as_such_and_whole_gpus_are_what_there_is(stage: 
 def test_a_class_is_the_sum_of_its_pools_at_the_same_moment(stage: BoardStage) -> None:
     other = PoolFactory(name="h100-b", gpu_class=stage.pool.gpu_class)
     node = make_node(other, 2)
-    Node.objects.filter(pk=node.pk).update(created_at=stage.at(-400))
     stage.book(stage.big, 4, 0, 0.5)
     stage.book(node, 2, 0.5, 1)
     days = {"first": stage.monday, "until": stage.monday + DAY, "step": "day"}

@@ -223,6 +223,17 @@ def test_the_past_tells_who_was_ill_then_and_what_is_well_again_is_well(cast: Ca
     assert "GPUs that were ill" in page and page.count("cell-out") == 3
 
 
+def test_the_past_has_no_gpu_that_joined_later(node: Node) -> None:
+    now = timezone.now()
+    first = node.devices.order_by("index")[0]
+    measure(first, [0.0] * 150, now)
+    Device.objects.filter(node=node).exclude(pk=first.pk).update(joined_at=now - timedelta(hours=1))
+    before = picture(now - timedelta(hours=2), Narrowed(), now)
+    assert shares(before) == {"free": 1} and [gpu.pk for gpu in before.gpus] == [first.pk]
+    assert shares(picture(now - timedelta(minutes=30), Narrowed(), now)) == {"free": 1, "ill": 7}
+    assert now_of().total == 8
+
+
 def test_the_past_is_minutes_then_hours_and_no_older_than_what_is_kept(settings: Any) -> None:
     now = timezone.now()
     settings.TELEMETRY_KEEP_MINUTES_DAYS, settings.TELEMETRY_KEEP_HOURS_DAYS = 90, 1095

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from allocations.models import Envelope, Lease, Pin
-from cluster.models import Device, Node
+from cluster.models import Device
 from common.errors import RuleBroken
 from common.midnights import midnight
 from proposals.models import Proposal
@@ -36,7 +36,6 @@ def asking() -> Iterator[Stage]:
     """Eight GPUs, a call, and people who propose."""
     with timezone.override(ZoneInfo("Asia/Seoul")):
         stage = make_stage()
-        Node.objects.update(created_at=timezone.now() - 900 * DAY)
         yield stage
 
 
@@ -153,7 +152,7 @@ def test_other_changes_count_when_a_proposal_is_judged(asking: Stage) -> None:
 
 def test_a_proposal_goes_to_the_pool_of_its_class_with_the_most_room(asking: Stage) -> None:
     roomy = PoolFactory(name="h100-roomy", gpu_class=asking.pool.gpu_class)
-    Node.objects.filter(pk=make_node(roomy, 16).pk).update(created_at=timezone.now() - 9 * DAY)
+    make_node(roomy, 16)
     (verdict,) = asked(approve=(Approval(asking.submitted()),)).verdicts
     assert (verdict.pool_id, verdict.at_most) == (roomy.pk, 16)
 
