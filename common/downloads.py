@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.http import FileResponse, Http404, JsonResponse, StreamingHttpResponse
+from django.http import FileResponse, Http404, HttpResponse, JsonResponse, StreamingHttpResponse
 
 from common.sharing import NOT_KEPT
+
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def download(file: Any, name: str, content_type: str) -> FileResponse:
@@ -31,4 +33,11 @@ def json_file(document: dict[str, Any], name: str) -> JsonResponse:
     said = {"ensure_ascii": False, "indent": 1}
     response = JsonResponse(document, json_dumps_params=said, headers=NOT_KEPT)
     response["Content-Disposition"] = f'attachment; filename="{name}.json"'
+    return response
+
+
+def xlsx_file(workbook: bytes, name: str) -> Any:
+    """A workbook of `common.workbooks`, to be saved as `name`.xlsx; no browser or proxy keeps it."""
+    response = HttpResponse(workbook, content_type=XLSX, headers=NOT_KEPT)
+    response["Content-Disposition"] = f'attachment; filename="{name}.xlsx"'
     return response

@@ -16,7 +16,6 @@ from common.errors import Text
 from common.tables import safe_cell
 
 ILLEGAL_TITLE = re.compile(r"[\\\[\]:*?/']")
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def xlsx_bytes(title: str, header: Iterable[Text], rows: Iterable[Iterable[Any]]) -> bytes:

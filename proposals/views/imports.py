@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import ngettext
 from django.views import View
 
+from common.downloads import csv_file, xlsx_file
 from common.errors import DomainError
 from common.gates import Gate
 from common.templatetags.bitgoeul import number
@@ -18,8 +19,6 @@ from proposals.models import Call
 from proposals.rules import may_decide
 from proposals.services import imports
 from proposals.services.imports.columns import COLUMNS
-
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 class ImportPage(Gate, Page):
@@ -80,13 +79,9 @@ class ImportTemplate(Gate, LoginRequiredMixin, View):
 
     gate = may_decide
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | StreamingHttpResponse:
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         name, asked = "proposals-to-import", request.GET.get("call", "")
         call = get_object_or_404(Call.objects.visible_to(request.user), public_id=asked) if asked else None
         if request.GET.get("format") == "csv":
-            answer: Any = StreamingHttpResponse(imports.template_csv(call), content_type="text/csv; charset=utf-8")
-            answer["Content-Disposition"] = f'attachment; filename="{name}.csv"'
-            return answer
-        answer = HttpResponse(imports.template_xlsx(call), content_type=XLSX)
-        answer["Content-Disposition"] = f'attachment; filename="{name}.xlsx"'
-        return answer
+            return csv_file(imports.template_csv(call), name)
+        return xlsx_file(imports.template_xlsx(call), name)

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from common.downloads import csv_file
+from common.downloads import csv_file, xlsx_file
 from common.gates import Gate
 from common.quantities import seconds_to_hours
 from common.tables import Column, csv_lines
 from common.templatetags.bitgoeul import hours, number, state_label
 from common.web import ObjectPage
-from common.workbooks import XLSX, xlsx_bytes
+from common.workbooks import xlsx_bytes
 from partners.models import Organisation
 from proposals.models import Call, CallStep, Criterion
 from proposals.review_filters import RankingFilter
@@ -169,9 +169,7 @@ class RankingPage(Gate, ObjectPage):
             return csv_file(csv_lines(self.rows, self.columns), name)
         values = ([_plain(column, row) for column in self.columns] for row in self.rows)
         heads = [column.label for column in self.columns]
-        answer = HttpResponse(xlsx_bytes(str(_("Ranking")), heads, values), content_type=XLSX)
-        answer["Content-Disposition"] = f'attachment; filename="{name}.xlsx"'
-        return answer
+        return xlsx_file(xlsx_bytes(str(_("Ranking")), heads, values), name)
 
 
 def _plain(column: Column, row: RankRow) -> Any:
