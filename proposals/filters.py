@@ -15,6 +15,7 @@ from proposals.call_choice import ToldApart
 from proposals.lifecycle import CHANGE, PREPARED, PROPOSAL
 from proposals.models import Call, ChangeRequest, PreparedDecision, Proposal, ProposalStep
 from proposals.selectors import OPEN_PREPARED, open_calls, without_second
+from proposals.selectors.readiness import to_decide
 
 WAITING = ("submitted", "in_review")
 OPEN_CHANGES = ("asked", "approved")
@@ -113,7 +114,12 @@ class QueueFilter(ProposalFilter):
 
     state = django_filters.ChoiceFilter(
         label=_("State"),
-        choices=[("waiting", _("waiting for us")), *state_choices(PROPOSAL)[1:], ("all", _("all"))],
+        choices=[
+            ("waiting", _("waiting for us")),
+            ("decide", _("to be decided on")),
+            *state_choices(PROPOSAL)[1:],
+            ("all", _("all")),
+        ],
         method="by_state",
         empty_label=None,
     )
@@ -125,9 +131,11 @@ class QueueFilter(ProposalFilter):
         super().__init__(data, *args, **kwargs)
 
     def by_state(self, queryset: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
-        """One state, those that wait, or all."""
+        """One state, those that wait, of these those that wait for a decision, or all."""
         if value == "all":
             return queryset
+        if value == "decide":
+            return queryset.filter(to_decide())
         return queryset.filter(state__in=WAITING) if value == "waiting" else queryset.filter(state=value)
 
 

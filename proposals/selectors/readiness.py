@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from proposals.models import CallStep, FastLane, Proposal, ProposalStep
+from proposals.models import CallStep, FastLane, PreparedDecision, Proposal, ProposalStep
 from proposals.selectors.fast_lane import skips_review
+from proposals.selectors.prepared import OPEN_PREPARED
 from proposals.selectors.reviewing import steps_of
 
 
@@ -41,6 +42,16 @@ class Readiness:
     def may_decline(self) -> bool:
         """Once every step has passed, or one has failed: a proposal is heard to its end, or to what it failed in."""
         return self.may_award or any(step.state == "failed" for step in self.missing)
+
+
+def to_decide() -> Q:
+    """Of proposals: those in review that wait for a decision and for nothing before it, and of which none is prepared
+    that waits for its release. Together with what is not taken into review, with the steps at work and with what is
+    prepared they are all that waits for the agency.
+    """
+    at_work = ProposalStep.objects.at_work().filter(proposal=OuterRef("pk"))
+    prepared = PreparedDecision.objects.filter(proposal=OuterRef("pk"), state__in=OPEN_PREPARED)
+    return Q(state="in_review") & ~Exists(at_work) & ~Exists(prepared)
 
 
 def with_steps_due(queryset: QuerySet[Proposal]) -> QuerySet[Proposal]:

@@ -16,6 +16,7 @@ from projects.models import ProgressReport
 from proposals.filters import OPEN_CHANGES
 from proposals.models import CallStep, ChangeRequest, PreparedDecision, Proposal, ProposalStep
 from proposals.selectors import OPEN_PREPARED, listed_prepared
+from proposals.selectors.readiness import to_decide
 from usage.models import IdleCase
 
 READERS = frozenset({AgencyRole.OFFICER, AgencyRole.ADMINISTRATOR, AgencyRole.AUDITOR})
@@ -57,6 +58,7 @@ def programme_work(user: Any, proposals: dict[str, int]) -> list[Waiting]:
     return [
         _line(_("Proposals not taken into review yet"), proposals["submitted"], "proposals:queue", state="submitted"),
         *steps,
+        _line(_("Proposals to be decided on"), proposals["decide"], "proposals:queue", state="decide"),
         _line(_("Prepared decisions to be released"), prepared["open"], "proposals:prepared-list"),
         _line(
             _("Prepared decisions that wait for a second officer"),
@@ -86,6 +88,7 @@ def standing_of_proposals() -> dict[str, Any]:
     waiting = Q(state__in=("submitted", "in_review"))
     states = ("submitted", "awarded", "appealed", "held")
     counts: Any = {state: Count("pk", filter=Q(state=state)) for state in states}
+    counts["decide"] = Count("pk", filter=to_decide())
     return Proposal.objects.aggregate(
         waiting=Count("pk", filter=waiting), oldest=Min("submitted_at", filter=waiting), **counts
     )

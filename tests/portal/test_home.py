@@ -91,6 +91,7 @@ def test_staff_see_what_of_the_programme_waits_and_come_to_just_that() -> None:
     other = stage.submitted()
     preparing.prepare(actor=cast.officer, proposal=other, kind="decline", reason="No.")
     Proposal.objects.filter(pk=stage.submitted().pk).update(state="appealed")
+    Proposal.objects.filter(pk=stage.submitted().pk).update(state="in_review")
     allocation = AllocationFactory(project=cast.project)
     ChangeRequest.objects.create(
         allocation=allocation, kind="hours", gpu_seconds=1, reason="More.", asked_by=cast.owner
@@ -102,6 +103,7 @@ def test_staff_see_what_of_the_programme_waits_and_come_to_just_that() -> None:
         "Proposals not taken into review yet": 2,
         "Steps of review to be taken": 1,
         "Steps of review past their deadline": 1,
+        "Proposals to be decided on": 1,
         "Prepared decisions to be released": 2,
         "Prepared decisions that wait for a second officer": 1,
         "Appeals to be answered": 1,
