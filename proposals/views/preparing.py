@@ -40,7 +40,7 @@ class Prepare(Decide):
     overtaken: WrongState | None = None
 
     def check_open(self) -> None:
-        beforehand.check_preparing(self.object)
+        beforehand.check_preparing(self.request.user, self.object)
 
     @property
     def stored(self) -> PreparedDecision | None:

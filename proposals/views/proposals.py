@@ -92,7 +92,8 @@ class ProposalPage(ObjectPage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         user, proposal = self.request.user, self.object
         role = role_in(user, proposal.organisation)
-        runs = may_run_programme.test(user, None)
+        officer = may_run_programme.test(user, None)
+        runs = officer and not role  # nobody decides on their own organisation (partners.services.strangers)
         history = list(
             proposal.decisions.select_related("decided_by", "approved_by", "released_by", "letter").prefetch_related(
                 "lines__pool"
@@ -117,12 +118,13 @@ class ProposalPage(ObjectPage):
             latest=history[0] if history else None,
             team=list(proposal.team.all()),
             answers=answers_of(proposal),
-            unanswered=unanswered(proposal) if proposal.external_ref else [],
+            unanswered=unanswered(proposal),
             files=current_attachments(proposal),
             versions=proposal.versions.select_related("submitted_by"),
             project=self._project(),
             partner_events=events if role in MANAGING else (),
             officer_events=events if runs else (),
+            own_organisation=officer and bool(role) and bool(events),
             may_copy=role in MANAGING,
             appeal=getattr(proposal, "appeal", None),
             answers_appeal=self._answers_appeal(),

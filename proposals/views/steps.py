@@ -14,6 +14,7 @@ from common.tables import Column
 from common.templatetags.bitgoeul import moment
 from common.web import ListPage
 from partners.forms import ReasonForm
+from partners.services.strangers import is_stranger
 from proposals.forms.reviewing import VerdictForm
 from proposals.models import CallStep, ProposalStep
 from proposals.review_filters import StepFilter
@@ -88,13 +89,15 @@ class StepPage(_StepPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         user, step = self.request.user, self.object
+        own = not is_stranger(user, step.proposal.organisation)
         lines = list(step.proposal.lines.select_related("gpu_class"))
         return super().get_context_data(
             **{
                 "title": step.get_kind_display(),
                 "proposal": step.proposal,
                 "lines": self._capacities(lines) if step.kind == CallStep.Kind.TECHNICAL else [(x, []) for x in lines],
-                "may_judge": allowed(user, may_judge, step) and step.state == "open",
+                "may_judge": step.state == "open" and allowed(user, may_judge, step) and not own,
+                "own_organisation": step.state == "open" and own,
                 "may_reopen": allowed(user, may_decide) and step.state in ("passed", "failed"),
                 **kwargs,
             }

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from accounts.models import User
 from allocations.models import Allocation
@@ -12,8 +13,8 @@ from partners.models import Agreement
 from projects.models import Project
 from proposals.models import AwardLine, Decision, Proposal
 from proposals.services import decisions, drafting, preparing, releasing
-from tests.factories import grant_role
-from tests.proposals.stage import HOUR, Stage
+from tests.factories import enable_mfa, grant_role
+from tests.proposals.stage import HOUR, Stage, browser
 
 
 def award(stage: Stage, proposal: Proposal, reason: str = "", **changes: Any) -> Proposal:
@@ -52,6 +53,17 @@ def test_nobody_decides_what_their_own_organisation_asks_for(stage: Stage) -> No
             act()
         assert caught.value.code == "own_organisation"
     assert Proposal.objects.get().state == "submitted"
+    enable_mfa(own)
+    client = browser(own)
+    page = client.get(proposal.get_absolute_url()).content.decode()
+    assert 'id="own-organisation"' in page and "You belong to the organisation that this concerns." in page
+    for verb in ("award", "decline", "return", "hold", "prepare"):
+        url = reverse(f"proposals:{verb}", args=[proposal.public_id])
+        assert url not in page, verb
+        Proposal.objects.update(state="in_review")
+        told = client.get(url, follow=True)
+        assert "You belong to the organisation that this concerns." in told.content.decode(), verb
+        assert told.redirect_chain, verb
 
 
 def test_a_full_award_needs_no_reason(stage: Stage) -> None:
