@@ -38,6 +38,7 @@ class ProposalViewSet(ContentActions, OutcomeActions, ReadViewSet):
     """Asks, from draft to answer."""
 
     queryset = Proposal.objects.select_related("call", "organisation", "agreement").prefetch_related(
+        "call__questions",
         "lines__gpu_class",
         "team",
         "answers__question",

@@ -81,9 +81,13 @@ def answers_of(proposal: Proposal) -> list[Answer]:
 
 
 def unanswered(proposal: Proposal) -> list[Question]:
-    """The questions that its call needs answered and it has no answer to, as one out of a list may have: one query."""
-    needed = Question.objects.filter(call=proposal.call_id, is_required=True)
-    return list(needed.exclude(answers__proposal=proposal).order_by("place"))
+    """The questions that its call needs answered and it has no answer to, as one out of a list may have; of others
+    nothing is said, nor asked. Two queries, none where the answers and the call's questions came along.
+    """
+    if not proposal.external_ref:
+        return []
+    answered = {answer.question_id for answer in proposal.answers.all()}
+    return [row for row in proposal.call.questions.all() if row.is_required and row.pk not in answered]
 
 
 def seen(proposal: Proposal, part: str) -> str:

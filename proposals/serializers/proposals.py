@@ -3,11 +3,13 @@
 from decimal import Decimal
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from proposals.asks import MAX_GPUS, MAX_HOURS, MAX_LINES, MAX_TEAM, AskLine, DraftContent, GivenAnswer, TeamRow
 from proposals.lifecycle import PROPOSAL
-from proposals.models import Proposal, RequestLine
+from proposals.models import Proposal, Question, RequestLine
+from proposals.selectors.contents import unanswered
 from proposals.serializers.contents import AnswerSerializer, TeamRowSerializer
 from proposals.serializers.decisions import DecisionSerializer
 
@@ -23,8 +25,21 @@ class RequestLineSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+class UnansweredSerializer(serializers.ModelSerializer):
+    """A question that the call needs answered."""
+
+    question = serializers.CharField(source="public_id", read_only=True)
+
+    class Meta:
+        model = Question
+        fields = ("question", "kind", "label_ko", "label_en")
+        read_only_fields = fields
+
+
 class ProposalSerializer(serializers.ModelSerializer):
-    """Ask and decisions, both kept."""
+    """Ask and decisions, both kept. `unanswered`: what the call asks for and the list could not say from which the
+    proposal was brought in; its partner adds it once it is returned for changes.
+    """
 
     id = serializers.CharField(source="public_id", read_only=True)
     call = serializers.CharField(source="call.public_id", read_only=True)
@@ -34,6 +49,7 @@ class ProposalSerializer(serializers.ModelSerializer):
     lines = RequestLineSerializer(many=True, read_only=True)
     team = TeamRowSerializer(many=True, read_only=True)
     answers = AnswerSerializer(many=True, read_only=True)
+    unanswered = serializers.SerializerMethodField()
     decisions = DecisionSerializer(many=True, read_only=True)
 
     class Meta:
@@ -57,9 +73,15 @@ class ProposalSerializer(serializers.ModelSerializer):
             "lines",
             "team",
             "answers",
+            "unanswered",
             "decisions",
         )
         read_only_fields = fields
+
+    @extend_schema_field(UnansweredSerializer(many=True))
+    def get_unanswered(self, row: Proposal) -> Any:
+        """As the page says it."""
+        return UnansweredSerializer(unanswered(row), many=True).data
 
 
 class GivenAnswerSerializer(serializers.Serializer):

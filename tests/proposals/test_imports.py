@@ -161,6 +161,9 @@ def test_files_that_a_list_cannot_bring_are_named_before_and_after(stage: Stage)
     proposal = Proposal.objects.get()
     shown = officer.get(proposal.get_absolute_url()).content.decode()
     assert 'id="unanswered"' in shown and "Business plan" in shown
+    address = f"/api/v1/proposals/{proposal.public_id}/"
+    (lacking,) = officer.get(address).json()["unanswered"]
+    assert (lacking["kind"], lacking["label_en"]) == ("file", "Business plan")
     assert bring(stage, csv_of(row(stage))).lacking == ()  # nothing new in it
     decisions.return_for_changes(actor=stage.cast.officer, proposal=proposal, reason="The plan, please.")
     again = browser(stage.cast.owner).get(reverse("proposals:edit-submit", args=[proposal.public_id])).content.decode()
