@@ -40,7 +40,8 @@ _FIRST = UsageRule(
 )
 _SECOND = replace(_FIRST, version=2, context_watts_above=75)
 """A program that holds memory and sleeps is parked: under the first rule its open context alone counted as use. On an
-H200 (driver 580, 2026) such a context drew 41 W above the 79 W of a GPU that nobody has, with 0 or 20 GiB held.
+H200 (driver 580, 2026) such a context drew 41 W above the 79 W of a GPU that nobody has, with 0 or 20 GiB held; on an
+H100 46 to 54 W above 71 W, and 58 W in the ten seconds after full load (docs/hardware/).
 """
 RULES = {rule.version: rule for rule in (_FIRST, _SECOND)}
 """Every rule that ever decided: what was decided is looked at again by the rule that decided it."""

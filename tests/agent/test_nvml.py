@@ -47,7 +47,7 @@ def test_the_inventory_knows_every_device(node: SimulatedNode) -> None:
         node,
         """
         found = nvml.inventory()
-        assert found.node.device_count == 4 and found.node.driver_version == "580.95.05" and not found.faults
+        assert found.node.device_count == 4 and found.node.driver_version == "580.159.04" and not found.faults
         assert [d.uuid for d in found.devices] == SimNode.open(STATE).uuids
         d = found.devices[1]
         assert (d.index, d.minor, d.name, d.memory_mib) == (1, 1, "NVIDIA H100 80GB HBM3", 81559)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -193,4 +192,4 @@ async def _over_ssh(grant: Any, keys: Any, command: str) -> str:
     options: Any = {"client_keys": keys, "known_hosts": known, "agent_path": None, "config": None}
     async with asyncssh.connect(grant.host, grant.port, username=grant.login, **options) as client:
         done = await client.run(f"echo $CUDA_VISIBLE_DEVICES; {command}", stdin=asyncssh.DEVNULL)
-    return f"{done.exit_status}: {done.stdout} {str(done.stderr)[-500:]} ({sys.executable})"
+    return f"{done.exit_status}: {done.stdout} {str(done.stderr)[-500:]}"

@@ -34,7 +34,7 @@ def test_the_whole_sampler_set_answers(node: SimulatedNode) -> None:
     ask(
         node,
         """
-        assert p.nvmlSystemGetDriverVersion() == "580.95.05" and p.nvmlDeviceGetCount() == 4
+        assert p.nvmlSystemGetDriverVersion() == "580.159.04" and p.nvmlDeviceGetCount() == 4
         u = p.nvmlDeviceGetUUID(h)
         assert p.nvmlDeviceGetIndex(p.nvmlDeviceGetHandleByUUID(u)) == 0
         assert p.nvmlDeviceGetIndex(p.nvmlDeviceGetHandleByPciBusId(p.nvmlDeviceGetPciInfo(h).busId)) == 0

@@ -45,7 +45,7 @@ def test_gpustat_shows_what_was_set(node: SimulatedNode) -> None:
 def test_nvitop_shows_what_was_set(node: SimulatedNode) -> None:
     pid = busy_job(node)
     shown = run(node, "nvitop", "--once", "--ascii")
-    assert "580.95.05" in shown and shown.count("H100 80GB HBM3") == 4
+    assert "580.159.04" in shown and shown.count("H100 80GB HBM3") == 4
     assert re.search(rf"^\| +1 +{pid} C .*29\.30GiB .* sleep 120", shown, re.MULTILINE), shown
     assert "29.30GiB / 79.65GiB" in shown
 
