@@ -14,7 +14,7 @@ from allocations.models import Lease, UsageCorrection, WaitEntry
 from allocations.services import serving
 from allocations.services.usage.correcting import correct
 from audit.models import AuditEvent
-from common.errors import DomainError, Forbidden, RuleBroken
+from common.errors import DomainError, Forbidden, RuleBroken, WrongState
 from notifications.models import Mail, Notification
 from tests.allocations.conftest import Stage
 from tests.allocations.nodes import answer
@@ -183,6 +183,7 @@ def test_nobody_answers_or_corrects_for_their_own_organisation(stage: Stage, lea
         lambda: answering.uphold(actor=own, case=case, answer="of course", days=300),
         lambda: answering.dismiss(actor=own, case=case, answer="no"),
         lambda: answering.stop(actor=own, case=case, reason="never mind"),
+        lambda: acting.carry_out(actor=own, case=case),
         lambda: correct(actor=own, lease=lease, device=None, **span, to_class="fault", reason="not ours"),
     ):
         with pytest.raises(RuleBroken) as caught:
@@ -190,6 +191,20 @@ def test_nobody_answers_or_corrects_for_their_own_organisation(stage: Stage, lea
         assert caught.value.code == "own_organisation"
     case.refresh_from_db()
     assert case.state == "appealed" and not UsageCorrection.objects.exists()
+
+
+def test_replies_to_every_officer_have_a_bound(stage: Stage, lease: Lease, clock: Clock, monkeypatch: Any) -> None:
+    rule_on(stage)
+    case, now = noticed(lease, clock)
+    monkeypatch.setattr(answering, "REPLIES_A_DAY", 2)
+    for text in ("we debug", "still"):
+        answering.reply(actor=stage.cast.owner, case=case, text=text)
+    with pytest.raises(WrongState) as caught:
+        answering.reply(actor=stage.cast.owner, case=case, text="and still")
+    assert caught.value.code == "too_many_replies"
+    assert answering.appeal(actor=stage.cast.owner, case=case, reason="we debug").state == "appealed"
+    clock(now + 25 * HOUR)
+    assert answering.reply(actor=stage.cast.owner, case=case, text="a day later")
 
 
 def test_a_proposal_waits_for_an_officer(stage: Stage, lease: Lease, clock: Clock) -> None:

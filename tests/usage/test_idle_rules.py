@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from accounts.models import User
 from allocations.models import Lease
 from audit.models import AuditEvent
 from common.errors import DomainError, Forbidden
 from tests.allocations.conftest import Stage
+from tests.factories import grant_role
 from tests.usage.conftest import DEFAULT, HOUR, hours_of, rule_on
 from usage.models import IdleRule
 from usage.rule_words import sentences, tried_in_words
@@ -80,6 +82,18 @@ def test_only_officers_say_rules(stage: Stage) -> None:
     for person in (stage.cast.owner, stage.cast.operator, stage.cast.auditor):
         with pytest.raises(Forbidden):
             idle_rules.draft(actor=person, pool=None, agreement=None, values={}, reason="x")
+
+
+def test_nobody_says_the_rule_of_their_own_organisation(stage: Stage) -> None:
+    rule = rule_on(stage, "agreement")
+    own = User.objects.get(pk=grant_role(stage.cast.viewer, "administrator").pk)
+    asked: dict[str, Any] = {"actor": own, "reason": "kindly"}
+    about = {"agreement": stage.cast.agreement, "pool": None, "values": DEFAULT}
+    refused("own_organisation", idle_rules.draft, **asked, **about)
+    refused("own_organisation", idle_rules.change_draft, **asked, rule=rule, values={"idle_percent": 100})
+    refused("own_organisation", idle_rules.switch_off, **asked, rule=rule)
+    everybodys = about | {"agreement": None, "pool": stage.pool}
+    assert idle_rules.draft(**asked, **everybodys).state == "draft"
 
 
 def test_every_sentence_of_a_rule_can_be_said(stage: Stage) -> None:

@@ -13,6 +13,7 @@ from allocations.selectors.windows import standing
 from allocations.services import ending, reshaping
 from common.errors import DomainError, RuleBroken, WrongState
 from common.permissions import require
+from partners.services.strangers import check_stranger
 from telemetry.services import roll_up
 from usage.lifecycle import IDLE_CASE
 from usage.models import CaseDevice, CaseStep, IdleCase, IdleRule
@@ -40,6 +41,7 @@ def carry_out(*, actor: Any, case: IdleCase, reason: str = "") -> IdleCase:
     """An officer takes back what a rule proposes, once its time is over. Refused as `try_to_act` puts off."""
     case = lock_case(case.pk)
     require(actor, may_answer_appeals)
+    check_stranger(actor, case.lease.allocation.project.organisation)
     IDLE_CASE.next(case.state, "execute")
     said = needed(reason, "reason") if reason.strip() else ""
     now = timezone.now()

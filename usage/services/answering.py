@@ -17,15 +17,28 @@ from usage.rules import may_answer_appeals, may_speak, may_stop_cases
 from usage.services.case_steps import fall_due, lock_case, move, needed, note, tell_agency, tell_members
 
 LONGEST_EXEMPTION_DAYS = 365
+REPLIES_A_DAY = 20
+"""Of a case: each goes to every officer by mail."""
 
 
 @transaction.atomic
 def reply(*, actor: Any, case: IdleCase, text: str) -> IdleCase:
-    """A member says what is going on; the officers read it. The course goes on unless an officer stops it."""
+    """A member says what is going on; the officers read it. The course goes on unless an officer stops it.
+
+    WrongState (`too_many_replies`) after REPLIES_A_DAY of a case within a day.
+    """
     case = lock_case(case.pk)
     require(actor, may_speak, case)
     _check_open(case)
     said = needed(text, "text")
+    lately = timezone.now() - timedelta(days=1)
+    if case.steps.filter(kind=CaseStep.Kind.REPLY, at__gt=lately).count() >= REPLIES_A_DAY:
+        raise WrongState(
+            _("%(count)s replies were sent about this case within a day.") % {"count": REPLIES_A_DAY},
+            code="too_many_replies",
+            remedy=_("The officers have them. Write again tomorrow, or appeal."),
+            facts={"a_day": REPLIES_A_DAY},
+        )
     note(case, CaseStep.Kind.REPLY, actor=actor, at=timezone.now(), text=said)
     changes = {"lease": case.lease.public_id, "text": said}
     audit.record(actor=actor, verb="idle_case.reply", target=case, changes=changes)

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from audit import services as audit
 from common.errors import RuleBroken, WrongState
 from common.permissions import require
+from partners.services.strangers import check_stranger
 from usage.lifecycle import IDLE_RULE
 from usage.models import IdleRule
 from usage.models.idle_rules import SHORTEST_GRACE, VALUES
@@ -34,7 +35,8 @@ LIMITS: dict[str, tuple[int, int]] = {
 def draft(*, actor: Any, pool: Any, agreement: Any, values: Mapping[str, Any], reason: str) -> IdleRule:
     """The next version of a subject's rule, as a draft: it does nothing. Neither pool nor agreement: the house's.
 
-    RuleBroken for values out of bounds. Forbidden for all but officers.
+    RuleBroken for values out of bounds, and for an agreement of one's own organisation, here and in every verb below.
+    Forbidden for all but officers.
     """
     require(actor, may_set_idle_rules)
     if pool is not None and agreement is not None:
@@ -44,6 +46,7 @@ def draft(*, actor: Any, pool: Any, agreement: Any, values: Mapping[str, Any], r
             remedy=_("Choose one of them, or neither for every pool."),
             field="agreement",
         )
+    _check_subject(actor, agreement)
     _check(values)
     before = IdleRule.objects.filter(pool=pool, agreement=agreement).order_by("-version").first()
     rule = IdleRule(pool=pool, agreement=agreement, made_by=actor, reason=_needed(reason), **values)
@@ -61,7 +64,7 @@ def draft(*, actor: Any, pool: Any, agreement: Any, values: Mapping[str, Any], r
 def change_draft(*, actor: Any, rule: IdleRule, values: Mapping[str, Any], reason: str) -> IdleRule:
     """Other values for a draft; what was tried out before no longer counts. WrongState once it was switched on."""
     require(actor, may_set_idle_rules)
-    rule = _lock(rule)
+    rule = _lock(rule, actor)
     IDLE_RULE.next(rule.state, "switch_on")
     _check(values)
     before = rule.values
@@ -78,7 +81,7 @@ def change_draft(*, actor: Any, rule: IdleRule, values: Mapping[str, Any], reaso
 def try_out(*, actor: Any, rule: IdleRule, days: int = 30) -> IdleRule:
     """What the rule would have done in the last `days` days, by the evidence; kept with it. Nothing else happens."""
     require(actor, may_set_idle_rules)
-    rule = _lock(rule)
+    rule = _lock(rule, actor)
     if rule.state not in ("draft", "on"):
         raise WrongState(
             _("This version is over."), code="rule_over", remedy=_("Write a new version, and try that one out.")
@@ -105,7 +108,7 @@ def switch_on(*, actor: Any, rule: IdleRule, reason: str) -> IdleRule:
     RuleBroken where it was not tried out as it is now.
     """
     require(actor, may_set_idle_rules)
-    rule = _lock(rule)
+    rule = _lock(rule, actor)
     IDLE_RULE.next(rule.state, "switch_on")
     if rule.tried_at is None:
         raise RuleBroken(
@@ -131,7 +134,7 @@ def switch_on(*, actor: Any, rule: IdleRule, reason: str) -> IdleRule:
 def switch_off(*, actor: Any, rule: IdleRule, reason: str) -> IdleRule:
     """The rule holds no longer, and no case goes on by it; what a wider subject says holds instead."""
     require(actor, may_set_idle_rules)
-    rule = _lock(rule)
+    rule = _lock(rule, actor)
     rule.off_at, rule.reason = timezone.now(), _needed(reason)
     _move(rule, "switch_off", actor=actor, fields=("off_at", "reason"), reason=rule.reason)
     return rule
@@ -141,14 +144,22 @@ def switch_off(*, actor: Any, rule: IdleRule, reason: str) -> IdleRule:
 def discard(*, actor: Any, rule: IdleRule) -> IdleRule:
     """A draft that is not wanted; it stays readable."""
     require(actor, may_set_idle_rules)
-    rule = _lock(rule)
+    rule = _lock(rule, actor)
     _move(rule, "discard", actor=actor)
     return rule
 
 
-def _lock(rule: IdleRule) -> IdleRule:
-    rows = IdleRule.objects.select_for_update(of=("self",), no_key=True).select_related("pool", "agreement")
-    return rows.get(pk=rule.pk)
+def _lock(rule: IdleRule, actor: Any) -> IdleRule:
+    rows = IdleRule.objects.select_for_update(of=("self",), no_key=True)
+    found = rows.select_related("pool", "agreement__organisation").get(pk=rule.pk)
+    _check_subject(actor, found.agreement)
+    return found
+
+
+def _check_subject(actor: Any, agreement: Any) -> None:
+    """Nobody says what holds for the organisation to which they belong: the narrowest rule holds whole."""
+    if agreement is not None:
+        check_stranger(actor, agreement.organisation)
 
 
 def _move(rule: IdleRule, event: str, *, actor: Any, fields: tuple[str, ...] = (), **changes: Any) -> None:
