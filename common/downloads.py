@@ -1,9 +1,10 @@
 """A stored file, or lines made now, as every skin sends them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.http import FileResponse, Http404, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.utils import timezone, translation
 
 from common.sharing import NOT_KEPT
 
@@ -23,9 +24,22 @@ def download(file: Any, name: str, content_type: str) -> FileResponse:
 
 def csv_file(lines: Iterable[str], name: str) -> Any:
     """Lines of `common.tables`, sent as they are made, to be saved as `name`.csv; no browser or proxy keeps them."""
-    response = StreamingHttpResponse(lines, content_type="text/csv", headers=NOT_KEPT)
+    response = StreamingHttpResponse(_as_now(lines), content_type="text/csv", headers=NOT_KEPT)
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response
+
+
+def _as_now(lines: Iterable[str]) -> Iterator[str]:
+    """The lines, each made in the zone and the language of this moment: they are made after the view is over, when the
+    reader's no longer hold.
+    """
+    zone, language, left = timezone.get_current_timezone(), translation.get_language(), iter(lines)
+
+    def one() -> str | None:
+        with timezone.override(zone), translation.override(language):
+            return next(left, None)
+
+    return iter(one, None)
 
 
 def json_file(document: dict[str, Any], name: str) -> JsonResponse:

@@ -5,8 +5,10 @@ from io import BytesIO
 
 import openpyxl
 import pytest
+from django.utils import timezone, translation
 from django.utils.functional import lazystr
 
+from common.downloads import csv_file
 from common.tables import csv_rows
 from common.templatetags.bitgoeul import number, percent
 from common.workbooks import xlsx_bytes
@@ -27,6 +29,15 @@ def test_what_is_no_text_yet_begins_none_either() -> None:
     assert [*csv_rows(["x"], [[Person(), lazystr("@x"), -1, Decimal("-0.5"), None, True]])][1:] == [
         "'=1+1,'@x,-1,-0.5,,True\r\n"
     ]
+
+
+def test_a_file_is_written_in_the_zone_and_language_of_whoever_asked() -> None:
+    with timezone.override("America/New_York"), translation.override("en"):
+        spoken = (f"{timezone.get_current_timezone_name()} {translation.get_language()}\n" for _line in range(2))
+        answer = csv_file(spoken, "x")
+    with translation.override("ko"):  # as after the view, in the server's own turn
+        assert b"".join(answer).decode() == "America/New_York en\n" * 2
+    assert "no-store" in answer["Cache-Control"] and answer["Content-Disposition"] == 'attachment; filename="x.csv"'
 
 
 def test_a_heading_of_a_workbook_is_text() -> None:
