@@ -7,13 +7,16 @@ from django.utils.translation import gettext as _
 from common.actors import SystemActor
 from common.errors import RuleBroken
 from partners.models import Organisation
+from partners.rules import role_in
 
 
 def is_stranger(actor: Any, organisation: Organisation) -> bool:
-    """Whether somebody may decide on an organisation: who does not belong to it, and the portal itself. One query."""
+    """Whether somebody may decide on an organisation: who does not belong to it, and the portal itself. One query, none
+    where `knowing_role` told it.
+    """
     if isinstance(actor, SystemActor) or not getattr(actor, "pk", None):
         return True
-    return not organisation.memberships.filter(user_id=actor.pk).exists()
+    return not role_in(actor, organisation)
 
 
 def check_stranger(actor: Any, organisation: Organisation) -> None:

@@ -21,7 +21,8 @@ def check(*, actor: Any, proposal: Proposal, event: str, steps: Sequence[Proposa
     """InvalidTransition where the event cannot follow the proposal's state; RuleBroken where it has not come so far in
     its review, it is of this person's own organisation, or an appeal is against what this person decided.
 
-    Four queries at most; one for an award whose `steps` and `steps_due` came along (selectors/readiness.py).
+    Four queries at most; none for an award whose `steps` and `steps_due` came along (selectors/readiness.py), with the
+    reader's role in the organisation (`partners.rules.knowing_role`).
     """
     PROPOSAL.next(proposal.state, event)
     if event not in PARTNERS_OWN:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -16,7 +17,9 @@ from common.tables import Column
 from common.web import ListPage, VerbView, staff_only
 from partners.figures import ceilings
 from partners.forms import ReasonForm
+from partners.models import Membership
 from partners.policy import Committed
+from partners.rules import knowing_role
 from proposals.filters import QueueFilter
 from proposals.forms import AwardLineForm, AwardReasonForm
 from proposals.models import Proposal
@@ -72,11 +75,19 @@ class Staff:
     """A page of the agency's about one proposal; it does not exist for partners."""
 
     def fetch(self) -> Any:
-        staff_only(self.request.user)  # type: ignore[attr-defined]
-        return super().fetch()  # type: ignore[misc]
+        user: Any = self.request.user  # type: ignore[attr-defined]
+        staff_only(user)
+        proposal = super().fetch()  # type: ignore[misc]
+        knowing_role(proposal.organisation, user, proposal.readers_role)
+        return proposal
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("organisation", "agreement", "call")  # type: ignore[misc]
+        mine = Membership.objects.filter(
+            user=self.request.user.pk,  # type: ignore[attr-defined]
+            organisation=OuterRef("organisation"),
+        )
+        rows: Any = super().get_queryset().select_related("organisation", "agreement", "call")  # type: ignore[misc]
+        return rows.annotate(readers_role=Subquery(mine.values("role")[:1]))
 
 
 class StartReview(Staff, VerbView):
