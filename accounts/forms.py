@@ -3,6 +3,7 @@
 from typing import Any
 from zoneinfo import available_timezones
 
+from allauth.account import forms as allauth_forms
 from allauth.account.forms import SignupForm as AllauthSignupForm
 from allauth.core import context
 from allauth.mfa.adapter import get_adapter
@@ -17,9 +18,10 @@ from accounts.adapter import INVITED_EMAIL
 from accounts.models import AgencyRole, User, check_time_zone
 from accounts.services import MAX_LABEL, MAX_NAME, clean_name
 from common.errors import RuleBroken
+from common.forms import Form, NamesWhatIsEmpty
 
 
-class SignupForm(AllauthSignupForm):
+class SignupForm(NamesWhatIsEmpty, AllauthSignupForm):
     """Sign-up by invitation: the address is the invited one and cannot be changed."""
 
     name = forms.CharField(label=_("Name"), max_length=MAX_NAME)
@@ -48,7 +50,27 @@ class SignupForm(AllauthSignupForm):
         return email
 
 
-class _SpendsCode:
+class LoginForm(NamesWhatIsEmpty, allauth_forms.LoginForm):
+    """Signing in."""
+
+
+class AddEmailForm(NamesWhatIsEmpty, allauth_forms.AddEmailForm):
+    """Another address."""
+
+
+class ChangePasswordForm(NamesWhatIsEmpty, allauth_forms.ChangePasswordForm):
+    """A new password for who knows the old one."""
+
+
+class ResetPasswordForm(NamesWhatIsEmpty, allauth_forms.ResetPasswordForm):
+    """Asking for the mail that lets one choose a new password."""
+
+
+class ResetPasswordKeyForm(NamesWhatIsEmpty, allauth_forms.ResetPasswordKeyForm):
+    """A new password by that mail."""
+
+
+class _SpendsCode(NamesWhatIsEmpty):
     """A code that was taken here signs nothing and opens nothing any more."""
 
     def clean_code(self) -> str:
@@ -66,7 +88,7 @@ class ReauthenticateForm(_SpendsCode, AllauthReauthenticateForm):
     """The second factor before something delicate is done with one's own account."""
 
 
-class SshKeyForm(forms.Form):
+class SshKeyForm(Form):
     """Name and public half of a key."""
 
     name = forms.CharField(label=_("Name"), max_length=MAX_LABEL)
@@ -75,7 +97,7 @@ class SshKeyForm(forms.Form):
     )
 
 
-class ApiTokenForm(forms.Form):
+class ApiTokenForm(Form):
     """What a token is for and how long it lives."""
 
     name = forms.CharField(label=_("Name"), max_length=MAX_LABEL)
@@ -87,7 +109,7 @@ def time_zones() -> list[tuple[str, str]]:
     return [(name, name) for name in sorted(available_timezones(), key=lambda name: (name != "Asia/Seoul", name))]
 
 
-class ProfileForm(forms.Form):
+class ProfileForm(Form):
     """How the portal speaks to this person."""
 
     name = forms.CharField(label=_("Name"), max_length=MAX_NAME)
@@ -95,7 +117,7 @@ class ProfileForm(forms.Form):
     time_zone = forms.ChoiceField(label=_("Time zone"), choices=time_zones, validators=[check_time_zone])
 
 
-class RoleGrantForm(forms.Form):
+class RoleGrantForm(Form):
     """Which account gets which role; `email` is cleaned to the User."""
 
     email = forms.EmailField(label=_("E-mail address"), max_length=254)
@@ -108,7 +130,7 @@ class RoleGrantForm(forms.Form):
         return person
 
 
-class RoleRevokeForm(forms.Form):
+class RoleRevokeForm(Form):
     """Which of a person's roles goes."""
 
     role = forms.ChoiceField(label=_("Role"))

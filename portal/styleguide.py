@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from allocations.lifecycle import ADJUSTMENT, ALLOCATION, LEASE, RESHAPE, WAIT
 from cluster.lifecycle import COMMAND, DEVICE, NODE
 from cluster.models import Device
+from common.forms import Form
 from common.web import Page, staff_only
 from partners.lifecycle import AGREEMENT, AMENDMENT
 from projects.lifecycle import PROGRESS_REPORT
@@ -40,7 +41,7 @@ COLOURS = (
 )
 
 
-class SampleForm(forms.Form):
+class SampleForm(Form):
     """A field of each kind that the portal has."""
 
     name = forms.CharField(label=_("Name"), max_length=40, help_text=_("At most 40 characters."))

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from common.forms import Form
 from partners.forms import DateField
 from partners.models import Membership
 from projects.models import Project
@@ -12,7 +13,7 @@ from projects.selectors import candidates
 from projects.services.progress import MAX_ACHIEVED, MAX_OTHER, Progress
 
 
-class TeamForm(forms.Form):
+class TeamForm(Form):
     """Who joins the team."""
 
     member = forms.ModelChoiceField(
@@ -26,7 +27,7 @@ class TeamForm(forms.Form):
         field.label_from_instance = lambda row: f"{row.user} ({row.get_role_display()})"
 
 
-class ProgressForm(forms.Form):
+class ProgressForm(Form):
     """A progress report."""
 
     period_from = DateField(label=_("From"))

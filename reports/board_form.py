@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from allocations.forms import MomentField
 from cluster.models import GpuClass, Node, Pool
+from common.forms import Form
 from proposals.models import Proposal
 from reports.scenario import Approval, Changes, Move
 from reports.selectors.board import Scope, scope_of
@@ -63,7 +64,7 @@ class WordsField(forms.CharField):
         return words
 
 
-class BoardForm(forms.Form):
+class BoardForm(Form):
     """Which pools, when, and what if. `scope` and `changes` say it in the selectors' words once the form is valid."""
 
     pool = forms.ModelChoiceField(

@@ -7,6 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from allocations.forms import MomentField
+from common.forms import Form
 from common.widgets import LongSelect
 from reports.selectors.fleet_metrics import DEFAULT_METRIC, METRICS
 from reports.selectors.fleet_parts import Part
@@ -28,7 +29,7 @@ _SPAN_NAMES = (
 DEFAULT_SPAN = "24h"
 
 
-class FleetForm(forms.Form):
+class FleetForm(Form):
     """Which GPUs, coloured by what, at which moment: an exact one, or so many steps of the slider before now."""
 
     pool = forms.ChoiceField(label=_("Pool"), required=False)

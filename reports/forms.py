@@ -12,6 +12,7 @@ from allocations.forms import MomentField
 from allocations.promises import Promise
 from allocations.services.planning import END, MOVE
 from cluster.models import Device, Pool
+from common.forms import Form
 from common.templatetags.bitgoeul import moment, state_label
 
 PREFIX = "plan-"
@@ -19,7 +20,7 @@ COUNTED = re.compile(r"(?:(?P<count>[1-9])\s*[x×*]\s*)?(?P<name>[0-9]g\.[0-9]{1
 Finder = Callable[[datetime | None, datetime | None], list[Promise]]
 
 
-class ReasonForm(forms.Form):
+class ReasonForm(Form):
     """Why; it goes into the audit log."""
 
     reason = forms.CharField(
@@ -169,7 +170,7 @@ def profiles_in_words(text: str) -> list[str] | None:
     return names
 
 
-class NodeForm(forms.Form):
+class NodeForm(Form):
     """A node to be."""
 
     name = forms.SlugField(label=_("Name"), max_length=60, help_text=_("As it is called in the data centre: gpu-07."))
@@ -183,7 +184,7 @@ class NodeForm(forms.Form):
     )
 
 
-class InventoryForm(forms.Form):
+class InventoryForm(Form):
     """The GPUs that were looked at."""
 
     uuids = forms.MultipleChoiceField(label=_("These GPUs belong there"), widget=forms.CheckboxSelectMultiple)
@@ -203,7 +204,7 @@ class InventoryForm(forms.Form):
             del self.fields["accept_difference"]
 
 
-class XidForm(forms.Form):
+class XidForm(Form):
     """A site's own rule for an XID."""
 
     level = forms.ChoiceField(
@@ -229,7 +230,7 @@ class XidForm(forms.Form):
     reason = forms.CharField(label=_("Reason"), max_length=200, help_text=_("Stands in the audit log."))
 
 
-class ShareForm(forms.Form):
+class ShareForm(Form):
     """Whether organisations share a pool's nodes, and why."""
 
     shared = forms.BooleanField(
@@ -240,7 +241,7 @@ class ShareForm(forms.Form):
     reason = forms.CharField(label=_("Reason"), max_length=200, help_text=_("Stands in the audit log."))
 
 
-class TermsForm(forms.Form):
+class TermsForm(Form):
     """Cleaning between reservations, and the bound of over-commitment."""
 
     turnaround_minutes = forms.IntegerField(
@@ -261,5 +262,5 @@ class TermsForm(forms.Form):
     reason = forms.CharField(label=_("Reason"), max_length=200, help_text=_("Stands in the audit log."))
 
 
-class ConfirmForm(forms.Form):
+class ConfirmForm(Form):
     """Nothing to fill in: a button that means it."""

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from allocations.forms.moments import MomentField
 from allocations.models import Lease
 from allocations.shapes import Shape
+from common.forms import Form
 
 JUST_PAST = timedelta(minutes=2)
 """A browser's minute that has begun still means now."""
@@ -29,7 +30,7 @@ LENGTHS = [
 ]
 
 
-class ShapeForm(forms.Form):
+class ShapeForm(Form):
     """How many GPUs, or MIG instances where a pool has some, and how they lie together."""
 
     profile = forms.ChoiceField(label=_("What"), required=False)

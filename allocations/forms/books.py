@@ -12,6 +12,7 @@ from allocations.books import HEAVIEST
 from allocations.charging import NORMAL
 from allocations.forms.moments import MomentField
 from cluster.models import Pool
+from common.forms import Form
 from common.moments import FIRST_YEAR, LAST_YEAR
 from common.quantities import hours_to_seconds
 
@@ -23,7 +24,7 @@ def per_mille(weight: Decimal) -> int:
     return int(weight * NORMAL)
 
 
-class WeightForm(forms.Form):
+class WeightForm(Form):
     """What an hour on a pool's GPUs is charged as, and from when."""
 
     pool = forms.ModelChoiceField(label=_("Pool"), queryset=Pool.objects.all(), to_field_name="public_id")
@@ -42,13 +43,13 @@ class WeightForm(forms.Form):
         return self.cleaned_data | {"weight": per_mille(self.cleaned_data["weight"])}
 
 
-class ReasonForm(forms.Form):
+class ReasonForm(Form):
     """Why."""
 
     reason = forms.CharField(label=_("Reason"), max_length=200)
 
 
-class AdjustForm(forms.Form):
+class AdjustForm(Form):
     """Hours to add, or negative ones to take."""
 
     hours = forms.DecimalField(
@@ -68,7 +69,7 @@ class AdjustForm(forms.Form):
         }
 
 
-class PeriodForm(forms.Form):
+class PeriodForm(Form):
     """Which stretch of a statement: a month, or days of the reader's zone, both included."""
 
     period = forms.ChoiceField(

@@ -6,10 +6,11 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from allocations.selectors.reshapes import Candidate
+from common.forms import Form
 from common.templatetags.bitgoeul import number
 
 
-class ShrinkForm(forms.Form):
+class ShrinkForm(Form):
     """Which GPUs, or how many."""
 
     devices = forms.MultipleChoiceField(
@@ -40,7 +41,7 @@ class ShrinkForm(forms.Form):
         return {"devices": [self.rows[name] for name in named if name in self.rows], "device_count": count or 0}
 
 
-class SwapForm(forms.Form):
+class SwapForm(Form):
     """Which GPU, and why."""
 
     device = forms.ChoiceField(label=_("GPU to replace"), widget=forms.RadioSelect)

@@ -11,6 +11,7 @@ from allocations.forms.moments import MomentField
 from allocations.rule_words import NAMES, value_text
 from allocations.rulebook import DAY_SECONDS, RULES, Rulebook
 from cluster.models import Pool
+from common.forms import Form
 
 _HOUR, _DAY = 3600, DAY_SECONDS
 MOST_TYPED = 100_000_000
@@ -56,7 +57,7 @@ def _field(name: str) -> forms.Field:
     return SpanField(label=NAMES[name], unit_seconds=_DAY if name in _DAYS else _HOUR, required=False)
 
 
-class RulesForm(forms.Form):
+class RulesForm(Form):
     """What a pool, an agreement or an allocation says: every field may stay empty, and says then what holds instead."""
 
     reason = forms.CharField(label=_("Reason"), max_length=200, help_text=_("Stands in the audit log."))
@@ -84,7 +85,7 @@ class RulesForm(forms.Form):
         return {name: self.cleaned_data[name] for name in RULES}
 
 
-class BlackoutForm(forms.Form):
+class BlackoutForm(Form):
     """When nothing may be booked, where, and why."""
 
     pool = forms.ModelChoiceField(
@@ -100,7 +101,7 @@ class BlackoutForm(forms.Form):
     reason_en = forms.CharField(label=_("Reason in English"), max_length=200, help_text=_("Partners read it."))
 
 
-class ReasonForm(forms.Form):
+class ReasonForm(Form):
     """Why."""
 
     reason = forms.CharField(label=_("Reason"), max_length=200, help_text=_("Stands in the audit log."))

@@ -11,9 +11,10 @@ from allocations.models import Lease
 from allocations.selectors.leases import placements_of
 from allocations.usage_classes import UsageClass
 from cluster.models import Device
+from common.forms import Form
 
 
-class CorrectUsageForm(forms.Form):
+class CorrectUsageForm(Form):
     """From when to when, on which GPU, what it was, and why."""
 
     device = forms.ModelChoiceField(
@@ -40,7 +41,7 @@ class CorrectUsageForm(forms.Form):
         field.queryset = Device.objects.filter(pk__in=held).select_related("node")
 
 
-class DayForm(forms.Form):
+class DayForm(Form):
     """A day of Seoul; what makes no sense counts as not asked."""
 
     day = forms.DateField(label=_("Day"), required=False, widget=forms.DateInput(attrs={"type": "date"}))

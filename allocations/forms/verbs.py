@@ -9,9 +9,10 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import SshKey
 from allocations.forms.moments import MomentField
 from allocations.models import Lease
+from common.forms import Form
 
 
-class ExtendForm(forms.Form):
+class ExtendForm(Form):
     """The new end."""
 
     ends_at = MomentField(label=_("New end"))
@@ -28,11 +29,11 @@ class ExtendForm(forms.Form):
         return moment
 
 
-class ConfirmForm(forms.Form):
+class ConfirmForm(Form):
     """Nothing to fill in: a button that means it."""
 
 
-class CertificateForm(forms.Form):
+class CertificateForm(Form):
     """Which of one's own keys."""
 
     key = forms.ModelChoiceField(

@@ -7,6 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from allocations.forms.finding import UNITS, FindForm
+from common.forms import Form
 
 WAIT_UNITS = [("60", _("minutes")), *UNITS]
 
@@ -31,7 +32,7 @@ class JoinForm(FindForm):
         )
 
 
-class DeclineForm(forms.Form):
+class DeclineForm(Form):
     """Stay on the list, or leave it."""
 
     stay = forms.ChoiceField(
@@ -47,13 +48,13 @@ class DeclineForm(forms.Form):
         return bool(self.cleaned_data["stay"])
 
 
-class RemoveForm(forms.Form):
+class RemoveForm(Form):
     """Why."""
 
     reason = forms.CharField(label=_("Reason"), max_length=300, help_text=_("The partner reads it."))
 
 
-class PriorityForm(forms.Form):
+class PriorityForm(Form):
     """Higher is served first."""
 
     priority = forms.IntegerField(
@@ -62,7 +63,7 @@ class PriorityForm(forms.Form):
     reason = forms.CharField(label=_("Reason"), max_length=200, help_text=_("Stands in the audit log."))
 
 
-class HoldForm(forms.Form):
+class HoldForm(Form):
     """How long an offer is held."""
 
     minutes = forms.IntegerField(label=_("Minutes"), min_value=1, max_value=100_000)

@@ -18,6 +18,7 @@ from allocations.selectors.occupancy import Row, by_node, node_occupancy, occupa
 from allocations.selectors.rulebooks import closures_of
 from allocations.views.calendar_drawing import LABEL, LINE, NARROWEST, WIDTH, Day, Drawing, x_of
 from cluster.models import Node, Pool
+from common.forms import Form
 from common.moments import agency_day
 from common.permissions import allowed
 from common.web import Page
@@ -26,7 +27,7 @@ SPANS = {"week": 7, "month": 31, "quarter": 92}
 DEVICES_A_PAGE, NODES_A_PAGE = 64, 200
 
 
-class CalendarForm(forms.Form):
+class CalendarForm(Form):
     """What the calendar shows."""
 
     pool = forms.ChoiceField(label=_("Pool"), required=False)

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from common.forms import Form
 from common.quantities import hours_to_seconds, seconds_to_hours
 from partners.choices import gpu_class_choices, pool_choices
 from partners.forms.fields import DateField
@@ -17,7 +18,7 @@ HOURS = {"ceiling_gpu_seconds": "ceiling_gpu_hours", "ceiling_gpu_seconds_a_year
 """What is stored in seconds and typed in hours."""
 
 
-class ReasonForm(forms.Form):
+class ReasonForm(Form):
     """A decision that needs a reason."""
 
     reason = forms.CharField(
@@ -38,7 +39,7 @@ def document_field(label: Any) -> forms.FileField:
     )
 
 
-class TermsForm(forms.Form):
+class TermsForm(Form):
     """What an amendment may change, too."""
 
     title = forms.CharField(label=_("Title"), max_length=200)

@@ -3,11 +3,12 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from common.forms import Form
 from partners.forms.fields import DateField
 from partners.models import Obligation
 
 
-class ObligationForm(forms.Form):
+class ObligationForm(Form):
     """What is owed, and by when."""
 
     kind = forms.ChoiceField(label=_("Kind"), choices=Obligation.Kind.choices)
@@ -15,7 +16,7 @@ class ObligationForm(forms.Form):
     due_on = DateField(label=_("Due on"), required=False, help_text=_("A report has a day; a credit line has none."))
 
 
-class FulfilForm(forms.Form):
+class FulfilForm(Form):
     """That it was done."""
 
     done_on = DateField(label=_("Done on"))

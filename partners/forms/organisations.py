@@ -5,11 +5,12 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from common.forms import Form
 from partners.forms.fields import DateField
 from partners.models import Membership, Organisation, check_registration_number
 
 
-class OrganisationForm(forms.Form):
+class OrganisationForm(Form):
     """What an organisation is called and registered as."""
 
     name_ko = forms.CharField(label=_("Name in Korean"), max_length=120)
@@ -36,7 +37,7 @@ class OrganisationForm(forms.Form):
         return {name: value for name, value in self.cleaned_data.items() if name != "revision"}
 
 
-class InviteForm(forms.Form):
+class InviteForm(Form):
     """Whom to invite, as what."""
 
     email = forms.EmailField(label=_("E-mail address"), max_length=254)
@@ -51,7 +52,7 @@ class InviteForm(forms.Form):
     )
 
 
-class TransferForm(forms.Form):
+class TransferForm(Form):
     """Who owns the organisation from now on."""
 
     member = forms.ModelChoiceField(

@@ -7,10 +7,11 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from common.forms import Form
 from partners.models import Contact, Relation
 
 
-class ShareholderForm(forms.Form):
+class ShareholderForm(Form):
     """Who holds how much."""
 
     name = forms.CharField(label=_("Name"), max_length=120)
@@ -25,7 +26,7 @@ class ShareholderForm(forms.Form):
     )
 
 
-class RelationForm(forms.Form):
+class RelationForm(Form):
     """How this organisation stands to another one."""
 
     kind = forms.ChoiceField(label=_("This organisation is"))
@@ -45,7 +46,7 @@ class RelationForm(forms.Form):
         ]
 
 
-class ContactForm(forms.Form):
+class ContactForm(Form):
     """Whom to reach, how, for what."""
 
     name = forms.CharField(label=_("Name"), max_length=120)
@@ -57,7 +58,7 @@ class ContactForm(forms.Form):
     )
 
 
-class DepartmentForm(forms.Form):
+class DepartmentForm(Form):
     """What a part of the organisation is called."""
 
     name_ko = forms.CharField(label=_("Name in Korean"), max_length=120)

@@ -3,12 +3,13 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from common.forms import Form
 from partners.forms.agreements import document_field
 from partners.forms.fields import DateField
 from partners.models import AgreementSignature
 
 
-class SignForm(forms.Form):
+class SignForm(Form):
     """In the portal: what was shown, that it was read, and the second factor once more."""
 
     sha256 = forms.CharField(max_length=64, widget=forms.HiddenInput)
@@ -21,7 +22,7 @@ class SignForm(forms.Form):
     )
 
 
-class PaperSignatureForm(forms.Form):
+class PaperSignatureForm(Form):
     """On paper: who, for which side, when; the scan where it is another document than the one that is there."""
 
     side = forms.ChoiceField(label=_("For"), choices=AgreementSignature.Side.choices)

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from common.forms import Form
 from common.quantities import hours_to_seconds
 from partners.choices import gpu_class_choices, pool_choices
 from partners.forms.fields import DateField
@@ -18,7 +19,7 @@ DOING = (
 )
 
 
-class WishForm(forms.Form):
+class WishForm(Form):
     """What is to be done, from when to when; the rest is asked about where it is given."""
 
     doing = forms.ChoiceField(label=_("May we"), choices=DOING)

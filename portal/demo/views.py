@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 from django.views.generic import TemplateView, View
 
 from allocations.models import Lease
+from common.forms import Form
 from common.web import LoginRequiredMixin
 from portal.demo.mailbox import read_mailbox
 from portal.demo.otp import current_code
@@ -32,7 +33,7 @@ WORDS = {
 """What the simulated workloads are called."""
 
 
-class WorkloadForm(forms.Form):
+class WorkloadForm(Form):
     """Which reservation, what kind of work, on how many of its GPUs, for how long."""
 
     lease = forms.CharField(max_length=40)

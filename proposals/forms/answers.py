@@ -8,6 +8,7 @@ from django import forms
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from common.forms import Form
 from proposals.asks import GivenAnswer
 from proposals.models import Answer, Question
 from proposals.services.parts import MAX_ANSWER
@@ -15,7 +16,7 @@ from proposals.services.parts import MAX_ANSWER
 NONE = ("", _("no answer yet"))
 
 
-class AnswersForm(forms.Form):
+class AnswersForm(Form):
     """Nothing is required to save; what is needed to submit says so."""
 
     def __init__(self, *args: Any, questions: list[Question], **kwargs: Any) -> None:

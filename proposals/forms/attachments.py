@@ -3,10 +3,11 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from common.forms import Form
 from proposals.services.sniffing import SUFFIXES
 
 
-class AttachmentForm(forms.Form):
+class AttachmentForm(Form):
     """One file; what it is, its bytes say."""
 
     file = forms.FileField(

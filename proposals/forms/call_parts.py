@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from common.forms import Form
 from common.quantities import hours_to_seconds, seconds_to_hours
 from proposals.models import Call
 from proposals.services.call_checks import STAY_OPEN, STAY_OVER
@@ -24,7 +25,7 @@ def lines_of(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
-class Row(forms.Form):
+class Row(Form):
     """One row of a list; a blank one counts for nothing."""
 
     def row(self) -> Any:
@@ -64,7 +65,7 @@ def rows_of(form: type[Row], *, can_order: bool) -> Any:
     )
 
 
-class SectionForm(forms.Form):
+class SectionForm(Form):
     """One page of the editor. Subclasses name the section, and translate between its fields and the call's terms."""
 
     section: ClassVar[str]

@@ -6,6 +6,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from allocations.forms import MomentField
+from common.forms import Form
 from proposals.call_choice import ToldApart
 from proposals.call_words import LABELS
 from proposals.models import Call
@@ -20,20 +21,20 @@ class CallField(ToldApart, forms.ModelChoiceField):
         super().__init__(**{**said, **kwargs})
 
 
-class NewCallForm(forms.Form):
+class NewCallForm(Form):
     """A draft needs no more than a name."""
 
     title_ko = forms.CharField(label=LABELS["title_ko"], max_length=MAX_TITLE)
     title_en = forms.CharField(label=LABELS["title_en"], max_length=MAX_TITLE)
 
 
-class PublishForm(forms.Form):
+class PublishForm(Form):
     """Now, or from a later moment on."""
 
     at = MomentField(label=_("Publish from"), required=False, help_text=_("Empty: now."))
 
 
-class CallDocumentForm(forms.Form):
+class CallDocumentForm(Form):
     """A file for everybody who reads the call."""
 
     document = forms.FileField(label=_("File"), max_length=200)

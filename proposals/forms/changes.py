@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from allocations.models import Allocation
 from cluster.models import Pool
+from common.forms import Form
 from common.quantities import hours_to_seconds
 from partners.forms import DateField
 from proposals.models import ChangeRequest
@@ -25,7 +26,7 @@ FIELD = {
 """By kind the one field that says what it is to become."""
 
 
-class ChangeForm(forms.Form):
+class ChangeForm(Form):
     """What it is to become, and what for: of one kind, which the address names."""
 
     hours = forms.DecimalField(

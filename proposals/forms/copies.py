@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from common.forms import Form
 from partners.models import Agreement
 from partners.selectors import managed_agreements
 from proposals.forms.calls import CallField
@@ -12,7 +13,7 @@ from proposals.models import Call, Proposal
 from proposals.selectors import open_calls
 
 
-class CopyForm(forms.Form):
+class CopyForm(Form):
     """Into which open call, under which agreement."""
 
     call = CallField()

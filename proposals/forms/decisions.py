@@ -7,6 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from cluster.models import Pool
+from common.forms import Form
 from common.moments import agency_day, agency_today
 from common.quantities import hours_to_seconds, seconds_to_hours
 from partners.forms import DateField
@@ -16,7 +17,7 @@ from proposals.models import RequestLine
 from proposals.selectors import window_of
 
 
-class AwardLineForm(forms.Form):
+class AwardLineForm(Form):
     """What is given on one request line; prefilled with the ask, or with what was prepared (`given`; `blank`: nothing
     was prepared on this line).
     """
@@ -84,7 +85,7 @@ class AwardLineForm(forms.Form):
         return AwardAsk(self.line, data["pool"], data["gpus"], seconds, start, end, kept)
 
 
-class AwardReasonForm(forms.Form):
+class AwardReasonForm(Form):
     """Why the award is what it is."""
 
     reason = forms.CharField(

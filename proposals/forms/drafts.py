@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from common.errors import RuleBroken
+from common.forms import Form
 from common.moments import agency_today
 from partners.forms import DateField
 from partners.models import Agreement
@@ -17,7 +18,7 @@ from proposals.selectors import gpu_classes_of
 from proposals.services.parts import MAX_DATA, MAX_PLAN, MAX_REPLY
 
 
-class AboutForm(forms.Form):
+class AboutForm(Form):
     """Under which agreement, what it is called, what for."""
 
     agreement = forms.ModelChoiceField(
@@ -43,7 +44,7 @@ class AboutForm(forms.Form):
         field.label_from_instance = lambda row: f"{row.number} · {row.title} ({row.organisation.name})"
 
 
-class PlanForm(forms.Form):
+class PlanForm(Form):
     """The two long texts."""
 
     plan = forms.CharField(
@@ -62,7 +63,7 @@ class PlanForm(forms.Form):
     )
 
 
-class ReplyForm(forms.Form):
+class ReplyForm(Form):
     """What was changed since the return."""
 
     reply = forms.CharField(
@@ -74,7 +75,7 @@ class ReplyForm(forms.Form):
     )
 
 
-class LineForm(forms.Form):
+class LineForm(Form):
     """One request line. All fields empty: no line."""
 
     gpu_class = forms.ChoiceField(label=_("GPU class"))

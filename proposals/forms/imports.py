@@ -5,11 +5,12 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from common.forms import Form
 from proposals.forms.calls import CallField
 from proposals.models import Call
 
 
-class ImportForm(forms.Form):
+class ImportForm(Form):
     """Into which call, from which file."""
 
     call = CallField()
@@ -27,7 +28,7 @@ class ImportForm(forms.Form):
         field.queryset = Call.objects.visible_to(user).order_by("-published_at", "-pk")
 
 
-class ConfirmForm(forms.Form):
+class ConfirmForm(Form):
     """The token of a file that was looked at."""
 
     token = forms.CharField(widget=forms.HiddenInput, max_length=1_000)

@@ -5,10 +5,11 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from common.forms import Form
 from proposals.models import LetterTemplate, PreparedDecision, Proposal
 
 
-class PrepareForm(forms.Form):
+class PrepareForm(Form):
     """What is going to be decided, and why."""
 
     kind = forms.ChoiceField(
@@ -34,7 +35,7 @@ class PrepareForm(forms.Form):
     )
 
 
-class DeclineManyForm(forms.Form):
+class DeclineManyForm(Form):
     """Which proposals, and the one reason for all of them."""
 
     proposals = forms.MultipleChoiceField(label=_("Proposals"), widget=forms.CheckboxSelectMultiple)

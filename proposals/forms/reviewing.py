@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from cluster.models import Pool
+from common.forms import Form
 from proposals.models import CallStep, Criterion, Proposal, ProposalStep
 from proposals.services.declaring import MAX_WORDS
 from proposals.services.reviewers import MAX_LOAD, Expertise, ProfileContent
@@ -22,7 +23,7 @@ VERDICTS = (
 )
 
 
-class VerdictForm(forms.Form):
+class VerdictForm(Form):
     """How a step ends; of the technical check also where the work can run."""
 
     verdict = forms.ChoiceField(label=_("Verdict"), choices=VERDICTS, widget=forms.RadioSelect)
@@ -52,7 +53,7 @@ class VerdictForm(forms.Form):
             self.fields["note"].help_text = _("Needed unless it passes. Where it goes back, the partner reads it.")
 
 
-class DeclareForm(forms.Form):
+class DeclareForm(Form):
     """Before a proposal opens."""
 
     conflict = forms.TypedChoiceField(
@@ -70,7 +71,7 @@ class DeclareForm(forms.Form):
     )
 
 
-class ReviewForm(forms.Form):
+class ReviewForm(Form):
     """Points and a comment a criterion, and two texts. Nothing is required of a draft."""
 
     revision = forms.IntegerField(min_value=0, max_value=2_000_000_000, widget=forms.HiddenInput)
@@ -130,7 +131,7 @@ def review_initial(content: ReviewContent, revision: int) -> dict[str, Any]:
     }
 
 
-class _ExpertiseForm(forms.Form):
+class _ExpertiseForm(Form):
     purposes = forms.MultipleChoiceField(
         label=_("Kinds of work"),
         choices=Proposal.Purpose.choices,
@@ -211,7 +212,7 @@ class ReviewerField(forms.ModelChoiceField):
         )
 
 
-class AssignForm(forms.Form):
+class AssignForm(Form):
     """One more reviewer for a proposal, by hand."""
 
     reviewer = ReviewerField()

@@ -6,12 +6,13 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from common.forms import Form
 from proposals.asks import MAX_TEAM, TeamRow
 from proposals.models import ProposalMember
 from proposals.services.parts import MOST_IN_TEAM
 
 
-class TeamForm(forms.Form):
+class TeamForm(Form):
     """One person. All fields empty: nobody."""
 
     name = forms.CharField(

@@ -5,6 +5,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.template.loader import render_to_string
 from django.utils.translation import override
 
+from common.forms import Form
+
 
 class Paper(forms.Form):
     title = forms.CharField(max_length=20)
@@ -31,3 +33,24 @@ def test_no_browser_cuts_what_is_too_long_and_the_form_keeps_all_of_it() -> None
     assert 'data-most="20"' in page
     assert "x" * 25 in page
     assert "at most 20 characters (it has 25)" in page
+
+
+class Asking(Form):
+    reason = forms.CharField(label="Reason")
+    gpu_class = forms.ChoiceField(choices=[("a", "A")])
+    scan = forms.FileField(label="Scan")
+    sure = forms.BooleanField(label="I am sure")
+    note = forms.CharField(error_messages={"required": "Say why."})
+
+
+def test_a_field_that_is_left_empty_is_named_with_what_to_do() -> None:
+    with override("en"):
+        assert {name: list(errors) for name, errors in Asking({}, {}).errors.items()} == {
+            "reason": ["Enter “Reason”."],
+            "gpu_class": ["Choose “Gpu class”."],
+            "scan": ["Choose a file for “Scan”."],
+            "sure": ["Tick “I am sure”."],
+            "note": ["Say why."],
+        }
+    with override("ko"):
+        assert list(Asking({}, {}).errors["reason"]) == ["Reason을(를) 입력하십시오."]

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from allocations.forms.rules import SpanField
 from cluster.models import Pool
+from common.forms import Form
 from partners.models import Agreement
 from usage.models import IdleCase, IdleRule
 from usage.models.idle_rules import VALUES
@@ -35,7 +36,7 @@ def _number(name: str, field: Any) -> forms.Field:
     return forms.IntegerField(label=label, min_value=0, max_value=100, help_text=_HELP.get(name, ""))
 
 
-class IdleRuleForm(forms.Form):
+class IdleRuleForm(Form):
     """What a rule says; its house values stand in it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -91,25 +92,25 @@ def _said(label: Any) -> forms.CharField:
     return forms.CharField(label=label, max_length=SAID, widget=forms.Textarea(attrs={"rows": 4}))
 
 
-class ReplyForm(forms.Form):
+class ReplyForm(Form):
     """What somebody wants the officers to know."""
 
     text = _said(_("Reply"))
 
 
-class AppealForm(forms.Form):
+class AppealForm(Form):
     """Why nothing should be taken."""
 
     reason = _said(_("Reason"))
 
 
-class DismissForm(forms.Form):
+class DismissForm(Form):
     """Why the appeal is not followed."""
 
     answer = _said(_("Answer, to be read by the members"))
 
 
-class _Exempting(forms.Form):
+class _Exempting(Form):
     days = forms.IntegerField(
         label=_("Leave the reservation alone for so many days"),
         min_value=0,
@@ -132,25 +133,25 @@ class StopForm(_Exempting):
     field_order = ("reason", "days")
 
 
-class CarryOutForm(forms.Form):
+class CarryOutForm(Form):
     """The officer's word to what the rule proposes."""
 
     reason = forms.CharField(label=_("Note, to be read by the members"), max_length=SAID, required=False)
 
 
-class TryForm(forms.Form):
+class TryForm(Form):
     """How far back."""
 
     days = forms.IntegerField(label=_("Days to look back"), min_value=1, max_value=MOST_DAYS, initial=30)
 
 
-class ReasonForm(forms.Form):
+class ReasonForm(Form):
     """Why."""
 
     reason = forms.CharField(label=_("Reason"), max_length=300, help_text=_("Stands in the audit log."))
 
 
-class BreachForm(forms.Form):
+class BreachForm(Form):
     """What was found, on what ground it is ended, and when."""
 
     kind = forms.ChoiceField(label=_("Kind"), choices=IdleCase.Kind.choices[1:])

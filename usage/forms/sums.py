@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from common.forms import Form
 from common.moments import FIRST_YEAR, LAST_YEAR, agency_day
 
 OWN = (
@@ -21,7 +22,7 @@ OWN = (
 AGENCY = (("organisation", _("Organisation")), ("call", _("Call")), *OWN)
 
 
-class PeriodForm(forms.Form):
+class PeriodForm(Form):
     """From which day to which, both included. Nothing said: the last thirty days."""
 
     since = forms.DateField(
