@@ -11,5 +11,5 @@ urlpatterns = [
     path("commands/<slug:public_id>/", node_api.CommandView.as_view(), name="node-command"),
     path("commands/<slug:public_id>/result/", node_api.ResultView.as_view(), name="node-result"),
     path("reports/", node_api.ReportView.as_view(), name="node-report"),
-    path("events/", node_api.EventsView.as_view(), name="node-events"),
+    path("events/", node_api.EventsView.as_view(), name="node-event"),
 ]

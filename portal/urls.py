@@ -32,6 +32,9 @@ def _api_routes() -> list:
 
 
 urlpatterns = [
+    # first, because they are asked for most often by far: what stands before them is tried at each call
+    path("api/node/v1/", include("telemetry.node_urls")),
+    path("api/node/v1/", include("cluster.node_urls")),
     path("", include("portal.site_urls")),
     path("accounts/", include("allauth.urls")),
     path("", include("accounts.urls")),
@@ -46,8 +49,6 @@ urlpatterns = [
     path("i18n/setlang/", set_language, name="set_language"),
     path("admin/", admin.site.urls),
     path("api/v1/", include(_api_routes())),
-    path("api/node/v1/", include("cluster.node_urls")),
-    path("api/node/v1/", include("telemetry.node_urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
 ]

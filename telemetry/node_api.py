@@ -2,7 +2,6 @@
 
 import json
 import zlib
-from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +15,7 @@ from rest_framework.response import Response
 from cluster.node_auth import SamplesThrottle
 from cluster.node_view import NodeAPIView
 from telemetry import services
-from telemetry.serializers import BatchSerializer, IngestedSerializer
+from telemetry.serializers import delivery
 
 MAX_BODY_BYTES = 4 * 1024 * 1024  # unpacked; a batch of 8 devices x 3 samples is some 5 kB
 
@@ -53,7 +52,6 @@ class SamplesView(NodeAPIView):
     @extend_schema(exclude=True)
     def post(self, request: Request) -> Response:
         """202 with the counts; a repeat says so and changes nothing."""
-        batch = BatchSerializer(data=request.data)
-        batch.is_valid(raise_exception=True)
-        result = services.ingest(node=request.user.node, **batch.validated_data)  # type: ignore[union-attr]
-        return Response(IngestedSerializer(asdict(result)).data, status=status.HTTP_202_ACCEPTED)
+        said = delivery(request.data)
+        result = services.ingest(node=request.user.node, **said)  # type: ignore[union-attr]
+        return Response(vars(result), status=status.HTTP_202_ACCEPTED)

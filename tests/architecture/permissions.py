@@ -112,7 +112,7 @@ usage:idle-carry-out usage:idle-dismiss usage:idle-rule usage:idle-rule-change u
 usage:idle-rule-new usage:idle-rule-off usage:idle-rule-on usage:idle-rule-try usage:idle-rules usage:idle-stop
 usage:idle-uphold usage:lease-breach
 allocations:lease-usage-correct
-device-processes device-series node-host-series node-series reports:node-host-series reports:node-series
+device-processes device-series node-events node-host-series node-series reports:node-host-series reports:node-series
 proposals:change-request-decline proposals:change-request-grant
 projects:progress-list projects:progress-send-back
 proposals:import proposals:import-template proposal-import
@@ -175,7 +175,7 @@ ADMIN = """
 accounts:people accounts:role-grant accounts:role-revoke person-detail person-revoke-role
 """
 NODE = """
-node-command node-events node-heartbeat node-hello node-report node-result node-samples
+node-command node-event node-heartbeat node-hello node-report node-result node-samples
 """
 
 MATRIX: dict[str, str] = {

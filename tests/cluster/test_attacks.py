@@ -109,7 +109,7 @@ def test_a_packed_bomb_is_not_unpacked(speaker: Speaker) -> None:
 
 def test_a_flood_is_slowed_and_only_its_own(speaker: Speaker, other: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.clear()
-    monkeypatch.setattr(NodeThrottle, "rate", "5/min")
+    monkeypatch.setattr(NodeThrottle, "calls", 5)
     monkeypatch.setattr("cluster.node_api.NodeView.throttle_classes", (NodeThrottle,))
     body = {"boot_id": "boot-1", "sent_at": time.time()}
     answers = [speaker.post("heartbeat/", body).status_code for _turn in range(8)]
@@ -197,7 +197,7 @@ def test_old_counts_are_forgotten(speaker: Speaker) -> None:
 
 def test_a_flood_of_samples_is_slowed(speaker: Speaker, other: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.clear()
-    monkeypatch.setattr(SamplesThrottle, "rate", "3/min")
+    monkeypatch.setattr(SamplesThrottle, "calls", 3)
     monkeypatch.setattr("telemetry.node_api.SamplesView.throttle_classes", (SamplesThrottle,))
     answers = [samples(speaker, speaker.uuids[0], sequence=turn).status_code for turn in range(1, 6)]
     assert answers == [202] * 3 + [429] * 2
