@@ -1,7 +1,7 @@
 """The single checks of partners.policy, each with its figures and what to do next. Ask the policy, not these."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
 from common.errors import RuleBroken
+from common.moments import begin_of
 from common.quantities import seconds_to_hours
 from partners.choices import gpu_class_choices, pool_names
 
@@ -17,7 +18,9 @@ OVER = (
     gettext_noop("The agreement %(number)s is over since %(since)s."),
     gettext_noop("A new agreement or a renewal is needed. Please ask your programme officer."),
 )
+LAPSED = (gettext_noop("The agreement %(number)s lapsed with the end of %(since)s."), OVER[1])
 STOPPED = {
+    "lapsed": LAPSED,
     "suspended": (
         gettext_noop("The agreement %(number)s is suspended since %(since)s."),
         gettext_noop(
@@ -31,21 +34,33 @@ STOPPED = {
 }
 
 
+def last_moment(agreement: Any) -> datetime:
+    """The end of the last day of an agreement's term, in the agency's own zone."""
+    return begin_of(agreement.valid_until + timedelta(days=1))
+
+
+def stopped_since(agreement: Any) -> datetime:
+    """Since when an agreement allows nothing new. One that lapsed did so with its last day, whenever that was noted."""
+    since: datetime = agreement.state_since
+    return last_moment(agreement) if agreement.state == "lapsed" else since
+
+
 def active(agreement: Any) -> None:
     """In force now; else since when not, and what lifts it."""
     if agreement.state == "active":
         return
     message, remedy = STOPPED.get(agreement.state, OVER)
-    since = timezone.localtime(agreement.state_since)
+    since, lapsed = stopped_since(agreement), agreement.state == "lapsed"
+    said = str(agreement.valid_until) if lapsed else timezone.localtime(since).strftime("%Y-%m-%d %H:%M %Z")
     raise RuleBroken(
-        _(message) % {"number": agreement.number, "since": since.strftime("%Y-%m-%d %H:%M %Z")},
+        _(message) % {"number": agreement.number, "since": said},
         code="agreement_not_active",
         remedy=_(remedy),
         facts={
             "rule": "state",
             "agreement": agreement.public_id,
             "state": agreement.state,
-            "since": agreement.state_since.isoformat(),
+            "since": since.isoformat(),
         },
     )
 

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from common.errors import RuleBroken
 from common.moments import agency_day, begin_of
 from partners import ceiling_checks as checks
+from partners.ceiling_checks import last_moment as last_moment
 from partners.commitments import Committed as Committed
 from partners.commitments import by_year
 
@@ -130,21 +131,14 @@ def cutoff(agreement: Any) -> datetime | None:
     The agreement says by which rule: at once, after days of grace, or not at all before their own end.
     """
     if agreement.state == "suspended":
-        rule, days, since = agreement.suspension_rule, agreement.suspension_days, agreement.state_since
+        rule, days = agreement.suspension_rule, agreement.suspension_days
     elif agreement.state in OVER:
-        since = agreement.state_since if agreement.state == "terminated" else last_moment(agreement)
         rule, days = agreement.ending_rule, agreement.ending_days
     else:
         return None
     if rule == "own_end":
         return None
-    end: datetime = since + timedelta(days=days if rule == "grace" else 0)
-    return end
-
-
-def last_moment(agreement: Any) -> datetime:
-    """The end of the last day of an agreement's term, in the agency's own zone."""
-    return begin_of(agreement.valid_until + timedelta(days=1))
+    return checks.stopped_since(agreement) + timedelta(days=days if rule == "grace" else 0)
 
 
 def booking_span(agreement: Any, pool: str = "") -> tuple[datetime, datetime] | None:

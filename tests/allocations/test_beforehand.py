@@ -105,7 +105,7 @@ def test_whose_agreement_is_over_reads_so_on_the_first_page_and_where_windows_ar
     Allocation.objects.filter(pk=stage.allocation.pk).update(state="expired")
     for page in ("home", "allocations:find"):
         said = web(stage).get(reverse(page)).content.decode()
-        assert 'data-stopped="lapsed"' in said and "is over since" in said
+        assert 'data-stopped="lapsed"' in said and "lapsed with the end of" in said
 
 
 def test_the_window_that_a_refusal_names_lies_within_the_award_and_its_years(stage: Stage, start: float) -> None:

@@ -73,6 +73,9 @@ def test_only_an_active_agreement_allows() -> None:
         check_active(suspended, date(2026, 5, 5))
     assert caught.value.code == "agreement_not_active"
     assert "2026-04-01 09:00 KST" in str(caught.value)
+    with pytest.raises(RuleBroken) as caught:  # over with its last day, whenever the clock came to note it
+        check_active(other(state="lapsed", state_since=datetime(2027, 1, 1, 3, 17, tzinfo=SEOUL)), date(2027, 1, 2))
+    assert "2026-12-31" in str(caught.value) and caught.value.facts["since"].startswith("2027-01-01T00:00:00")
 
 
 def test_a_booking_may_end_with_the_last_day_of_the_term_and_not_later() -> None:
