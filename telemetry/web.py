@@ -43,7 +43,8 @@ def ranges_context(request: HttpRequest, default: str) -> dict[str, Any]:
         asked["range"] = shown if shown in RANGES else default
     return {
         "ranges": list(RANGES.values()),
-        "range": asked.get("range", ""),
+        "range": "" if "from" in asked else asked["range"],
+        "range_default": default,
         "asked": urlencode(asked),
         "asked_from": asked.get("from", ""),
         "asked_to": asked.get("to", ""),

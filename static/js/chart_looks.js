@@ -9,14 +9,14 @@
   const zone = document.documentElement.dataset.timeZone || undefined; // the reader's, as everywhere on the page
   const words = language === "ko"
     ? {
-        table: "표로 보기", time: "시각", none: "아직 측정값이 없습니다.", failed: "차트를 불러오지 못했습니다.", gap: "측정값 없음",
+        table: "표로 보기", time: "시각", none: "이 기간에는 측정값이 없습니다.", failed: "차트를 불러오지 못했습니다.", gap: "측정값 없음",
         events: "이벤트", csv: "CSV 내려받기", png: "PNG 내려받기", back: "확대 해제", in: "확대", chart: "차트",
         keys: "왼쪽·오른쪽 화살표로 값을 읽고, + 와 − 로 확대·축소하며, Esc로 마칩니다. 마우스로 끌면 그 구간을 확대합니다.",
         mean: (text) => `점 하나는 ${text} 평균입니다.`, sum: (text) => `점 하나는 ${text} 합계입니다.`, cut: (shown, all) => `표에는 최근 ${shown}개 시점만 보입니다. 전체 ${all}개는 CSV에 있습니다.`,
         units: [["일", 86400], ["시간", 3600], ["분", 60], ["초", 1]],
       }
     : {
-        table: "Show as a table", time: "Time", none: "Nothing was measured yet.", failed: "The chart could not be loaded.", gap: "not measured",
+        table: "Show as a table", time: "Time", none: "No figures in this range.", failed: "The chart could not be loaded.", gap: "not measured",
         events: "Events", csv: "Download CSV", png: "Download PNG", back: "Zoom out again", in: "Zoom in", chart: "Chart",
         keys: "Left and right arrows read the values, + and − zoom, Escape ends. Dragging with the mouse zooms into a stretch.",
         mean: (text) => `Each point is the mean of ${text}.`, sum: (text) => `Each point is the sum of ${text}.`, cut: (shown, all) => `The table shows the newest ${shown} moments; all ${all} are in the CSV.`,
@@ -155,9 +155,18 @@
     }];
   }
 
+  const measured = (data) => data.series.some((series) => series.points.some((point) => (Array.isArray(point) ? point[1] : point) != null));
+
+  // Where nothing was measured there is no scale to draw: the picture says so in its middle.
+  function empty(ink) {
+    const text = { text: words.none, left: "center", top: "middle", textStyle: { color: ink, fontSize: 14, fontWeight: "normal", fontFamily: "Pretendard, NanumGothic, sans-serif" } };
+    return { animation: false, useUTC: true, title: text };
+  }
+
   function options(data, box) {
     const ink = isDark() ? "#dce1e7" : "#3a4859";
     const rule = isDark() ? "#3a4859" : "#e6e7e9";
+    if (!data.labels && !measured(data) && !(data.events || []).length) return empty(ink);
     const axis = { axisLabel: { color: ink, hideOverlap: true }, axisLine: { lineStyle: { color: ink } }, splitLine: { lineStyle: { color: rule } }, nameTextStyle: { color: ink } };
     const many = data.series.length > 1;
     const top = data.labels || many ? 56 : 28;
@@ -180,5 +189,5 @@
     };
   }
 
-  window.chartLooks = { options, said, words, figure, moment, wallClock, span, isDark, zone: abbreviation };
+  window.chartLooks = { options, measured, said, words, figure, moment, wallClock, span, isDark, zone: abbreviation };
 })();

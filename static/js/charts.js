@@ -11,7 +11,7 @@
 // "series": [{"name", "kind": "bar|line", "look", "points": [v|null]}]}; bars are stacked.
 (() => {
   "use strict";
-  const { options, said, words, figure, moment, wallClock, span, isDark, zone } = window.chartLooks;
+  const { options, measured, said, words, figure, moment, wallClock, span, isDark, zone } = window.chartLooks;
   const TABLE_ROWS = 240;
   const DRAG_PIXELS = 8; // less is a click
 
@@ -144,9 +144,8 @@
       this.data = prepare(data);
       if (this.cursor >= 0) this.cursor = this.data.times.indexOf(moment);
       if (this.cursor < 0 && moment !== undefined) this.leave(); // what was said is of a moment that is no longer drawn
-      const measured = this.data.series.some((series) => series.points.some((point) => (Array.isArray(point) ? point[1] : point) != null));
       const notes = [...(data.notes || [])];
-      if (!measured) notes.unshift(words.none);
+      if (!measured(this.data)) notes.unshift(words.none);
       else if (data.step_seconds) notes.push(words[data.summed ? "sum" : "mean"](span(data.step_seconds)));
       this.say(notes.join(" "));
       this.bar.hidden = false;
@@ -250,7 +249,19 @@
     const address = new URL(window.location.href);
     ["from", "to"].forEach((name, place) => (range ? address.searchParams.set(name, iso(range[place])) : address.searchParams.delete(name)));
     window.history.replaceState(window.history.state, "", address);
+    markRange(address.searchParams);
     document.dispatchEvent(new CustomEvent("chartzoom", { detail: { group } }));
+  }
+  // Of the ranges that the page offers none is the one shown while a stretch of one's own is.
+  function markRange(asked) {
+    document.querySelectorAll("[data-chart-ranges]").forEach((nav) => {
+      const shown = asked.has("from") ? "" : asked.get("range") || nav.dataset.chartRanges;
+      nav.querySelectorAll("[data-range]").forEach((link) => {
+        link.classList.toggle("active", link.dataset.range === shown);
+        if (link.dataset.range === shown) link.setAttribute("aria-current", "true");
+        else link.removeAttribute("aria-current");
+      });
+    });
   }
   function addressOf(box) {
     const address = new URL(box.dataset.chartUrl, window.location.href);

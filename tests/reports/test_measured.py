@@ -37,8 +37,11 @@ def test_page_and_api_draw_the_same_chart(cast: Cast, node: Node) -> None:
             [list(point) for point in line["points"]] for line in told["series"]
         ]
         assert drawn["unit"] == told["unit"] == "%"
-    page = sign_in(cast.officer).get(node.get_absolute_url(), {"metric": "power", "from": "2026-11-01T00:00"}).content
-    assert b"from=2026-11-01T00%3A00" in page and b"metric=power" in page
+    zoomed = {"metric": "power", "from": "2026-11-01T00:00", "range": "24h"}
+    page = sign_in(cast.officer).get(node.get_absolute_url(), zoomed).content.decode()
+    assert "from=2026-11-01T00%3A00" in page and "metric=power" in page
+    ranges = page.split("data-chart-ranges", 1)[1].split("</nav>")[0]
+    assert 'data-range="24h"' in ranges and "aria-current" not in ranges, "a stretch of one's own is none of the ranges"
 
 
 def test_processes_of_a_device_are_the_operators_business(cast: Cast, node: Node) -> None:
