@@ -86,6 +86,16 @@ class Counters:
     before_at: datetime | None
     rows: list[tuple[str, Any, Any]]
 
+    @property
+    def told(self) -> list[tuple[str, Any, Any]]:
+        """Those that count something, or did at the check before."""
+        return [row for row in self.rows if row[1] or row[2]]
+
+    @property
+    def zeros(self) -> list[str]:
+        """The names of the others."""
+        return [row[0] for row in self.rows if not (row[1] or row[2])]
+
 
 def nodes_with_counts() -> QuerySet[Node]:
     """Nodes with how many GPUs they have, how many are in use and how many are ill. MIG instances are no GPUs."""

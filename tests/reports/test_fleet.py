@@ -423,7 +423,7 @@ def test_a_device_shows_what_it_counted_at_its_last_two_checks(cast: Cast, node:
     url = reverse("reports:device", args=[device.public_id])
     client = sign_in(cast.operator)
     assert device_sheet(device, now).counters is None and "PCIe" not in client.get(url).content.decode()
-    readings = [{"remap_correctable": count, "pcie_replay": 7, "nvlink_replay": None} for count in (1, 3)]
+    readings = [{"remap_correctable": count, "pcie_replay": 7, "nvlink_replay": None, "nvlink_recovery": 0} for count in (1, 3)]
     device.inspections.create(at=now - timedelta(days=7), passed=True, checks=[], reading=readings[0])
     at = now - timedelta(days=1)
     Handover.objects.create(
@@ -439,5 +439,6 @@ def test_a_device_shows_what_it_counted_at_its_last_two_checks(cast: Cast, node:
     device.inspections.create(at=now, passed=False, checks=[], reading=None)
     counters = device_sheet(device, now).counters
     assert counters is not None and counters.at == at
-    assert counters.rows == [("remap_correctable", 3, 1), ("pcie_replay", 7, 7)]
+    assert counters.rows == [("remap_correctable", 3, 1), ("nvlink_recovery", 0, 0), ("pcie_replay", 7, 7)]
+    assert counters.told == [counters.rows[0], counters.rows[2]] and counters.zeros == ["nvlink_recovery"]
     assert "<strong>3</strong>" in client.get(url).content.decode()
