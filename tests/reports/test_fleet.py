@@ -423,7 +423,9 @@ def test_a_device_shows_what_it_counted_at_its_last_two_checks(cast: Cast, node:
     url = reverse("reports:device", args=[device.public_id])
     client = sign_in(cast.operator)
     assert device_sheet(device, now).counters is None and "PCIe" not in client.get(url).content.decode()
-    readings = [{"remap_correctable": count, "pcie_replay": 7, "nvlink_replay": None, "nvlink_recovery": 0} for count in (1, 3)]
+    readings = [
+        {"remap_correctable": count, "pcie_replay": 7, "nvlink_replay": None, "nvlink_recovery": 0} for count in (1, 3)
+    ]
     device.inspections.create(at=now - timedelta(days=7), passed=True, checks=[], reading=readings[0])
     at = now - timedelta(days=1)
     Handover.objects.create(
