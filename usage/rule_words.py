@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from common.templatetags.bitgoeul import number, seconds_in_words
 from usage.models import IdleRule
@@ -56,6 +57,30 @@ def _follows(rule: IdleRule) -> list[str]:
         _("Of what is left of the window, %(percent)s %% come back to the allocation.")
         % {"percent": number(rule.returned_percent)},
     ]
+
+
+def precedence(rule: IdleRule) -> list[str]:
+    """What goes before it, in one sentence; nothing goes before an agreement's."""
+    said = {
+        "house": _("Where a pool or an agreement has a rule of its own, that one holds, and this one does not."),
+        "pool": _("Where an agreement has a rule of its own, that one holds, and this one does not."),
+    }
+    return [said[rule.scope]] if rule.scope in said else []
+
+
+def left_out_in_words(tried: dict[str, Any] | None) -> str:
+    """How many reservations a try-out left to narrower rules; empty where none."""
+    left = (tried or {}).get("left_out", 0)
+    return (
+        ngettext(
+            "%(n)s reservation of these days is not counted: the rule of its own pool or agreement holds for it.",
+            "%(n)s reservations of these days are not counted: rules of their own pools or agreements hold for them.",
+            left,
+        )
+        % {"n": number(left)}
+        if left
+        else ""
+    )
 
 
 def tried_in_words(tried: dict[str, Any] | None) -> str:

@@ -45,7 +45,8 @@ def switch_rule_on(pool: Pool) -> None:
     reason = "기다리는 기업이 있는 풀이므로 쓰지 않는 GPU를 돌려받습니다."
     rule = idle_rules.draft(actor=officer, pool=pool, agreement=None, values=values, reason=reason)
     rule = idle_rules.try_out(actor=officer, rule=rule, days=30)
-    idle_rules.switch_on(actor=officer, rule=rule, reason=reason)
+    seen = "시험 적용 결과를 검토하였고, 통지 후 6시간의 답변 기간이 충분합니다."
+    idle_rules.switch_on(actor=officer, rule=rule, reason=seen)
 
 
 def reserve(allocation: Allocation, now: datetime, until: datetime) -> None:

@@ -52,9 +52,10 @@ def test_an_officer_writes_tries_and_switches_on_a_rule(stage: Stage) -> None:
     on = reverse("usage:idle-rule-on", args=[rule.public_id])
     assert officer.post(on, {"reason": "now"}).status_code == 422
     assert officer.post(reverse("usage:idle-rule-try", args=[rule.public_id]), {"days": "30"}).status_code == 302
-    assert officer.post(on, {"reason": "now"}).status_code == 302
+    assert officer.post(on, {"reason": "the pool is asked for"}).status_code == 302
     IdlePower.objects.create(gpu_class=stage.pool.gpu_class, watts=79, samples=600, learned_at=timezone.now())
     shown = page(stage.cast.auditor, rule.get_absolute_url())
+    assert "as agreed" in shown and "the pool is asked for" in shown
     assert ">94<" in shown and ">154<" in shown, "from where on power says use, alone and with a program open"
     assert page(stage.cast.officer, f"{new}?from={rule.public_id}").count(stage.cast.agreement.number)
     assert "idlerule-" in page(stage.cast.operator, reverse("usage:idle-rules"))
@@ -112,7 +113,8 @@ def test_the_api_does_what_the_pages_do(stage: Stage, lease: Lease, clock: Any) 
     assert officer.post(f"{rule}switch-on/", {"reason": "now"}).status_code == 422
     assert officer.post(f"{rule}change/", {"reason": "x", "first_seconds": 0, "follows": "propose"}).status_code == 200
     assert officer.post(f"{rule}try-out/", {}).data["tried"]["leases"] == 0
-    assert officer.post(f"{rule}switch-on/", {"reason": "now"}).data["state"] == "on"
+    on = officer.post(f"{rule}switch-on/", {"reason": "now"}).data
+    assert (on["state"], on["reason"], on["on_reason"], on["on_by"]) == ("on", "x", "now", stage.cast.officer.name)
     assert owner.get(rule).status_code == 404 and owner.get("/api/v1/idle-rules/").data["count"] == 0
     case, now = noticed(lease, clock)
     url = f"/api/v1/idle-cases/{case.public_id}/"

@@ -14,10 +14,10 @@ from tests.allocations.conftest import Stage
 from tests.factories import grant_role
 from tests.usage.conftest import DEFAULT, HOUR, hours_of, rule_on
 from usage.models import IdleRule
-from usage.rule_words import sentences, tried_in_words
+from usage.rule_words import left_out_in_words, precedence, sentences, tried_in_words
 from usage.selectors import tryouts
 from usage.selectors.finding import find_idle
-from usage.selectors.tryouts import try_out
+from usage.selectors.tryouts import narrower_than, try_out
 from usage.services import idle_rules
 
 
@@ -53,7 +53,8 @@ def test_the_next_version_replaces_the_one_that_held_and_none_is_rewritten(stage
     first.refresh_from_db()
     assert (first.version, first.state, second.version, second.state) == (1, "replaced", 2, "on")
     off = idle_rules.switch_off(actor=stage.cast.officer, rule=second, reason="a mistake")
-    assert off.state == "off" and off.off_at
+    assert off.state == "off" and off.off_at and (off.off_by, off.off_reason) == (stage.cast.officer, "a mistake")
+    assert (off.reason, off.on_reason, off.on_by) == ("as agreed", "as agreed", stage.cast.officer)
     third = drafted(stage)
     assert third.version == 3 and idle_rules.discard(actor=stage.cast.officer, rule=third).state == "discarded"
 
@@ -203,9 +204,15 @@ def test_a_try_out_of_the_house_leaves_out_whom_a_narrower_rule_holds_for(stage:
     assert lease.active_at
     end = hours_of(lease, lease.active_at, 10)
     house = idle_rules.draft(actor=stage.cast.officer, pool=None, agreement=None, values=DEFAULT, reason="x")
-    assert try_out(house, 30, end + timedelta(hours=1)).leases == 1
-    rule_on(stage)
-    assert try_out(house, 30, end + timedelta(hours=1)).leases == 0
+    found = try_out(house, 30, end + timedelta(hours=1))
+    assert (found.leases, found.left_out) == (1, 0)
+    pool = rule_on(stage)
+    found = try_out(house, 30, end + timedelta(hours=1))
+    assert (found.leases, found.left_out) == (0, 1) and left_out_in_words(found.as_json())
+    agreement = rule_on(stage, "agreement")
+    assert set(narrower_than(house)) == {pool, agreement}
+    assert list(narrower_than(pool)) == [agreement] and not narrower_than(agreement).exists()
+    assert precedence(house) and precedence(pool) and not precedence(agreement)
 
 
 def test_too_much_history_is_said_with_the_way_out_and_breaks_nothing_else(

@@ -106,7 +106,7 @@ class IdleCaseViewSet(ReadViewSet):
 class IdleRuleViewSet(ReadViewSet):
     """Rules about idle GPUs, every version. The agency's."""
 
-    queryset = IdleRule.objects.select_related("pool", "agreement")
+    queryset = IdleRule.objects.select_related("pool", "agreement", "made_by", "on_by", "off_by")
     serializer_class = IdleRuleSerializer
     filterset_class = IdleRuleFilter
 

@@ -78,11 +78,15 @@ class IdleRule(models.Model):
     )
     tried = models.JSONField(null=True, blank=True, help_text="what it would have done, as it was shown last")
     tried_at = models.DateTimeField(_("tried out"), null=True, blank=True)
-    reason = models.CharField(_("reason"), max_length=300, help_text="why it was switched on or off, or written")
+    reason = models.CharField(_("reason"), max_length=300, help_text="why it was written as it is")
     made_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     made_at = models.DateTimeField(_("written"), auto_now_add=True)
     on_at = models.DateTimeField(_("on since"), null=True, blank=True)
+    on_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True)
+    on_reason = models.CharField(max_length=300, blank=True, help_text="why it was switched on")
     off_at = models.DateTimeField(_("off since"), null=True, blank=True)
+    off_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True)
+    off_reason = models.CharField(max_length=300, blank=True, help_text="why it was switched off; replaced: empty")
 
     objects = IdleRuleQuerySet.as_manager()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from common.errors import RuleBroken
@@ -18,20 +19,21 @@ MOST_SECONDS = 20
 SHOWN = 50
 """Reservations that are named, those of the most GPU-hours first; all are counted."""
 
-_WOULD = """
-WITH leases AS MATERIALIZED (
-    SELECT l.id, l.public_id, least(coalesce(l.drained_at, l.ends_at), %(until)s::timestamptz) AS gone, l.active_at,
-           l.starts_at, l.slices, l.slices_of
-    FROM allocations_lease l
+_SUBJECT = """FROM allocations_lease l
     JOIN allocations_allocation a ON a.id = l.allocation_id
     JOIN projects_project j ON j.id = a.project_id
     WHERE l.active_at < %(until)s AND coalesce(l.drained_at, l.ends_at) > %(since)s AND l.state <> 'cancelled'
       AND (%(agreement)s::bigint IS NULL OR j.agreement_id = %(agreement)s)
-      AND (%(pool)s::bigint IS NULL OR a.pool_id = %(pool)s)
-      AND NOT EXISTS (
+      AND (%(pool)s::bigint IS NULL OR a.pool_id = %(pool)s)"""
+_NARROWER = """EXISTS (
         SELECT 1 FROM usage_idlerule n WHERE n.state = 'on' AND %(agreement)s::bigint IS NULL
           AND (n.agreement_id = j.agreement_id
-               OR n.agreement_id IS NULL AND n.pool_id = a.pool_id AND %(pool)s::bigint IS NULL))
+               OR n.agreement_id IS NULL AND n.pool_id = a.pool_id AND %(pool)s::bigint IS NULL))"""
+_WOULD = """
+WITH leases AS MATERIALIZED (
+    SELECT l.id, l.public_id, least(coalesce(l.drained_at, l.ends_at), %(until)s::timestamptz) AS gone, l.active_at,
+           l.starts_at, l.slices, l.slices_of
+    $SUBJECT AND NOT $NARROWER
       AND (SELECT sum(d.idle_seconds + d.parked_seconds + d.hung_seconds) * l.slices_of FROM allocations_usageday d
            WHERE d.lease_id = l.id AND d.day >= (%(since)s::timestamptz AT TIME ZONE %(zone)s)::date)
           >= l.slices * %(window)s * %(idle)s / 100.0 * %(measured)s / 100.0
@@ -87,12 +89,18 @@ taken AS (
 SELECT public_id, count(*), sum(extract(epoch FROM gone - due) * share)::bigint, min(due)
 FROM taken WHERE due < gone AND (%(part)s OR idle_devices = devices)
 GROUP BY lease_id, public_id ORDER BY 3 DESC
-""".replace("$HOURS", HOURS).replace("$ONE", HOURS_OF_ONE)
+"""
+_WOULD = _WOULD.replace("$SUBJECT", _SUBJECT).replace("$NARROWER", _NARROWER)
+_WOULD = _WOULD.replace("$HOURS", HOURS).replace("$ONE", HOURS_OF_ONE)
+_LEFT_OUT = f"SELECT count(*) {_SUBJECT} AND {_NARROWER}"
 
 
 @dataclass(frozen=True)
 class Tryout:
-    """What a rule would have taken back in [since, until), in device-seconds of whole GPUs."""
+    """What a rule would have taken back in [since, until), in device-seconds of whole GPUs.
+
+    `left_out`: reservations of these days for which a narrower rule is on, idle or not; in no other figure.
+    """
 
     days: int
     since: str
@@ -100,6 +108,7 @@ class Tryout:
     leases: int
     devices: int
     seconds: int
+    left_out: int
     named: list[dict[str, Any]]
 
     def as_json(self) -> dict[str, Any]:
@@ -109,13 +118,13 @@ class Tryout:
 
 def try_out(rule: IdleRule, days: int, now: datetime) -> Tryout:
     """Every reservation that the rule would have taken GPUs back from: found, not used again within the grace, taken
-    back then. Reservations for which a narrower rule is on are left out, as that one holds. One statement.
+    back then. Those for which a narrower rule is on are left out, as that one holds, and counted. Two statements.
 
     An hour is found idle two hours after it began: when it is over and has waited for late data.
     """
     until = decided_until(now)
     since = until - timedelta(days=days)
-    rows = _rows(_asked(rule) | {"since": since, "until": until, "zone": settings.TIME_ZONE})
+    rows, left_out = _rows(_asked(rule) | {"since": since, "until": until, "zone": settings.TIME_ZONE})
     named = [
         {"lease": lease, "devices": devices, "seconds": int(seconds), "due_at": due.isoformat()}
         for lease, devices, seconds, due in rows[:SHOWN]
@@ -127,8 +136,17 @@ def try_out(rule: IdleRule, days: int, now: datetime) -> Tryout:
         leases=len(rows),
         devices=sum(row[1] for row in rows),
         seconds=sum(int(row[2]) for row in rows),
+        left_out=left_out,
         named=named,
     )
+
+
+def narrower_than(rule: IdleRule) -> QuerySet[IdleRule]:
+    """The rules that are on and go before it: those of agreements, and of pools where it is the house's."""
+    if rule.scope == "agreement":
+        return IdleRule.objects.none()
+    of = Q(agreement__isnull=False) | Q(pool__isnull=False) if rule.scope == "house" else Q(agreement__isnull=False)
+    return IdleRule.objects.filter(of, state="on").select_related("pool", "agreement").order_by("agreement", "pool")
 
 
 def _asked(rule: IdleRule) -> dict[str, Any]:
@@ -147,15 +165,17 @@ def _asked(rule: IdleRule) -> dict[str, Any]:
     }
 
 
-def _rows(values: dict[str, Any]) -> list[Any]:
+def _rows(values: dict[str, Any]) -> tuple[list[Any], int]:
     """In bounded time: whoever asks waits for it."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = %s", [f"{MOST_SECONDS}s"])
             cursor.execute(_WOULD, values)
             rows: list[Any] = cursor.fetchall()
+            cursor.execute(_LEFT_OUT, values)
+            (left_out,) = cursor.fetchone()
             cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
-            return rows
+            return rows, left_out
     except OperationalError as error:
         if getattr(error.__cause__, "pgcode", None) != "57014":
             raise

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from allocations.serializers.allocations import HoursField
 from usage.models import CaseDevice, CaseStep, IdleCase, IdleRule
 from usage.models.idle_rules import VALUES
-from usage.rule_words import sentences
+from usage.rule_words import precedence, sentences
 from usage.selectors.tryouts import MOST_DAYS
 from usage.services.answering import LONGEST_EXEMPTION_DAYS
 from usage.services.case_steps import SAID
@@ -22,7 +22,14 @@ class IdleRuleSerializer(serializers.ModelSerializer[IdleRule]):
     pool = serializers.CharField(source="pool.public_id", read_only=True, allow_null=True, default=None)
     agreement = serializers.CharField(source="agreement.public_id", read_only=True, allow_null=True, default=None)
     text = serializers.SerializerMethodField(help_text="the rule in words, one sentence each")
-    tried = serializers.JSONField(read_only=True, allow_null=True)
+    tried = serializers.JSONField(
+        read_only=True,
+        allow_null=True,
+        help_text="`left_out`: reservations of these days for which a narrower rule is on; they are in no other figure",
+    )
+    made_by = serializers.CharField(source="made_by.name", read_only=True)
+    on_by = serializers.CharField(source="on_by.name", read_only=True, allow_null=True, default=None)
+    off_by = serializers.CharField(source="off_by.name", read_only=True, allow_null=True, default=None)
 
     class Meta:
         model = IdleRule
@@ -38,15 +45,20 @@ class IdleRuleSerializer(serializers.ModelSerializer[IdleRule]):
             "tried",
             "tried_at",
             "reason",
+            "made_by",
             "made_at",
+            "on_reason",
+            "on_by",
             "on_at",
+            "off_reason",
+            "off_by",
             "off_at",
         )
         read_only_fields = fields
 
     def get_text(self, rule: IdleRule) -> list[str]:
-        """In the reader's language."""
-        return sentences(rule)
+        """In the reader's language; the last one says what goes before it, if anything may."""
+        return [*sentences(rule), *precedence(rule)]
 
 
 def _value(name: str) -> serializers.Field:  # type: ignore[type-arg]

@@ -96,7 +96,7 @@ def try_out(*, actor: Any, rule: IdleRule, days: int = 30) -> IdleRule:
     now = timezone.now()
     rule.tried, rule.tried_at = tryouts.try_out(rule, days, now).as_json(), now
     rule.save(update_fields=["tried", "tried_at"])
-    found = {name: rule.tried[name] for name in ("days", "leases", "devices", "seconds")}
+    found = {name: rule.tried[name] for name in ("days", "leases", "devices", "seconds", "left_out")}
     audit.record(actor=actor, verb="idle_rule.try_out", target=rule, changes=found)
     return rule
 
@@ -119,12 +119,13 @@ def switch_on(*, actor: Any, rule: IdleRule, reason: str) -> IdleRule:
     now = timezone.now()
     held = IdleRule.objects.select_for_update(of=("self",), no_key=True)
     for old in held.filter(pool=rule.pool_id, agreement=rule.agreement_id, state="on"):
-        old.off_at = now
-        _move(old, "replace", actor=actor, fields=("off_at",), by=rule.public_id)
-    rule.on_at, rule.reason = now, _needed(reason)
+        old.off_at, old.off_by = now, actor
+        _move(old, "replace", actor=actor, fields=("off_at", "off_by"), by=rule.public_id)
+    rule.on_at, rule.on_by, rule.on_reason = now, actor, _needed(reason)
     try:
         with transaction.atomic():
-            _move(rule, "switch_on", actor=actor, fields=("on_at", "reason"), **_said(rule))
+            fields = ("on_at", "on_by", "on_reason")
+            _move(rule, "switch_on", actor=actor, fields=fields, **_said(rule) | {"reason": rule.on_reason})
     except IntegrityError:
         raise _moved_on() from None
     return rule
@@ -135,8 +136,9 @@ def switch_off(*, actor: Any, rule: IdleRule, reason: str) -> IdleRule:
     """The rule holds no longer, and no case goes on by it; what a wider subject says holds instead."""
     require(actor, may_set_idle_rules)
     rule = _lock(rule, actor)
-    rule.off_at, rule.reason = timezone.now(), _needed(reason)
-    _move(rule, "switch_off", actor=actor, fields=("off_at", "reason"), reason=rule.reason)
+    rule.off_at, rule.off_by, rule.off_reason = timezone.now(), actor, _needed(reason)
+    fields = ("off_at", "off_by", "off_reason")
+    _move(rule, "switch_off", actor=actor, fields=fields, reason=rule.off_reason)
     return rule
 
 

@@ -21,9 +21,12 @@ from usage.filters import IdleRuleFilter
 from usage.forms.idle import IdleRuleForm, NewIdleRuleForm, ReasonForm, TryForm
 from usage.lifecycle import IDLE_RULE
 from usage.models import IdleRule
-from usage.rule_words import sentences, tried_in_words
+from usage.rule_words import left_out_in_words, precedence, sentences, tried_in_words
 from usage.rules import may_set_idle_rules
+from usage.selectors.tryouts import narrower_than
 from usage.services import idle_rules
+
+NARROWER_SHOWN = 20
 
 
 class IdleRuleList(Gate, ListPage):
@@ -54,7 +57,7 @@ class IdleRuleList(Gate, ListPage):
         Column("tried", _("Try-out"), lambda row: tried_in_words(row.tried)),
         Column(
             "on",
-            _("On since"),
+            _("Switched on"),
             lambda row: row.on_at.isoformat() if row.on_at else "",
             cell=lambda row: moment(row.on_at) if row.on_at else "–",
             sort="on_at",
@@ -74,7 +77,7 @@ class _RuleMixin:
     object_name = "rule"
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("pool", "agreement", "made_by")  # type: ignore[misc]
+        return super().get_queryset().select_related("pool", "agreement", "made_by", "on_by", "off_by")  # type: ignore[misc]
 
 
 class IdleRulePage(_RuleMixin, ObjectPage):
@@ -85,8 +88,10 @@ class IdleRulePage(_RuleMixin, ObjectPage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         rule, may = self.object, allowed(self.request.user, may_set_idle_rules)
         return super().get_context_data(
-            sentences=sentences(rule),
+            sentences=[*sentences(rule), *precedence(rule)],
+            narrower=narrower_than(rule)[:NARROWER_SHOWN],
             tried=tried_in_words(rule.tried),
+            left_out=left_out_in_words(rule.tried),
             named=(rule.tried or {}).get("named", []),
             classes=[(kind.label, kind.meaning) for kind in UsageClass],
             powers=[
@@ -164,6 +169,9 @@ class TryIdleRule(_RuleForm):
     submit_label = _("Try it out")
     success_message = _("The rule was tried out. What it would have done stands below.")
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(intro=" ".join([str(self.intro), *precedence(self.object)]), **kwargs)
+
     def perform(self, form: Any) -> IdleRule:
         return idle_rules.try_out(actor=self.request.user, rule=self.object, **form.cleaned_data)
 
@@ -177,7 +185,8 @@ class SwitchOn(_RuleForm):
     success_message = _("The rule holds from now on.")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(intro=tried_in_words(self.object.tried), **kwargs)
+        said = (tried_in_words(self.object.tried), left_out_in_words(self.object.tried), *precedence(self.object))
+        return super().get_context_data(intro=" ".join(filter(None, said)), **kwargs)
 
     def perform(self, form: Any) -> IdleRule:
         return idle_rules.switch_on(actor=self.request.user, rule=self.object, **form.cleaned_data)
