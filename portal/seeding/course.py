@@ -19,13 +19,13 @@ from allocations.models import Allocation, Lease
 from allocations.selectors.balances import window_lines
 from allocations.services import ledger
 from allocations.services.booking import book
-from allocations.services.usage.deciding import HOURS_AT_ONCE, LATENESS, decide, decide_lease
+from allocations.services.usage.deciding import LATENESS, decide, decide_lease
 from allocations.shapes import Shape
 from cluster.models import Handover, Pool
 from common.actors import SEED
 from common.moments import hour_of
 from portal.demo.workloads import WorkloadOrder, place_order
-from portal.seeding.history import FIRST_DAY, GPUS, write_hours, write_minutes
+from portal.seeding.history import GPUS, tell_rest, write_hours, write_minutes
 from usage.services import following, idle_rules
 
 HOUR = timedelta(hours=1)
@@ -73,14 +73,9 @@ def wait_and_tell(folder: Path, say: Callable[[str], object]) -> bool:
     if lease is not None:
         place_order(folder / "workloads", tell_course(lease, timezone.now()))
         say("a reservation whose GPUs stand idle, and its notice")
-    catch_up(timezone.now())
+    tell_rest(timezone.now())
+    decide(timezone.now())  # at once: the judge's own turns would take minutes after the greeting
     return True
-
-
-def catch_up(now: datetime) -> None:
-    """Decide the hours of the told past at once: the judge's own turns would take minutes after the greeting."""
-    for _turn in range(FIRST_DAY * 24 // HOURS_AT_ONCE + 1):
-        decide(now)
 
 
 def _untold() -> Lease | None:

@@ -1,36 +1,42 @@
-"""Two weeks that are past when the demonstration begins, so that figures and hints have something to tell.
+"""What is past when the demonstration begins, so that figures, hints and statements have something to tell: two weeks,
+and the last month that is over, of which the portal's own verb closes the statements.
 
-The award is made by the verbs; the reservations and what their GPUs measured are written as they would stand there, and
-the portal's own judge decides what was made of every minute.
+The awards are made by the verbs; the reservations and what their GPUs measured are written as they would stand there,
+and the portal's own judge decides what was made of every minute.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange, NumericRange
 
 from accounts.models import User
-from allocations.models import Allocation, Lease, LedgerEntry, Placement
+from allocations.models import Allocation, Lease, LedgerEntry, Placement, UsageMark
 from allocations.selectors.usage import decided_until
 from allocations.services.usage.deciding import decide_lease, used_in_all
+from allocations.services.usage.revising import revise
 from cluster.models import Device
-from common.moments import hour_of
+from common.actors import RECONCILER
+from common.moments import agency_day, begin_of, hour_of
 from projects.models import Project
-from proposals.models import Proposal, ProposalVersion
+from proposals.models import Decision, Proposal, ProposalVersion
 from telemetry import partitions
+from usage.services.statements import close_month
 
 DAY = timedelta(days=1)
 GPUS = 4
-FIRST_DAY = 16
-"""So many days ago the award became valid; the proposal came in a week before."""
+"""So many of the first node, which was there before the others."""
+NEIGHBOURS_GPUS = 2
+MARGIN = 3 * DAY
+"""A month is told as closed once it has been over for so long: what is held since then the judge decides by himself."""
 _KINDS: dict[str, tuple[float, ...]] = {
     "busy": (92, 58, 31, 61_000, 560),
     "quiet": (0, 0, 0, 500, 75),
     "parked": (0, 0, 0, 38_000, 78),
 }
-_KINDS |= {"hung": (100, 0.4, 0, 61_000, 140), "loading": (14, 6, 2, 30_000, 190)}
+_KINDS |= {"hung": (100, 0.4, 0, 61_000, 140), "loading": (14, 6, 2, 30_000, 190), "free": (0, 0, 0, 500, 62)}
 """Utilisation, SM and tensor activity in per cent, memory in MiB, watts."""
 _FIGURES = "utilisation_percent, sm_active_percent, tensor_active_percent, memory_used_mib, power_watts, temperature_c"
 _MINUTES = f"""
@@ -61,54 +67,112 @@ ON CONFLICT DO NOTHING
 
 @dataclass(frozen=True)
 class _Turn:
-    """A past reservation: how many days ago it began, how long, by whom; what each GPU did in each part of it."""
+    """A past reservation: how many days ago it began, or on which day of the closed month; how long, by whom; what each
+    GPU did in each part of it.
+    """
 
-    ago: int
     days: int
     email: str
     note: str
     parts: tuple[tuple[str, ...], ...]
+    ago: int = 0
+    day: int = 0
     cpu: int = 22
     disk: int = 60_000_000
 
+    def start(self, hour: datetime, month: date) -> datetime:
+        """A full hour."""
+        return hour - self.ago * DAY if self.ago else begin_of(month) + (self.day - 1) * DAY + _NINE
 
-_TURNS = (
+    @property
+    def length(self) -> timedelta:
+        """How long it lasted."""
+        return self.days * DAY
+
+
+_NINE = timedelta(hours=9)
+TURNS = (
     _Turn(
-        15, 5, "manager@yeongsan.example", "사전학습 예비 실험", (("busy",), ("busy",), ("busy",), ("busy", "quiet"))
+        *(2, "manager@yeongsan.example", "센서 융합 예비 실험"),
+        (("busy",), ("busy",), ("busy", "quiet"), ("loading",)),
+        day=5,
     ),
-    _Turn(9, 3, "member@yeongsan.example", "단일 GPU 평가", (("busy",), ("quiet",), ("quiet",), ("parked",))),
     _Turn(
-        *(5, 3, "member@yeongsan.example", "영상 전처리"),
+        *(5, "manager@yeongsan.example", "사전학습 예비 실험"),
+        (("busy",), ("busy",), ("busy",), ("busy", "quiet")),
+        ago=15,
+    ),
+    _Turn(*(3, "member@yeongsan.example", "단일 GPU 평가"), (("busy",), ("quiet",), ("quiet",), ("parked",)), ago=9),
+    _Turn(
+        *(3, "member@yeongsan.example", "영상 전처리"),
         (("loading", "busy", "hung"), ("loading", "busy"), ("loading", "busy"), ("loading", "parked")),
+        ago=5,
         cpu=84,
         disk=720_000_000,
     ),
 )
+NEIGHBOURS_TURNS = (
+    _Turn(3, "manager@mudeung.example", "음성 합성 미세조정", (("busy",), ("busy", "loading")), day=9),
+    _Turn(1, "manager@mudeung.example", "음질 평가", (("busy", "quiet"), ("quiet",)), day=13),
+)
 
 
-def tell_history(allocation: Allocation, devices: list[Device], now: datetime) -> None:
-    """Reservations of four GPUs of one node that are over, with their ledger lines, measurements and evidence."""
+def closed_month(now: datetime) -> date:
+    """The first day of the month that the demonstration tells as closed: the last one that is over for good."""
+    return (agency_day(now - MARGIN).replace(day=1) - DAY).replace(day=1)
+
+
+def tell_history(awards: list[tuple[Allocation, tuple[_Turn, ...]]], devices: list[Device], now: datetime) -> None:
+    """Reservations that are over, of the GPUs of one node, with their ledger lines, measurements and evidence; and the
+    statements of the month that is closed.
+    """
     if decided_until() is not None:
         return  # the judge has begun: what is before his mark stays as it is
-    hour = hour_of(now)
-    first = hour - FIRST_DAY * DAY
+    hour, month = hour_of(now), closed_month(now)
+    first = begin_of(month)
+    Device.objects.filter(pk__in=[device.pk for device in devices]).update(joined_at=first)
+    partitions.ensure(now, since=first)
+    for allocation, turns in awards:
+        _begun(allocation, first)
+        for turn in turns:
+            start = turn.start(hour, month)
+            held = devices[: len(turn.parts)]
+            lease = _lease(allocation, turn, held, start)
+            _measured(turn, held, start)
+            decide_lease(lease, now)
+            Lease.objects.filter(pk=lease.pk).update(used_seconds=used_in_all(lease))
+    # All that was held until then is decided, lease by lease; the hours between, in which nothing was, need no judge.
+    UsageMark.objects.create(name="decided", done_until=hour - _DECIDED)
+    revise(now)
+    close_month(actor=RECONCILER, month=month, now=now)
+
+
+_DECIDED = 2 * DAY
+"""So long ago the last of these reservations ended."""
+
+
+def tell_rest(now: datetime) -> None:
+    """The same GPUs while nobody had them, up to now; what was measured stays."""
+    devices = list(Device.objects.filter(joined_at=begin_of(closed_month(now))))
+    first, last = begin_of(closed_month(now)), now.replace(second=0, microsecond=0)
+    for device in devices:
+        write_minutes(device, "free", first, last)
+    write_hours(devices, first, hour_of(now))
+
+
+def _begun(allocation: Allocation, first: datetime) -> None:
+    """The award as it was given then: its proposal a week before, its answer two days."""
     Allocation.objects.filter(pk=allocation.pk).update(valid_from=first)
     Project.objects.filter(pk=allocation.project_id).update(created_at=first)
-    handed_in = {"submitted_at": first - 7 * DAY}
     proposals = Proposal.objects.filter(public_id=allocation.project.proposal_ref)
+    handed_in = {"submitted_at": first - 7 * DAY}
     ProposalVersion.objects.filter(proposal__in=proposals).update(**handed_in)
     proposals.update(**handed_in)
-    partitions.ensure(now, since=first)
-    for turn in _TURNS:
-        start = hour - turn.ago * DAY
-        lease = _lease(allocation, turn, devices, start)
-        _measured(turn, devices, start, start + turn.days * DAY)
-        decide_lease(lease, now)
-        Lease.objects.filter(pk=lease.pk).update(used_seconds=used_in_all(lease))
+    Decision.objects.filter(proposal__in=proposals).update(decided_at=first - 2 * DAY)
 
 
 def _lease(allocation: Allocation, turn: _Turn, devices: list[Device], start: datetime) -> Lease:
-    end = start + turn.days * DAY
+    end = start + turn.length
     lease = Lease.objects.create(
         allocation=allocation,
         booked_by=User.objects.get(email=turn.email),
@@ -138,7 +202,7 @@ def _lease(allocation: Allocation, turn: _Turn, devices: list[Device], start: da
         )
         for device in devices
     )
-    seconds = round(turn.days * DAY.total_seconds()) * len(devices)
+    seconds = round(turn.length.total_seconds()) * len(devices)
     LedgerEntry.objects.bulk_create(
         LedgerEntry(allocation=allocation, lease=lease, kind=kind, device_seconds=moved, actor_label="system:seed")
         for kind, moved in (("hold", -seconds), ("return", seconds), ("settle", -seconds))
@@ -146,7 +210,8 @@ def _lease(allocation: Allocation, turn: _Turn, devices: list[Device], start: da
     return lease
 
 
-def _measured(turn: _Turn, devices: list[Device], start: datetime, end: datetime) -> None:
+def _measured(turn: _Turn, devices: list[Device], start: datetime) -> None:
+    end = start + turn.length
     for device, parts in zip(devices, turn.parts, strict=True):
         length = (end - start) / len(parts)
         for place, kind in enumerate(parts):

@@ -19,7 +19,9 @@ from common.actors import SEED
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody of the story. `agency` roles need a second factor; `membership` is a role in the organisation."""
+    """Somebody of the story. `agency` roles need a second factor; `membership` is a role in the organisation; pages and
+    mails are in `language`.
+    """
 
     email: str
     name: str
@@ -27,6 +29,7 @@ class Person:
     membership: str = ""
     agency: tuple[str, ...] = ()
     mfa: bool = False
+    language: str = "ko"
 
 
 PEOPLE = (
@@ -46,6 +49,8 @@ PEOPLE = (
     Person("operator@agency.example", "조운영", "agency", agency=("operator",)),
     Person("auditor@agency.example", "임감사", "agency", agency=("auditor",)),
     Person("administrator@agency.example", "오총괄", "agency", agency=("administrator",)),
+    Person("member@mudeung.example", "Minh Tran", "mudeung", "member", language="en"),
+    Person("reviewer2@agency.example", "Emily Carter", "agency", agency=("reviewer",), language="en"),
 )
 
 
@@ -74,7 +79,7 @@ def make_person(person: Person, organisation_name: str, known: dict[str, Any]) -
         organisation=organisation_name,
         totp_secret=(known.get("totp_secret") or generate_totp_secret()) if person.agency or person.mfa else None,
     )
-    user = User.objects.create_user(person.email, account.password, name=person.name)
+    user = User.objects.create_user(person.email, account.password, name=person.name, language=person.language)
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
     for role in person.agency:
         grant_agency_role(actor=SEED, user=user, role=role)

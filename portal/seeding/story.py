@@ -1,8 +1,9 @@
 """The story that `make demo` starts from, told through the same verbs that people use."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,6 +20,7 @@ from partners.models import Agreement, Organisation
 from partners.services.agreements import AgreementTerms, activate, register_agreement
 from partners.services.members import add_member
 from partners.services.organisations import register_organisation
+from partners.services.related import add_relation, set_shareholder
 from portal.seeding import strand
 from portal.seeding.pdf import text_pdf
 from portal.seeding.people import PEOPLE, Account, make_person, read_accounts, write_accounts
@@ -35,12 +37,27 @@ GPU_CLASSES = (
     ("l40s-48", "L40S 48 GB", "NVIDIA L40S", 46_068),
     ("t4-16", "T4 16 GB", "Tesla T4", 15_360),
 )
+PARTNER, AGENCY = Organisation.Kind.PARTNER, Organisation.Kind.AGENCY
 ORGANISATIONS = {
-    "upstage": ("업스테이지", "Upstage", Organisation.Kind.PARTNER),
-    "mudeung": ("무등에이아이", "Mudeung AI", Organisation.Kind.PARTNER),
-    "agency": ("인공지능산업지원단", "AI Industry Support Agency", Organisation.Kind.AGENCY),
-    "yeongsan": ("영산로보틱스", "Yeongsan Robotics", Organisation.Kind.PARTNER),
+    "upstage": ("업스테이지", "Upstage", PARTNER, "medium", "gyeonggi", date(2020, 10, 5)),
+    "mudeung": ("무등에이아이", "Mudeung AI", PARTNER, "micro", "gwangju", date(2023, 3, 2)),
+    "agency": (
+        "인공지능산업지원단",
+        "AI Industry Support Agency",
+        AGENCY,
+        "institution",
+        "gwangju",
+        date(2019, 12, 16),
+    ),
+    "yeongsan": ("영산로보틱스", "Yeongsan Robotics", PARTNER, "small", "jeonnam", date(2018, 6, 11)),
 }
+"""Names, kind, size, region, founded on."""
+SHAREHOLDERS = {
+    "upstage": (("김소유", "41.20", ""), ("판교성장투자조합", "23.50", "")),
+    "mudeung": (("정대표", "78.00", ""), ("광주스타트업펀드", "12.00", "")),
+    "yeongsan": (("서영산", "62.50", ""), ("무등에이아이", "9.00", "mudeung"), ("Emily Carter", "1.50", "")),
+}
+"""Name, per cent, and who of these organisations it is. One of them reviews: the portal finds the conflict by it."""
 SIGNATORIES = {
     "upstage": "김소유 대표이사",
     "mudeung": "정대표 대표이사",
@@ -71,10 +88,11 @@ def tell(folder: Path) -> list[Account]:
             ("yeongsan", strand.AGREEMENT, 20_000, strand.CEILING),
         ):
             _agreement(organisations[key], number, SIGNATORIES[key], gpu_hours=gpu_hours, gpus=gpus)
+        _behind(organisations)
         rolling_call(pool)
-        profile = profile_for(actor=SEED, user=users["reviewer@agency.example"])
-        judges = Expertise(purposes=tuple(Proposal.Purpose.values), topics=("언어 모델", "음성", "컴퓨터 비전"))
-        save_profile(actor=SEED, profile=profile, content=ProfileContent(judges), revision=profile.revision)
+        everything = tuple(Proposal.Purpose.values)
+        _reviewer(users["reviewer@agency.example"], Expertise(everything, ("언어 모델", "음성", "컴퓨터 비전")), "")
+        _reviewer(users["reviewer2@agency.example"], Expertise(everything, ("robotics", "로봇")), "KAIST")
         _demo_key(users["manager@upstage.example"], folder)
     write_accounts(folder, accounts)
     return accounts
@@ -120,19 +138,48 @@ def rolling_call(pool: Pool) -> Call:
     return call
 
 
-def _organisation(place: int, name_ko: str, name_en: str, kind: str) -> Organisation:
+def _organisation(
+    place: int, name_ko: str, name_en: str, kind: str, size: str, region: str, founded_on: date
+) -> Organisation:
     return register_organisation(
         actor=SEED,
         name_ko=name_ko,
         name_en=name_en,
         registration_number=registration_number(26_000_000 + place * 1_371),
         kind=kind,
+        size=size,
+        region=region,
+        founded_on=founded_on,
     )
+
+
+def _behind(organisations: Mapping[str, Organisation]) -> None:
+    """Who holds shares, and who belongs together: what conflicts of interest are found by."""
+    for key, rows in SHAREHOLDERS.items():
+        for name, percent, whose in rows:
+            number = organisations[whose].registration_number if whose else ""
+            set_shareholder(
+                actor=SEED,
+                organisation=organisations[key],
+                name=name,
+                percent=Decimal(percent),
+                registration_number=number,
+            )
+    other = organisations["yeongsan"].registration_number
+    note = "음성 명령 공동 연구, 지분 9 %"
+    add_relation(actor=SEED, organisation=organisations["mudeung"], other=other, kind="affiliate", note=note)
+
+
+def _reviewer(user: User, judges: Expertise, affiliation: str) -> None:
+    profile = profile_for(actor=SEED, user=user)
+    content = ProfileContent(judges, affiliation=affiliation)
+    save_profile(actor=SEED, profile=profile, content=content, revision=profile.revision)
 
 
 def _agreement(organisation: Organisation, number: str, signatory: str, *, gpu_hours: int, gpus: int) -> Agreement:
     today = timezone.localdate()
-    start = date(today.year, 1, 1) if today.month > 1 else date(today.year - 1, 7, 1)
+    # Before the past that is told (`history`), which begins two months before today at the earliest.
+    start = date(today.year, 1, 1) if today.month > 3 else date(today.year - 1, 7, 1)
     terms = AgreementTerms(
         number=number,
         title=f"{organisation.name_ko}-{ORGANISATIONS['agency'][0]} AI 컴퓨팅 업무협약",

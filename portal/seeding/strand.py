@@ -2,7 +2,8 @@
 
 It needs GPUs that nodes have reported, so it is told once they have joined; and two nodes, so that one is left for
 whoever tries the story from its beginning. One reservation lasts a quarter of an hour, is really handed over and really
-ends, with its evidence; two weeks before today are written (`history`), so that figures have something to tell. What
+ends, with its evidence; what is past is written (`history`), so that figures and statements have something to tell. A
+neighbour holds a part of a node from tomorrow on, so that somebody has to wait; all that is promised can be lent. What
 follows from GPUs that stand idle is told last (`course`).
 """
 
@@ -24,7 +25,7 @@ from cluster.selectors import bookable_devices
 from common.errors import RuleBroken
 from partners.models import Agreement
 from portal.seeding import course
-from portal.seeding.history import GPUS, tell_history
+from portal.seeding.history import GPUS, NEIGHBOURS_GPUS, NEIGHBOURS_TURNS, TURNS, tell_history
 from proposals.asks import AskLine, DraftContent
 from proposals.awards import AwardAsk
 from proposals.models import Call, Proposal
@@ -35,13 +36,14 @@ from proposals.services.decisions import award, start_review
 from proposals.services.drafting import save_draft, submit
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-AGREEMENT = "AICA-2026-033"
+AGREEMENT, NEIGHBOUR = "AICA-2026-033", "AICA-2026-021"
+_DOMAINS = {AGREEMENT: "yeongsan.example", NEIGHBOUR: "mudeung.example"}
 WHOLE_NODE = 8
 KEPT = 4
 """GPUs that the first award guarantees."""
 FEWEST_NODES = 2
 CEILING = 64
-"""GPUs at once of the agreement: with more nodes than that there is nothing that anybody must wait for."""
+"""GPUs at once of the agreement: with more nodes than that, or with two, there is nothing that anybody waits for."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ _TRIAL = _Ask(
     "합성 데이터",
     gpus=CEILING - WHOLE_NODE - GPUS,
     hours=48,
-    days=30,
+    days=8,
 )
 _PAST = _Ask(
     "로봇 영상 인식 모델 예비 학습",
@@ -89,6 +91,15 @@ _PAST = _Ask(
     "본 학습에 앞서 작은 모델로 학습 설정과 데이터 품질을 확인합니다.",
     "자체 수집 영상(비식별 처리)",
     gpus=GPUS,
+    hours=500,
+    days=60,
+)
+_SPEECH = _Ask(
+    "한국어 방언 음성 합성 모델 미세조정",
+    ["fine_tuning", "evaluation"],
+    "전남·제주 방언 음성 800시간으로 음성 합성 모델을 미세조정하고 음질을 평가합니다.",
+    "동의를 받아 녹음한 음성과 공개 음성 데이터 세트",
+    gpus=NEIGHBOURS_GPUS,
     hours=400,
     days=60,
 )
@@ -117,12 +128,17 @@ def tell_strand(pool: Pool, now: datetime) -> Told:
     pretraining = _allocation(agreement, pool, _PRETRAINING, now, gpus=WHOLE_NODE, hours=3_200, kept=KEPT)
     _reserve(pretraining, now, day + DAY)
     _announce(pool, sorted(whole)[-1], day + 9 * DAY)
-    most = min(len(devices) - KEPT, _TRIAL.gpus)
+    neighbour = Agreement.objects.select_related("organisation").get(number=NEIGHBOUR)
+    speech = _allocation(neighbour, pool, _SPEECH, now, gpus=_SPEECH.gpus, hours=2 * _SPEECH.hours, kept=0)
+    if len(whole) > FEWEST_NODES:
+        _reserve_beside(speech, day + DAY + HOUR)
+    most = min(len(devices) - WHOLE_NODE - GPUS - NEIGHBOURS_GPUS, _TRIAL.gpus)
     trial = _allocation(agreement, pool, _TRIAL, now, gpus=most, hours=most * 48, kept=0)
     _wait(trial, most, day + DAY)
     start_review(actor=_user("officer@agency.example"), proposal=_submitted(agreement, _WAITING, now))
     past = _allocation(agreement, pool, _PAST, now, gpus=GPUS, hours=GPUS * _PAST.hours, kept=0)
-    tell_history(past, [device for device in devices if device.node.name == min(whole)][:GPUS], now)
+    there = [device for device in devices if device.node.name == min(whole)]
+    tell_history([(past, TURNS), (speech, NEIGHBOURS_TURNS)], there, now)
     course.reserve(past, now, day + DAY)
     course.switch_rule_on(pool)
     return Told(True)
@@ -140,7 +156,7 @@ def _submitted(agreement: Agreement, ask: _Ask, now: datetime) -> Proposal:
     today = timezone.localdate(now, timezone.get_default_timezone())
     line = AskLine("h100-sxm-80", ask.gpus, 1, ask.hours, today, today + timedelta(days=ask.days))
     content = DraftContent(ask.title, ask.purposes, ask.plan, ask.data, [line])
-    manager, call = _user("manager@yeongsan.example"), Call.objects.earliest("published_at")
+    manager, call = _user(f"manager@{_DOMAINS[agreement.number]}"), Call.objects.earliest("published_at")
     draft = save_draft(actor=manager, call=call, agreement=agreement, content=content)
     return submit(actor=manager, proposal=draft)
 
@@ -166,7 +182,7 @@ def _allocation(
     if is_less({line.pk: line}, [given]):
         reason = "신청 수량은 이 풀의 이번 분기 잔여 용량을 넘으므로 나누어 배정합니다."
     award(actor=officer, proposal=proposal, lines=[given], reason=reason)
-    project = accept(actor=_user("owner@yeongsan.example"), proposal=proposal)
+    project = accept(actor=_user(f"owner@{_DOMAINS[agreement.number]}"), proposal=proposal)
     return project.allocations.get()
 
 
@@ -190,6 +206,19 @@ def _reserve(allocation: Allocation, now: datetime, tomorrow: datetime) -> None:
         )
 
 
+def _reserve_beside(allocation: Allocation, start: datetime) -> None:
+    """A part of a node that is lent to nobody else meanwhile."""
+    book(
+        actor=_user("manager@mudeung.example"),
+        allocation=allocation,
+        device_count=NEIGHBOURS_GPUS,
+        starts_at=start,
+        ends_at=start + 3 * DAY,
+        note="방언 음성 미세조정",
+        shape=Shape("same_node"),
+    )
+
+
 def _announce(pool: Pool, node: str, start: datetime) -> None:
     announce_maintenance(
         actor=_user("operator@agency.example"),
@@ -207,5 +236,5 @@ def _wait(allocation: Allocation, count: int, tomorrow: datetime) -> None:
         with transaction.atomic():
             join(actor=_user("manager@yeongsan.example"), allocation=allocation, wish=wish, note="확장성 시험")
     except RuleBroken as error:
-        if error.code != "free_now":  # so many nodes that nobody has to wait: then nobody does
+        if error.code != "free_now":  # nobody has to wait: then nobody does
             raise
