@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import signal
 import subprocess
@@ -26,10 +27,11 @@ from agent.spool import Spool
 from cluster.drivers.base import LeaseOrder
 from cluster.models import Device, DeviceEvent, Grant, Node
 from cluster.selectors import grants_of
-from cluster.services import certificates
+from cluster.services import certificates, signing
 from cluster.services.engine import engine_for
 from cluster.services.nodes import register_node
 from common.actors import SystemActor
+from common.signatures import read_keys, succeed
 from telemetry.models import Sample
 from tests.agent.running import RunningAgent, start_agent, wait_until_gone
 from tests.factories.accounts import UserFactory
@@ -147,9 +149,21 @@ def test_the_broker_brings_commands_when_no_heartbeat_does(make_site: Callable[.
     site.step("revoke", site.order(2))
 
 
-def test_the_node_ends_access_by_its_own_clock_and_tells(make_site: Callable[..., Site]) -> None:
+def change_the_key(settings: Any) -> None:
+    """As scripts/change_key.py does it, and a new start of the portal."""
+    words = [base64.b64encode(settings.NODE_SIGNING_KEY).decode()]
+    successor = Ed25519PrivateKey.generate().private_bytes_raw()
+    settings.NODE_SIGNING_KEY, settings.EARLIER_SIGNING_KEYS = read_keys(succeed(words, successor, endorsed=True))
+
+
+def test_the_node_follows_a_new_key_and_ends_access_by_its_own_clock_and_tells(
+    make_site: Callable[..., Site], settings: Any
+) -> None:
     site = make_site(NO_BROKER)
+    change_the_key(settings)
     site.step("grant", site.order(1, seconds=6))
+    assert site.agent.journal.fact("signing_key") == signing.public_key()
+    assert not DeviceEvent.objects.filter(kind="command_refused").exists()
     killed = site.agent.kill("keeper")
     wait_until(lambda: site.agent.pids.get("keeper") not in (None, killed))
     wait_until(lambda: Grant.objects.get().revoked_at is not None, 60)
