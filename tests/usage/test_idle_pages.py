@@ -130,6 +130,10 @@ def test_the_api_does_what_the_pages_do(stage: Stage, lease: Lease, clock: Any) 
     measured(lease, now)
     idle = f"/api/v1/idle-now/{lease.public_id}/"
     assert len(owner.get(idle).data["devices"]) == 4
+    assert client(stage.cast.viewer).get(idle).data["devices"] == [], (
+        "as on the page: who may not end it is told nothing"
+    )
+    assert client(stage.cast.viewer).post(idle, {}, format="json").status_code == 403
     gone = owner.post(idle, {"devices": owner.get(idle).data["devices"][:2]}, format="json")
     assert gone.status_code == 202 and lease.reshapes.get().leaving.count() == 2
 

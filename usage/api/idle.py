@@ -12,9 +12,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from allocations.models import Lease
+from allocations.rules import may_end
 from cluster.api import said_in
 from cluster.models import Pool
 from common.api import ReadViewSet
+from common.permissions import allowed
 from common.web import staff_only
 from partners.models import Agreement
 from usage.filters import IdleCaseFilter, IdleRuleFilter
@@ -176,8 +178,11 @@ class IdleNowView(APIView):
 
     @extend_schema(responses=IdleNowSerializer, operation_id="idle_now_retrieve", tags=["idle-now"])
     def get(self, request: Request, public_id: str) -> Response:
-        """GPUs on which nothing has run for an hour, and the GPU-hours that come back for them; none: an empty list."""
-        found = idle_now(self._lease(request, public_id), timezone.now())
+        """GPUs on which nothing has run for an hour, and the GPU-hours that come back for them. An empty list where
+        none is idle, and for whoever may not end the reservation: as on its page.
+        """
+        lease = self._lease(request, public_id)
+        found = idle_now(lease, timezone.now()) if allowed(request.user, may_end, lease) else None
         if found is None:
             return Response(IdleNowSerializer({"devices": [], "whole": False, "back_seconds": 0}).data)
         names = [device.public_id for device in found.devices]
