@@ -1,7 +1,7 @@
 """What the fleet's screen costs: `python -m bench.fleet --devices 2500 --days 90`.
 
 Through the pages' own addresses, on a fleet with a past (bench.history): now, one minute and one hour of the past, each
-filter, table, CSV, API and chart. To hold: 100 ms at 2,500 devices, 300 ms at 25,000 (bench.pages).
+filter, a piece of the map, table, CSV, API and chart. To hold: 100 ms at 2,500 devices, 300 ms at 25,000 (bench.pages).
 """
 
 import argparse
@@ -22,14 +22,18 @@ def addresses(now: datetime) -> dict[str, str]:
     from django.utils import timezone
 
     from allocations.models import Lease
+    from cluster.models import Node
 
     minute, hour = (timezone.localtime(now - back).strftime("%Y-%m-%dT%H:%M") for back in (LOOKED_MINUTE, LOOKED_HOUR))
+    nodes = list(Node.objects.order_by("pool__name", "name", "pk").values_list("public_id", flat=True)[:501:250])
+    piece = f"first={nodes[1]}&before={nodes[2]}" if len(nodes) > 2 else ""
     lease = Lease.objects.filter(state="active").select_related("allocation__project__organisation").earliest("pk")
     organisation = lease.allocation.project.organisation.public_id
     return {
         "page": "/staff/",
         "live": "/staff/live/",
-        "live_temperature": "/staff/live/?metric=temperature",
+        "map": f"/staff/map/?{piece}",
+        "map_minute": f"/staff/map/?metric=temperature&at={minute}&{piece}",
         "live_minute": f"/staff/live/?at={minute}",
         "live_hour": f"/staff/live/?at={hour}",
         "page_minute": f"/staff/?at={minute}",

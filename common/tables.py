@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from django.db.models import QuerySet
@@ -86,3 +87,10 @@ def safe_cell(value: Any) -> Any:
         return value
     text = str(value)
     return "'" + text if text[:1] in FORMULA else text
+
+
+def in_blocks(lines: Iterable[str], count: int = 500) -> Iterator[str]:
+    """So many lines at a time, for files of tens of thousands: each piece that is sent costs more than a line."""
+    source = iter(lines)
+    while block := list(islice(source, count)):
+        yield "".join(block)

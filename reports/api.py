@@ -10,9 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.collecting import uncollected
+from common.paging import Pages
 from common.web import staff_only
-from reports.fleet_form import FleetForm
+from reports.fleet_form import FleetForm, page_number
+from reports.selectors.fleet_counts import Asked
 from reports.selectors.fleet_parts import Part
 from reports.selectors.fleet_rows import Gpu
 from reports.selectors.fleet_screen import Picture, Screen, Sorts, screen
@@ -29,6 +30,8 @@ FILTERS = [
         description="a moment of the kept past: minutes, and hours where those are gone; now where it is missing",
     ),
     OpenApiParameter("part", str, enum=Part.values, description="only devices that count as this"),
+    OpenApiParameter("page", int, description="of `devices`"),
+    OpenApiParameter("page_size", int, description="devices a page: 200, 1000 at most"),
     OpenApiParameter("idle_by", str, enum=list(IDLE_ORDERS), description="order of `most_idle`, the largest first"),
     OpenApiParameter("hot_by", str, enum=list(HOT_ORDERS), description="order of `hottest`"),
     OpenApiParameter("errors_by", str, enum=list(ERROR_ORDERS), description="order of `most_errors`"),
@@ -115,30 +118,45 @@ class FleetSerializer(serializers.Serializer[Any]):
     counts = FleetPartsSerializer()
     held_seconds = serializers.IntegerField(help_text="decided since yesterday's beginning in Seoul, of whole GPUs")
     used_seconds = serializers.IntegerField(help_text="of these")
+    count = serializers.IntegerField(help_text="devices on all pages together, MIG instances among them")
+    next = serializers.URLField(allow_null=True, help_text="the next page of `devices`")
+    previous = serializers.URLField(allow_null=True)
     devices = FleetDeviceSerializer(many=True)
     most_idle = FleetIdleSerializer(many=True)
     hottest = FleetHotSerializer(many=True)
     most_errors = FleetErrorsSerializer(many=True)
 
 
+class DevicePages(Pages):
+    """Larger than elsewhere: whatever the page, the whole fleet is counted for the bar."""
+
+    page_size = 200
+    max_page_size = 1000
+
+
 class FleetView(APIView):
     """What the staff page shows, from the same question."""
 
     @extend_schema(parameters=FILTERS, responses=FleetSerializer, operation_id="fleet_retrieve", tags=["fleet"])
-    @uncollected()
     def get(self, request: Request) -> Response:
-        """Agency staff only; for everybody else the address does not exist."""
+        """Agency staff only; for everybody else the address does not exist. `devices` come in pages, everything else
+        is of all of them.
+        """
         staff_only(request.user)
-        form, now = FleetForm(request.query_params), timezone.now()
+        form, now, pages = FleetForm(request.query_params), timezone.now(), DevicePages()
         if not form.is_valid():
             raise ValidationError(form.errors)
         sorts = Sorts(*(request.query_params.get(name, "") for name in ("idle_by", "hot_by", "errors_by")))
-        found = screen(form.moment(now), form.which, sorts, now)
-        return Response(_body(found, form.said("part") or ""))
+        size = pages.get_page_size(request) or pages.page_size
+        page = page_number(request.query_params.get("page", ""))
+        wanted = Asked(limit=size, offset=(page - 1) * size, part=form.said("part") or "")
+        found = screen(form.moment(now), form.which, sorts, now, wanted)
+        pages.paginate_queryset(range(found.picture.counted.matching), request, view=self)  # type: ignore[arg-type]
+        return Response(_body(found, pages))
 
 
-def _body(found: Screen, part: str) -> dict[str, Any]:
-    """As FleetSerializer says it; the devices are written here: a serializer for each of 25,000 takes seconds."""
+def _body(found: Screen, pages: DevicePages) -> dict[str, Any]:
+    """As FleetSerializer says it; the devices are written here: a serializer for each of a thousand takes long."""
     picture = found.picture
     return {
         "at": picture.when.at,
@@ -146,7 +164,10 @@ def _body(found: Screen, part: str) -> dict[str, Any]:
         "counts": {"total": picture.total} | {share.part.value: share.gpus for share in picture.shares},
         "held_seconds": found.use.held_seconds,
         "used_seconds": found.use.used_seconds,
-        "devices": [_device(picture, gpu) for gpu in picture.gpus if not part or picture.parts[gpu.pk] == part],
+        "count": picture.counted.matching,
+        "next": pages.get_next_link(),
+        "previous": pages.get_previous_link(),
+        "devices": [_device(picture, gpu) for gpu in picture.rows],
         "most_idle": [_idle(row) for row in found.idle],
         "hottest": FleetHotSerializer(found.hot, many=True).data,
         "most_errors": _errors(found.faulty),
@@ -162,7 +183,7 @@ def _device(picture: Picture, gpu: Gpu) -> dict[str, Any]:
         "pool": gpu.pool,
         "index": gpu.position,
         "profile": gpu.profile,
-        "part": picture.parts[gpu.pk].value,
+        "part": gpu.part.value,
         "state": gpu.state or None,
         "state_reason": None if past else gpu.state_reason,
         "health": gpu.health,

@@ -11,8 +11,8 @@ from common.forms import Form
 from common.widgets import LongSelect
 from reports.selectors.fleet_metrics import DEFAULT_METRIC, METRICS
 from reports.selectors.fleet_parts import Part
-from reports.selectors.fleet_rows import Narrowed
 from reports.selectors.fleet_screen import choices
+from reports.selectors.fleet_sql import Narrowed
 
 STEPS = 144
 """Of the slider: of a day ten minutes each."""
@@ -27,6 +27,7 @@ _SPAN_NAMES = (
     ("3y", _("3 years")),
 )
 DEFAULT_SPAN = "24h"
+LAST_PAGE = 10**8
 
 
 class FleetForm(Form):
@@ -88,3 +89,11 @@ class FleetForm(Form):
         if moment is None:
             return 0
         return max(0, min(STEPS, round((now - moment) / timedelta(days=SPANS[self.span_key]) * STEPS)))
+
+
+def page_number(said: str) -> int:
+    """The page that was asked for: the first where it is no number, the last, whichever that is, below the first."""
+    if not said.lstrip("-").isdecimal():
+        return 1
+    number = int(said[:9])
+    return number if number > 0 else LAST_PAGE

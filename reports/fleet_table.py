@@ -1,8 +1,7 @@
-"""The table behind the heat map: columns, and the order that was asked for."""
+"""The table behind the heat map: its columns, and the same as lines of a CSV file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from operator import itemgetter
 from typing import Any
 
 from django.urls import reverse
@@ -10,24 +9,22 @@ from django.utils.translation import gettext_lazy as _
 
 from common.tables import Column
 from common.templatetags.bitgoeul import moment, number, state_label
-from reports.selectors.fleet_parts import Part
-from reports.selectors.fleet_rows import Gpu
+from reports.selectors.fleet_list import Line
+from reports.selectors.fleet_parts import PARTS
+from reports.selectors.fleet_rows import Gpu, Holding
 from reports.selectors.fleet_screen import Picture
 
 
-def columns(picture: Picture) -> tuple[Column, ...]:
-    """Of a page's table and of its CSV."""
-    holding, words = picture.holding, {part: str(part.label) for part in Part}
+def columns(picture: Picture | None = None) -> tuple[Column, ...]:
+    """Of a page's table. `lines` says the same for a file, which needs their names alone."""
 
-    @cache
-    def until(lease_id: int | None) -> str:
-        row = picture.holdings.get(lease_id or 0)
-        return str(moment(row.ends_at)) if row else ""
+    def holding(gpu: Gpu) -> Holding | None:
+        return picture.holding(gpu) if picture else None
 
     return (
         Column("gpu", _("GPU"), lambda gpu: gpu.name, link=device_url, sort="gpu"),
         Column("pool", _("Pool"), lambda gpu: gpu.pool, sort="pool"),
-        Column("part", _("Counts as"), lambda gpu: words[picture.parts[gpu.pk]], sort="part"),
+        Column("part", _("Counts as"), lambda gpu: str(gpu.part.label), sort="part"),
         Column(
             "health",
             _("Health"),
@@ -48,19 +45,23 @@ def columns(picture: Picture) -> tuple[Column, ...]:
             link=lambda gpu: lease_url(row.public_id) if (row := holding(gpu)) else None,
             sort="holder",
         ),
-        Column("until", _("Until"), lambda gpu: until(gpu.lease_id), sort="until"),
+        Column(
+            "until",
+            _("Until"),
+            lambda gpu: str(moment(row.ends_at)) if (row := holding(gpu)) else "",
+            sort="until",
+        ),
     )
 
 
-def ordered(picture: Picture, wanted: str, part: str) -> list[Gpu]:
-    """The GPUs in the order of a column (`-key`: the largest first), gaps last; only those that count as `part`."""
-    rows = [gpu for gpu in picture.gpus if not part or picture.parts[gpu.pk] == part]
-    key = next((each for each in columns(picture) if each.key == wanted.removeprefix("-")), None)
-    if key is None or key.key == "gpu":
-        return rows[::-1] if wanted == "-gpu" else rows
-    known = [(value if isinstance(value := key.value(gpu), int | float) else str(value or ""), gpu) for gpu in rows]
-    there = sorted((pair for pair in known if pair[0] != ""), key=itemgetter(0), reverse=wanted.startswith("-"))
-    return [gpu for _value, gpu in there] + [gpu for value, gpu in known if value == ""]
+def lines(rows: Iterable[Line]) -> Iterator[list[Any]]:
+    """What the columns say of each."""
+    words, until = [str(part.label) for part in PARTS], cache(lambda at: str(moment(at)) if at else "")
+    for row in rows:
+        node, position, first, pool, rank, health, *figures, holder, ends_at = row
+        place = position if first is None else f"{position}:{first}"
+        rounded = [None if figure is None else round(figure, 1) for figure in figures]
+        yield [f"{node}/{place}", pool, words[rank], health, *rounded, holder or "", until(ends_at)]
 
 
 def device_url(gpu: Gpu) -> str:

@@ -8,6 +8,7 @@ app_name = "reports"
 urlpatterns = [
     path("staff/", fleet.FleetPage.as_view(), name="fleet"),
     path("staff/live/", fleet.FleetLive.as_view(), name="fleet-live"),
+    path("staff/map/", fleet.FleetMap.as_view(), name="fleet-map"),
     path("staff/series.json", fleet.FleetSeries.as_view(), name="fleet-series"),
     path("staff/capacity/", board.BoardPage.as_view(), name="capacity"),
     path("staff/capacity/details/", board.DetailsPage.as_view(), name="capacity-details"),

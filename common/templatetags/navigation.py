@@ -109,7 +109,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "proposals:proposals": ("/attachments/", "/letters/"),
     "proposals:queue": ("/attachments/", "/proposals/", "/staff/assignments/"),
     "proposals:staff-calls": ("/calls/", "/open-calls/", "/staff/files/"),
-    "reports:fleet": ("/staff/devices/", "/staff/live/", "/staff/storage/"),
+    "reports:fleet": ("/staff/devices/", "/staff/live/", "/staff/map/", "/staff/storage/"),
     "reports:nodes": ("/staff/windows/",),
     "usage:idle-cases": ("/staff/idle/",),
 }

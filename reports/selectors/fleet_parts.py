@@ -1,28 +1,18 @@
 """What becomes of the fleet at one moment: each GPU is exactly one of seven things, so that they add up to all."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
-from django.db import connection
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from reports.selectors.fleet import ILL_STATES
-from reports.selectors.fleet_rows import Gpu
 from telemetry.selectors import USED_ABOVE_PERCENT
 
-IDLE_MINUTES = 10
-SILENT = ("suspect", "unreachable")
-ILL_FOR_GOOD = ("drain", "fail")
-_QUIET = """
-SELECT device_id FROM telemetry_deviceminute
-WHERE device_id = ANY(%(devices)s::bigint[]) AND minute >= %(since)s AND minute < %(now)s
-GROUP BY device_id HAVING max(utilisation_percent) <= %(above)s AND count(utilisation_percent) >= %(measured)s
-"""
+IDLE_MINUTES = timedelta(minutes=10)
+MEASURED_MINUTES = 5
+"""So many of the ten must have been measured, or nothing is said about idleness."""
 
 
 class Part(TextChoices):
@@ -51,7 +41,9 @@ _MEANINGS = {
     "maintenance": _("announced work, or its node takes no reservations, or nobody has confirmed it yet"),
     "ill": _("out of service, or its node is silent; of the past: or nobody had it and nothing was measured"),
 }
-_ORDER = {part: place for place, part in enumerate(Part)}
+PARTS = tuple(Part)
+RANK = {part: place for place, part in enumerate(PARTS)}
+"""How the database calls them, so that the first of several is the least."""
 
 
 @dataclass(frozen=True)
@@ -63,84 +55,47 @@ class Share:
     before: int
 
 
-def quiet(gpus: Iterable[Gpu], now: datetime) -> set[int]:
-    """Of those that are handed over and at rest now: at rest in every measured minute of the last ten, half of them at
-    least measured. Keys. One statement.
-    """
-    asked = [gpu.pk for gpu in gpus if gpu.handed and _at_rest(gpu)]
-    if not asked:
-        return set()
-    since = now - timedelta(minutes=IDLE_MINUTES)
-    values: dict[str, Any] = {
-        "devices": asked,
-        "since": since,
-        "now": now,
-        "above": USED_ABOVE_PERCENT,
-        "measured": IDLE_MINUTES // 2,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_QUIET, values)
-        return {pk for (pk,) in cursor.fetchall()}
-
-
-def parts(gpus: Iterable[Gpu], resting: Collection[int] | None) -> dict[int, Part]:
-    """By key. `resting`: those that were quiet for ten minutes; None: the moment is past, its figure alone counts."""
-    if resting is None:
-        return {gpu.pk: _then(gpu) for gpu in gpus}
-    return {gpu.pk: _now(gpu, resting) for gpu in gpus}
-
-
-def bar(gpus: Iterable[Gpu], by_key: Mapping[int, Part]) -> list[Share]:
-    """How many GPUs each part has, all seven in order. A GPU that is cut up counts once, by its instances."""
-    boards: dict[int, Part] = {}
-    cut: dict[int, Part] = {}
-    for gpu in gpus:
-        part = by_key[gpu.pk]
-        if gpu.set_aside and not gpu.profile:
-            cut[gpu.board_id] = part
-            continue
-        known = boards.get(gpu.board_id)
-        if known is None or _ORDER[part] < _ORDER[known]:
-            boards[gpu.board_id] = part
-    for board, part in cut.items():
-        if board not in boards or part == Part.ILL:
-            boards[board] = part
-    counted, shares, before = Counter(boards.values()), [], 0
-    for part in Part:
-        shares.append(Share(part, counted[part], before))
-        before += counted[part]
+def shares_of(counted: dict[Part, int]) -> list[Share]:
+    """All seven in order."""
+    shares, before = [], 0
+    for part in PARTS:
+        shares.append(Share(part, counted.get(part, 0), before))
+        before += counted.get(part, 0)
     return shares
 
 
-def _at_rest(gpu: Gpu) -> bool:
-    return gpu.utilisation_percent is not None and gpu.utilisation_percent <= USED_ABOVE_PERCENT
-
-
-def _now(gpu: Gpu, resting: Collection[int]) -> Part:
-    if gpu.state in ILL_STATES:
-        return Part.ILL
-    if gpu.handed:
-        if gpu.utilisation_percent is None:
-            return Part.UNMEASURED
-        return Part.IDLE if gpu.pk in resting else Part.USED
-    if gpu.health in ILL_FOR_GOOD or gpu.node_state in SILENT:
-        return Part.ILL
-    if gpu.kept or gpu.node_state != "ready" or gpu.unconfirmed:
-        return Part.MAINTENANCE
-    return Part.BOOKED if gpu.lease_id or gpu.state != "available" else Part.FREE
-
-
-def _then(gpu: Gpu) -> Part:
-    if gpu.state in ILL_STATES:
-        return Part.ILL
-    if gpu.handed:
-        if gpu.utilisation_percent is None:
-            return Part.UNMEASURED
-        return Part.IDLE if _at_rest(gpu) else Part.USED
-    if gpu.health in ILL_FOR_GOOD:
-        return Part.ILL
-    if gpu.kept:
-        return Part.MAINTENANCE
-    if gpu.lease_id:
-        return Part.BOOKED
-    return Part.ILL if gpu.utilisation_percent is None else Part.FREE
+_ILL = ", ".join(f"'{state}'" for state in ILL_STATES)
+_NOW = f"""
+CASE WHEN d.state IN ({_ILL}) THEN {RANK[Part.ILL]}
+     WHEN h.handed THEN CASE WHEN m.utilisation_percent IS NULL THEN {RANK[Part.UNMEASURED]}
+                             WHEN q.resting THEN {RANK[Part.IDLE]} ELSE {RANK[Part.USED]} END
+     WHEN d.health IN ('drain', 'fail') OR n.state IN ('suspect', 'unreachable') THEN {RANK[Part.ILL]}
+     WHEN h.kept OR w.node_id IS NOT NULL OR n.state <> 'ready' OR d.awaiting_confirmation
+         THEN {RANK[Part.MAINTENANCE]}
+     WHEN h.lease_id IS NOT NULL OR d.state <> 'available' THEN {RANK[Part.BOOKED]}
+     ELSE {RANK[Part.FREE]} END
+"""
+_THEN = f"""
+CASE WHEN s.state IN ({_ILL}) THEN {RANK[Part.ILL]}
+     WHEN h.handed THEN CASE WHEN m.utilisation_percent IS NULL THEN {RANK[Part.UNMEASURED]}
+                             WHEN m.utilisation_percent <= {USED_ABOVE_PERCENT} THEN {RANK[Part.IDLE]}
+                             ELSE {RANK[Part.USED]} END
+     WHEN s.health IN ('drain', 'fail') THEN {RANK[Part.ILL]}
+     WHEN h.kept OR w.node_id IS NOT NULL THEN {RANK[Part.MAINTENANCE]}
+     WHEN h.lease_id IS NOT NULL THEN {RANK[Part.BOOKED]}
+     WHEN m.utilisation_percent IS NULL THEN {RANK[Part.ILL]}
+     ELSE {RANK[Part.FREE]} END
+"""
+RANKED = {False: _NOW, True: _THEN}
+"""By whether the moment is past: what a GPU counts as, in the words of `fleet_sql`."""
+RESTING = f"""
+LEFT JOIN LATERAL (
+    SELECT true AS resting FROM telemetry_deviceminute
+    WHERE device_id = d.id AND minute >= %(idle_since)s AND minute < %(at)s
+      AND h.handed AND m.utilisation_percent <= {USED_ABOVE_PERCENT}
+    HAVING max(utilisation_percent) <= {USED_ABOVE_PERCENT} AND count(utilisation_percent) >= {MEASURED_MINUTES}
+) AS q ON true
+"""  # noqa: S608 (constants)
+"""Of what is handed over and at rest now: at rest in each measured minute of the last ten. Of the past its own figure
+counts alone.
+"""

@@ -3,17 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 
 from allocations.models import Lease
-from allocations.selectors.usage import UsageSums, sums_by
+from allocations.selectors.usage import UsageSums, idlest
+from reports.selectors.fleet_counts import HOT_BY
 from reports.selectors.fleet_rows import Gpu, Holding
 
 SHOWN = 10
 ERROR_DAYS = 30
-ERRORS = ("xid", "lost", "quarantined", "nvml_stalled", "no_inventory", "layout_failed")
+KINDS = ("xid", "lost", "quarantined", "nvml_stalled", "no_inventory", "layout_failed")
 _ERRORS = """
 SELECT device_id, count(*), count(*) FILTER (WHERE kind = 'xid'), max(at),
        (array_agg(detail->>'xid' ORDER BY at DESC) FILTER (WHERE kind = 'xid'))[1]
@@ -35,6 +36,16 @@ class IdleHolding:
         return 100 * (self.sums.idle_share or 0)
 
 
+class Errors(NamedTuple):
+    """What was reported of a device in the thirty days before."""
+
+    device: int
+    errors: int
+    xids: int
+    last_at: datetime
+    last_xid: str | None
+
+
 @dataclass(frozen=True)
 class Faulty:
     """A GPU and its errors of the last thirty days."""
@@ -46,18 +57,9 @@ class Faulty:
     last_xid: str | None
 
 
-IDLE_ORDERS = {
-    "hours": lambda row: row.sums.unused_seconds,
-    "share": lambda row: row.share,
-    "held": lambda row: row.sums.held_seconds,
-    "gpus": lambda row: row.holding.device_count,
-}
-HOT_ORDERS = {
-    "temperature": lambda gpu: gpu.temperature_c,
-    "power": lambda gpu: gpu.power_watts or 0,
-    "utilisation": lambda gpu: gpu.utilisation_percent or 0,
-}
-ERROR_ORDERS = {
+IDLE_ORDERS = ("hours", "share", "held", "gpus")
+HOT_ORDERS = tuple(HOT_BY)
+ERROR_ORDERS: dict[str, Any] = {
     "errors": lambda row: (row.errors, row.last_at),
     "xids": lambda row: (row.xids, row.last_at),
     "last": lambda row: row.last_at,
@@ -65,29 +67,26 @@ ERROR_ORDERS = {
 """What each list can be sorted by, the largest first; the first key is the usual one."""
 
 
-def most_idle(held: Mapping[int, Holding], by: str) -> list[IdleHolding]:
-    """Running reservations with idle GPU-hours, decided ones alone. One statement."""
-    running = [pk for pk, row in held.items() if row.state in ("active", "draining")]
-    found = sums_by("lease", Lease.objects.filter(pk__in=running)) if running else {}
-    rows = [IdleHolding(held[pk], sums) for pk, sums in found.items() if sums.unused_seconds]
-    return sorted(rows, key=_order(IDLE_ORDERS, by), reverse=True)[:SHOWN]
+def idle_sums(held: Iterable[int], by: str) -> dict[int, UsageSums]:
+    """By key those of these reservations that run and have most idle GPU-hours, decided ones alone. One statement."""
+    running = Lease.objects.filter(pk__in=list(held), state__in=("active", "draining"))
+    return idlest(running, by if by in IDLE_ORDERS else IDLE_ORDERS[0], SHOWN)
 
 
-def hottest(gpus: Iterable[Gpu], by: str) -> list[Gpu]:
-    """GPUs whose temperature was measured, by what was asked."""
-    measured = [gpu for gpu in gpus if gpu.temperature_c is not None and not gpu.profile]
-    return sorted(measured, key=_order(HOT_ORDERS, by), reverse=True)[:SHOWN]
-
-
-def most_errors(gpus: Iterable[Gpu], until: datetime, by: str) -> list[Faulty]:
-    """GPUs with XIDs, losses, quarantines or a driver that hung in the thirty days before. One statement."""
-    known = {gpu.pk: gpu for gpu in gpus}
-    values: dict[str, Any] = {"kinds": list(ERRORS), "since": until - timedelta(days=ERROR_DAYS), "until": until}
+def errors_until(until: datetime) -> list[Errors]:
+    """Devices with XIDs, losses, quarantines or a driver that hung in the thirty days before. One statement."""
+    values: dict[str, Any] = {"kinds": list(KINDS), "since": until - timedelta(days=ERROR_DAYS), "until": until}
     with connection.cursor() as cursor:
         cursor.execute(_ERRORS, values)
-        rows = [Faulty(known[pk], *rest) for pk, *rest in cursor.fetchall() if pk in known]
-    return sorted(rows, key=_order(ERROR_ORDERS, by), reverse=True)[:SHOWN]
+        return [Errors._make(row) for row in cursor.fetchall()]
 
 
-def _order(orders: Mapping[str, Any], by: str) -> Any:
-    return orders.get(by) or next(iter(orders.values()))
+def most_errors(found: Iterable[Errors], among: Iterable[int], by: str) -> list[Errors]:
+    """Those of them that stand out, of these devices."""
+    known, order = set(among), ERROR_ORDERS.get(by) or next(iter(ERROR_ORDERS.values()))
+    return sorted((row for row in found if row.device in known), key=order, reverse=True)[:SHOWN]
+
+
+def faulty(rows: Iterable[Errors], gpus: Mapping[int, Gpu]) -> list[Faulty]:
+    """With their GPUs."""
+    return [Faulty(gpus[row.device], *row[1:]) for row in rows if row.device in gpus]

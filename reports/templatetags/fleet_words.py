@@ -1,6 +1,6 @@
 """The fleet as pictures: a bar of its parts, and a map of its GPUs. Plain markup with classes, no script and no style.
 
-The map is put together as text: a template for each of 25,000 cells would take seconds.
+The map is put together as text: a template for each of thousands of cells would take seconds.
 """
 
 from html import escape as escaped
@@ -14,8 +14,9 @@ from django.utils.translation import gettext as _
 
 from common.templatetags.bitgoeul import number
 from reports.selectors.fleet_metrics import Metric
+from reports.selectors.fleet_parts import PARTS
 from reports.selectors.fleet_rows import Gpu
-from reports.selectors.fleet_screen import Picture
+from reports.selectors.fleet_screen import Heat, Picture
 
 register = template.Library()
 WIDTH = 1000
@@ -54,12 +55,12 @@ def part_key(part: Any) -> SafeString:
 
 
 @register.simple_tag
-def heat_map(picture: Picture, metric: Metric, dense: bool) -> SafeString:
-    """Every GPU, coloured by a figure, in rows of nodes under their pools."""
-    drawn = _Map(picture, metric)
+def heat_map(heat: Heat, metric: Metric, dense: bool) -> SafeString:
+    """GPUs, coloured by a figure, in rows of nodes under their pools."""
+    drawn = _Map(heat, metric)
     node = drawn.squares if dense else drawn.cells
     pieces = []
-    for pool, nodes in picture.nodes.items():
+    for pool, nodes in heat.nodes.items():
         pieces.append(
             f'<h3 class="h4 mt-2 mb-1">{escape(pool)}</h3><div class="{"heat-dense" if dense else "fleet-grid"}">'
         )
@@ -71,26 +72,27 @@ def heat_map(picture: Picture, metric: Metric, dense: bool) -> SafeString:
 class _Map:
     """What all cells of one map share: addresses and words, looked up once."""
 
-    def __init__(self, picture: Picture, metric: Metric) -> None:
-        self._picture, self._metric = picture, metric
+    def __init__(self, heat: Heat, metric: Metric) -> None:
+        self._past, self._metric = heat.when.past, metric
         self._node_url = reverse("reports:node", args=["node-x"]).split("node-x")
         self._device_url = reverse("reports:device", args=["dev-x"]).split("dev-x")
         self._unit = f" {metric.unit}" if metric.unit else ""
         self._held, self._ill = escape(_("reserved by somebody")), escape(_("ill"))
-        self._names = {pk: escape(row.organisation) for pk, row in picture.holdings.items()}
+        self._words = [escape(part.label) for part in PARTS]
+        self._names = {pk: escape(row.organisation) for pk, row in heat.holdings.items()}
 
     def squares(self, gpus: list[Gpu]) -> str:
         """A node as a link with a square for each GPU; the figures are in its name and at each square."""
-        shown, ill, names, unit = self._metric.shown, self._picture.ill, self._names, self._unit
+        shown, names, unit = self._metric.shown, self._names, self._unit
         squares, said = [], []
         for gpu in gpus:
             level, text = shown(gpu)
-            css = f"cell-{level}{' held' if gpu.lease_id else ''}{' sick' if ill(gpu) else ''}"
+            css = f"cell-{level}{' held' if gpu.lease_id else ''}{' sick' if gpu.ill else ''}"
             who = f" · {names[gpu.lease_id]}" if gpu.lease_id in names else ""
             squares.append(f'<i class="{css}" title="{escaped(gpu.name)}: {text}{unit}{who}"></i>')
             said.append(text)
         return (
-            f'<a class="heat-node" href="{gpus[0].node_id.join(self._node_url)}"'
+            f'<a class="heat-node" id="at-{gpus[0].node_id}" href="{gpus[0].node_id.join(self._node_url)}"'
             f' aria-label="{escaped(gpus[0].node)}: {" ".join(said)}{unit}">{"".join(squares)}</a>'
         )
 
@@ -98,7 +100,7 @@ class _Map:
         """A node by its name with a cell for each GPU, its figure in it."""
         node = escaped(gpus[0].node)
         name = f'<a href="{gpus[0].node_id.join(self._node_url)}">{node}</a>'
-        state = "" if gpus[0].node_state == "ready" or self._picture.when.past else " ⚠"
+        state = "" if gpus[0].node_state == "ready" or self._past else " ⚠"
         items = "".join(self._cell(gpu) for gpu in gpus)
         return (
             f'<div class="fleet-node"><div class="fleet-node-name">{name}{state}</div>'
@@ -107,16 +109,17 @@ class _Map:
 
     def _cell(self, gpu: Gpu) -> str:
         level, text = self._metric.shown(gpu)
-        ill, held = self._picture.ill(gpu), gpu.lease_id is not None
+        ill, held = gpu.ill, gpu.lease_id is not None
         css = f"fleet-cell cell-{level}{' cell-held' if held else ''}{' cell-ill' if ill else ''}"
         who = f" · {self._names[gpu.lease_id]}" if gpu.lease_id in self._names else ""
         marks = f' ●<span class="visually-hidden"> {self._held}</span>' if held else ""
         marks += f' !<span class="visually-hidden"> {self._ill}</span>' if ill else ""
-        label = escape(self._picture.parts[gpu.pk].label)
+        label = self._words[gpu.rank]
         profile = f" ({escape(gpu.profile)})" if gpu.profile else ""
         title = f"{escaped(gpu.name)}{profile}: {text}{self._unit} · {label}{who}"
         return (
-            f'<li><a class="{css}" href="{gpu.public_id.join(self._device_url)}" title="{title}">'
+            f'<li><a class="{css}" id="at-{gpu.public_id}"'
+            f' href="{gpu.public_id.join(self._device_url)}" title="{title}">'
             f'<span class="fleet-cell-index"><span class="visually-hidden">GPU </span>{gpu.place}{marks}</span>'
             f'<span class="fleet-cell-figure">{text}</span></a></li>'
         )

@@ -1,5 +1,6 @@
 """The fleet's screen: now, or at a moment of the kept past. GET only: nothing is saved by looking."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,12 +13,16 @@ from django.views.generic import TemplateView, View
 from common.collecting import uncollected
 from common.downloads import csv_file
 from common.sharing import AGENCY, NOT_KEPT, shared
-from common.tables import csv_lines
-from reports.fleet_form import STEPS, FleetForm
-from reports.fleet_table import columns, ordered
+from common.tables import csv_rows, in_blocks
+from reports.fleet_form import STEPS, FleetForm, page_number
+from reports.fleet_table import columns, lines
 from reports.selectors import fleet_tops
+from reports.selectors.fleet_counts import Asked
+from reports.selectors.fleet_list import listed
 from reports.selectors.fleet_metrics import METRICS
-from reports.selectors.fleet_screen import Picture, Sorts, picture, screen
+from reports.selectors.fleet_rows import when
+from reports.selectors.fleet_screen import Picture, Sorts, heat, picture, screen
+from reports.selectors.fleet_sql import Bounds
 from reports.views.staff import StaffMixin
 from telemetry import charts
 
@@ -43,21 +48,26 @@ def shown_now(request: HttpRequest, form: FleetForm, found: Picture, now: dateti
     """What the part that refreshes itself needs."""
     moment, asked = found.when, form.moment(now)
     step = STEP_BACK["hours" if moment.source == "hours" else "minutes"]
-    query = request.GET.copy()
-    for name in ("page", "format", "sort", "paused"):
-        query.pop(name, None)
-    metric, dense = METRICS[form.metric_key], len(found.gpus) > DENSE_ABOVE
-    return {
+    return _drawing(request, form, dense=found.counted.gpus > DENSE_ABOVE) | {
         "picture": found,
-        "metric": metric,
+        "earlier": _iso(max(moment.at - step, moment.kept_since)),
+        "later": _iso(moment.at + step) if moment.past and moment.at + step < now else "",
+        "shortened": asked is not None and moment.past and asked < moment.kept_since,
+    }
+
+
+def _drawing(request: HttpRequest, form: FleetForm, *, dense: bool) -> dict[str, Any]:
+    """How it is drawn, and what is asked again."""
+    query = request.GET.copy()
+    for name in ("page", "format", "sort", "paused", "first", "before"):
+        query.pop(name, None)
+    return {
+        "metric": METRICS[form.metric_key],
         "dense": dense,
         "query": query.urlencode(),
         "paused": "paused" in request.GET,
         "wall": "wall" in request.GET,
         "refresh": REFRESH_DENSE_SECONDS if dense else REFRESH_SECONDS,
-        "earlier": _iso(max(moment.at - step, moment.kept_since)),
-        "later": _iso(moment.at + step) if moment.past and moment.at + step < now else "",
-        "shortened": asked is not None and moment.past and asked < moment.kept_since,
     }
 
 
@@ -66,39 +76,57 @@ class FleetPage(StaffMixin, TemplateView):
 
     template_name = "reports/fleet.html"
 
-    @uncollected()
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        now, form = timezone.now(), FleetForm(request.GET)
+        form = FleetForm(request.GET)
         valid = form.is_valid()
-        asked = form.moment(now)
+        if request.GET.get("format") == "csv" and valid:
+            return _file(form, request.GET.get("sort", ""))
+        return rendered(self.render_to_response(self._context(form), status=200 if valid else 422))
+
+    @uncollected()
+    def _context(self, form: FleetForm) -> dict[str, Any]:
+        request, now = self.request, timezone.now()
+        asked, page = form.moment(now), page_number(request.GET.get("page", ""))
         sorts = Sorts(*(request.GET.get(name, "") for name in ("idle_by", "hot_by", "errors_by")))
         sort, part = request.GET.get("sort", ""), form.said("part") or ""
-        if request.GET.get("format") == "csv" and valid:
-            shown = picture(asked, form.which, now)
-            lines = "".join(csv_lines(ordered(shown, sort, part), columns(shown)))  # here, where nothing is collected
-            return csv_file([lines], "fleet")  # type: ignore[no-any-return]
-        found = screen(asked, form.which, sorts, now)
-        rows = ordered(found.picture, sort, part)
-        context = self.get_context_data(
+        wanted = Asked(
+            map=True,
+            piece=request.GET.get("first", ""),
+            limit=ROWS_A_PAGE,
+            offset=(page - 1) * ROWS_A_PAGE,
+            sort=sort,
+            part=part,
+        )
+        found = screen(asked, form.which, sorts, now, wanted)
+        moment = found.picture.when
+        return self.get_context_data(
             form=form,
             screen=found,
             **shown_now(request, form, found.picture, now),
             back=form.step_of(asked, now),
             steps=STEPS,
-            page_obj=Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page")),
+            page_obj=Paginator(range(found.picture.counted.matching), ROWS_A_PAGE).get_page(page),
             columns=columns(found.picture),
             sort=sort,
             table_open=bool({"sort", "page", "part"} & set(request.GET)),
             orders={
                 "idle": _chosen(sorts.idle, fleet_tops.IDLE_ORDERS),
                 "hot": _chosen(sorts.hot, fleet_tops.HOT_ORDERS),
-            }
-            | {"errors": _chosen(sorts.errors, fleet_tops.ERROR_ORDERS)},
+                "errors": _chosen(sorts.errors, fleet_tops.ERROR_ORDERS),
+            },
             span=wanted_span(request).key,
-            charted_at=_iso(found.picture.when.at) if found.picture.when.past else "",
+            charted_at=_iso(moment.at) if moment.past else "",
             spans=list(charts.SPANS.values()),
         )
-        return rendered(self.render_to_response(context, status=200 if valid else 422))
+
+
+@uncollected()
+def _file(form: FleetForm, sort: str) -> Any:
+    """Every GPU as a line: read at once, sent as it is written."""
+    now = timezone.now()
+    rows = listed(when(form.moment(now), now), form.which, sort=sort, part=form.said("part") or "")
+    header = [column.label for column in columns()]
+    return csv_file(in_blocks(csv_rows(header, lines(rows))), "fleet")
 
 
 class FleetLive(StaffMixin, View):
@@ -109,12 +137,31 @@ class FleetLive(StaffMixin, View):
         return HttpResponse(text, headers=NOT_KEPT)
 
 
-@uncollected()
 def _live(request: HttpRequest) -> str:
     now, form = timezone.now(), FleetForm(request.GET)
     form.is_valid()
-    found = picture(form.moment(now), form.which, now)
-    return render_to_string("reports/_fleet_live.html", shown_now(request, form, found, now), request)
+    found = picture(form.moment(now), form.which, now, Asked())
+    return render_to_string("reports/_fleet_refreshed.html", shown_now(request, form, found, now), request)
+
+
+class FleetMap(StaffMixin, View):
+    """A piece of the heat map, from one node up to before another: shared like the rest of the screen."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        text = shared("fleet-map", lambda: _piece(request), of=AGENCY, asked=(request.GET.urlencode(),))
+        return HttpResponse(text, headers=NOT_KEPT)
+
+
+@uncollected()
+def _piece(request: HttpRequest) -> str:
+    now, form = timezone.now(), FleetForm(request.GET)
+    form.is_valid()
+    bounds = Bounds(*(request.GET.get(name, "") for name in ("first", "before")))
+    found = heat(form.moment(now), form.which, now, bounds)
+    dense = bounds != Bounds() or len(found.gpus) > DENSE_ABOVE
+    return render_to_string(
+        "reports/_fleet_piece.html", _drawing(request, form, dense=dense) | {"heat": found}, request
+    )
 
 
 class FleetSeries(StaffMixin, View):
@@ -135,7 +182,7 @@ class FleetSeries(StaffMixin, View):
         return JsonResponse(chart, headers=NOT_KEPT)
 
 
-def _chosen(said: str, orders: dict[str, Any]) -> str:
+def _chosen(said: str, orders: Iterable[str]) -> str:
     return said if said in orders else next(iter(orders))
 
 

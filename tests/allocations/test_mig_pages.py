@@ -11,8 +11,8 @@ from allocations.models import Lease
 from allocations.selectors.occupancy import by_node, occupancy
 from cluster.models import Device, NodeCommand
 from reports.selectors.fleet import device_counts
-from reports.selectors.fleet_rows import Narrowed
 from reports.selectors.fleet_screen import picture
+from reports.selectors.fleet_sql import Narrowed
 from reports.selectors.health import pools
 from reports.selectors.machines import nodes_with_counts
 from tests.allocations.conftest import Stage

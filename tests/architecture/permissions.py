@@ -155,7 +155,7 @@ proposals:call-steps proposals:call-who proposals:staff-calls
 call-copy call-publish
 proposals:award proposals:call-edit proposals:decline proposals:queue
 proposals:return proposals:start-review reports:device reports:device-series reports:fleet reports:fleet-live
-reports:device-partition
+reports:device-partition reports:fleet-map
 reports:device-quarantine reports:device-retire reports:device-return reports:device-send-back reports:fleet-series
 reports:node reports:node-confirm reports:node-drain reports:node-join-token reports:node-maintain reports:node-new
 reports:node-resume reports:node-retire reports:node-rotate-token reports:node-window reports:nodes

@@ -16,8 +16,9 @@ from common.moments import agency_day
 from reports.selectors.fleet import device_counts, level_of
 from reports.selectors.fleet_metrics import METRICS
 from reports.selectors.fleet_parts import Part
-from reports.selectors.fleet_rows import Narrowed, when
+from reports.selectors.fleet_rows import when
 from reports.selectors.fleet_screen import Picture, picture
+from reports.selectors.fleet_sql import Narrowed
 from reports.selectors.machines import device_sheet
 from reports.templatetags.fleet_words import heat_map
 from telemetry import charts
@@ -87,7 +88,7 @@ def shares(found: Picture) -> dict[str, int]:
     return {share.part.value: share.gpus for share in found.shares if share.gpus}
 
 
-URLS = ("reports:fleet", "reports:fleet-live", "reports:fleet-series", "reports:nodes")
+URLS = ("reports:fleet", "reports:fleet-live", "reports:fleet-map", "reports:fleet-series", "reports:nodes")
 
 
 @pytest.mark.parametrize("name", URLS)
@@ -162,7 +163,7 @@ def test_every_gpu_is_one_of_seven_and_idle_means_quiet_for_ten_measured_minutes
     Device.objects.filter(pk=warn.pk).update(awaiting_confirmation=True)
     Device.objects.filter(pk=out.pk).update(state="offline")
     found = now_of()
-    assert found.parts == {
+    assert {gpu.pk: gpu.part for gpu in found.gpus} == {
         quiet.pk: Part.IDLE,
         busy.pk: Part.USED,
         silent.pk: Part.USED,
@@ -296,7 +297,7 @@ def test_a_large_fleet_is_drawn_in_squares_with_figures_for_pointer_and_reader(c
     device = node.devices.order_by("index")[0]
     hold(device, cast, since=timezone.now() - timedelta(hours=2))
     sample(device, 96, timezone.now())
-    shown = heat_map(now_of(), METRICS["utilisation"], dense=True)
+    shown = heat_map(now_of().heat, METRICS["utilisation"], dense=True)
     assert 'aria-label="gpu-a: 96 – – – – – – – %"' in shown
     assert f'<i class="cell-full held" title="gpu-a/0: 96 % · {cast.project.organisation.name}"></i>' in shown
 
@@ -304,13 +305,13 @@ def test_a_large_fleet_is_drawn_in_squares_with_figures_for_pointer_and_reader(c
 @pytest.mark.parametrize("dense", [True, False])
 def test_no_name_of_a_machine_breaks_out_of_the_map(cast: Cast, node: Node, dense: bool) -> None:
     Node.objects.filter(pk=node.pk).update(name='"><script>')
-    shown = heat_map(now_of(), METRICS["utilisation"], dense=dense)
+    shown = heat_map(now_of().heat, METRICS["utilisation"], dense=dense)
     assert "<script>" not in shown and "&quot;&gt;&lt;script&gt;" in shown
 
 
 def test_the_screen_refreshes_itself_until_it_is_paused(cast: Cast, node: Node) -> None:
     client = sign_in(cast.operator)
-    for name in ("reports:fleet", "reports:fleet-live"):
+    for name in ("reports:fleet", "reports:fleet-live", "reports:fleet-map"):
         assert 'hx-trigger="every 10s"' in client.get(reverse(name), {"metric": "power"}).content.decode()
         assert 'hx-trigger="every' not in client.get(reverse(name), {"paused": "1"}).content.decode()
     wall = client.get(reverse("reports:fleet"), {"wall": "1"}).content.decode()

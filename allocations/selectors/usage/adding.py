@@ -4,7 +4,8 @@ from collections import defaultdict
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-from django.db.models import F, Q, QuerySet, Sum, Value
+from django.db.models import F, FloatField, Q, QuerySet, Sum, Value
+from django.db.models.functions import Cast, NullIf
 
 from allocations.models import Lease, UsageCorrection, UsageDay, UsageHour, UsageMark
 from allocations.selectors.usage.figures import NAMES, UsageSums, weighed
@@ -48,6 +49,23 @@ def daily(scope: QuerySet[Lease], start: date, end: date) -> list[tuple[date, Us
     """Decided use on each day (Seoul) from start to end, the last one included, in order; a day without is missing."""
     rows = UsageDay.objects.filter(lease__in=scope.order_by(), day__gte=start, day__lte=end).order_by("day")
     return [(row["day"], UsageSums.of(row)) for row in rows.values("day").annotate(**_added())]
+
+
+def idlest(scope: QuerySet[Lease], by: str, count: int) -> dict[int, UsageSums]:
+    """Decided use of the leases with most idleness, by key, the most first: so many of those that have any, by hours,
+    by their share of what was measured, by the hours held, or by the lease's GPUs. One query.
+    """
+    measured = F("used_seconds") + F("unused") + F("hung_seconds")
+    orders: dict[str, Any] = {
+        "hours": F("unused"),
+        "share": Cast(F("unused"), FloatField()) / NullIf(measured, Value(0)),
+        "held": F("held_seconds"),
+        "gpus": F("lease__device_count"),
+    }
+    rows = UsageDay.objects.filter(lease__in=scope.order_by()).order_by().values("lease_id", "lease__device_count")
+    added = rows.annotate(**_added()).annotate(unused=F("idle_seconds") + F("parked_seconds"))
+    chosen = added.filter(unused__gt=0).order_by(orders[by].desc(nulls_last=True), "lease_id")[:count]
+    return {row["lease_id"]: UsageSums.of(row) for row in chosen}
 
 
 def _added() -> dict[str, Any]:
