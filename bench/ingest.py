@@ -163,7 +163,7 @@ def measure(wanted: Any, services_: Any) -> int:
             lost = tell_pace(wanted, sent, rolled, used, wall)
             tell_rollups(wanted)
             if wanted.flood:
-                tell_flood(wanted, fleet, port)
+                tell_flood(wanted, fleet, port, loads)
     return int(lost > 0)
 
 
@@ -241,16 +241,20 @@ def tell_rollups(wanted: Any) -> None:
     report("ingest.minutes_anew", round(time.perf_counter() - begun, 2), "s", rows=made, devices=wanted.devices)
 
 
-def tell_flood(wanted: Any, fleet: Any, port: int) -> None:
-    """Rows a second when nobody waits for a turn."""
+def tell_flood(wanted: Any, fleet: Any, port: int, loads: list[Load]) -> None:
+    """Rows a second when nobody waits for a turn, and what a batch costs then."""
     wanted.seconds, wanted.ahead = wanted.flood, True
     jobs = [Job(port, fleet[n :: wanted.senders], 0.0, wanted) for n in range(wanted.senders)]
-    begun = time.monotonic()
+    before, begun = [load.seconds() for load in loads], time.monotonic()
     sent, _rolled = at_pace(jobs, wanted)
     wall = time.monotonic() - begun
+    web, database, rollups = (load.seconds() - then for load, then in zip(loads, before, strict=True))
+    batches = max(len(sent.took), 1)
     detail: dict[str, Any] = {
         "devices": wanted.devices,
         "rounds": wanted.rounds,
+        "web_ms_a_batch": round(1000 * web / batches, 2),
+        "database_ms_a_batch": round(1000 * (database - rollups) / batches, 2),
         "p95_ms": round(percentile(sent.took, 0.95), 1),
         "refused": dict(sent.refused.most_common(10)),
     }

@@ -18,6 +18,11 @@ class NodeAPIView(APIView):
     permission_classes: tuple[Any, ...] = (IsNode,)
     throttle_classes: tuple[Any, ...] = (NodeThrottle,) if settings.RATELIMIT_ENABLE else ()
 
+    def perform_content_negotiation(self, request: Any, force: bool = False) -> tuple[Any, str]:
+        """JSON, whatever is asked for: there is nothing else."""
+        renderer = self.get_renderers()[0]
+        return renderer, str(renderer.media_type)
+
     def handle_exception(self, exc: Exception) -> Response:
         response = super().handle_exception(exc)
         if 400 <= response.status_code < 500:

@@ -108,17 +108,43 @@ class _Composed:
         return rows
 
     def _prepare(self, connection: Any) -> None:
-        connection.ensure_connection()
-        session = connection.connection
-        known = _prepared.setdefault(session, set())
-        if self.name in known:
-            return
         numbers = {each.name: AsIs(f"${at}") for at, each in enumerate(self.given, start=1)}
         marked = [numbers[each.name] if isinstance(each, Given) else each for each in self.parameters]
-        kinds = ", ".join(str(each.output_field.db_type(connection)) for each in self.given)
-        with connection.wrap_database_errors, session.cursor() as cursor:
-            cursor.execute(f"PREPARE {self.name}{f'({kinds})' if kinds else ''} AS {self.text}", marked)
-        known.add(self.name)
+        _prepare(
+            connection, self.name, [each.output_field.db_type(connection) for each in self.given], self.text, marked
+        )
+
+
+def _prepare(connection: Any, name: str, kinds: Iterable[Any], text: str, marked: Any) -> None:
+    """Once a session; `marked`: what stands for the values in the text."""
+    connection.ensure_connection()
+    session = connection.connection
+    known = _prepared.setdefault(session, set())
+    if name in known:
+        return
+    said = ", ".join(str(kind) for kind in kinds)
+    with connection.wrap_database_errors, session.cursor() as cursor:
+        cursor.execute(f"PREPARE {name}{f'({said})' if said else ''} AS {text}", marked)
+    known.add(name)
+
+
+class Statement:
+    """A statement in our own words that is asked as often as a question, and whose plan the server keeps as well.
+
+    `%(name)s` stands where a value goes; `kinds` says of each what the database calls it.
+    """
+
+    def __init__(self, text: str, **kinds: str) -> None:
+        self.name, self.text, self.kinds = f"statement_{next(_numbers)}", text, kinds
+
+    def run(self, cursor: Any, **values: Any) -> None:
+        """On this cursor, which then holds the answer."""
+        if not settings.PREPARE_QUERIES:
+            cursor.execute(self.text, values)
+            return
+        marked = {name: AsIs(f"${at}") for at, name in enumerate(self.kinds, start=1)}
+        _prepare(cursor.db, self.name, self.kinds.values(), self.text, marked)
+        cursor.execute(f"EXECUTE {self.name}({', '.join(['%s'] * len(marked))})", [values[name] for name in marked])
 
 
 class _Query:

@@ -1,6 +1,5 @@
 """What a sample may say: parsing and bounds. Pure, no rows."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,17 +24,21 @@ COLUMNS = (
     "tensor_active_permille",
 )
 _SENT_AS = {"sm_active_permille": "sm_active_percent", "tensor_active_permille": "tensor_active_percent"}
-_WHOLE = {"utilisation_percent", "memory_used_mib", "energy_mj", "temperature_c", "process_count"}
-_BOUNDS: dict[str, tuple[float, float]] = {
-    "utilisation_percent": (0, 100),
-    "sm_active_permille": (0, 100),
-    "tensor_active_permille": (0, 100),
-    "memory_used_mib": (0, 2**31 - 1),
-    "power_watts": (0, 5_000),
-    "energy_mj": (0, 2**63 - 1),
-    "temperature_c": (-40, 150),
-    "process_count": (0, 32_767),
+_WHOLE, _OF_MEMORY, _PERMILLE, _FINE = "whole", "of memory", "permille", "fine"
+_KINDS: dict[str, tuple[float, float, str]] = {
+    "utilisation_percent": (0, 100, _WHOLE),
+    "sm_active_permille": (0, 100, _PERMILLE),
+    "tensor_active_permille": (0, 100, _PERMILLE),
+    "memory_used_mib": (0, 0, _OF_MEMORY),
+    "power_watts": (0, 5_000, _FINE),
+    "energy_mj": (0, 2**63 - 1, _WHOLE),
+    "temperature_c": (-40, 150, _WHOLE),
+    "process_count": (0, 32_767, _WHOLE),
 }
+_FIGURES = tuple((_SENT_AS.get(column, column), *_KINDS[column]) for column in COLUMNS)
+"""Of each column: what it is called on the wire, the least and the most that it may be (of memory: what there is), and
+what is kept of it.
+"""
 _POWER, _UTILISATION = COLUMNS.index("power_watts"), COLUMNS.index("utilisation_percent")
 
 
@@ -140,15 +143,19 @@ def _whole(value: Any) -> int | None:
 
 def _text(value: Any) -> str:
     """Printable, short; what the database could not keep (a zero byte, half a surrogate) is gone."""
-    return "".join(c for c in value[:NAME_LENGTH] if c.isprintable()) if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    short = value[:NAME_LENGTH]
+    return short if short.isprintable() else "".join(c for c in short if c.isprintable())
 
 
 def _row(sample: Mapping[str, Any], device: Known, at: datetime, counts: Counts) -> Row:
     values: list[Any] = []
-    for column in COLUMNS:
-        given = sample.get(_SENT_AS.get(column, column))
-        value = _number(column, given, device)
-        counts.bad_values += given is not None and value is None
+    for sent_as, low, high, kind in _FIGURES:
+        given = sample.get(sent_as)
+        value = _number(given, low, device.memory_mib if kind is _OF_MEMORY else high, kind)
+        if value is None and given is not None:
+            counts.bad_values += 1
         values.append(value)
     if values[_POWER] == 0 and values[_UTILISATION]:  # nothing works without power: the sensor is wrong
         values[_POWER] = None
@@ -156,17 +163,12 @@ def _row(sample: Mapping[str, Any], device: Known, at: datetime, counts: Counts)
     return (device.device_id, at, *values)
 
 
-def _number(column: str, value: Any, device: Known) -> int | float | None:
+def _number(value: Any, low: float, high: float, kind: str) -> int | float | None:
     """The value inside its physical bounds; None where NVML said nothing or something impossible."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) is not int and type(value) is not float:  # nor a bool, which is an int
         return None
-    if isinstance(value, float) and not math.isfinite(value):
+    if not low <= value <= high:  # what is no number compares with nothing, the infinite is out of any bounds
         return None
-    low, high = _BOUNDS[column]
-    if column == "memory_used_mib":
-        high = device.memory_mib
-    if not low <= value <= high:
-        return None
-    if column in _SENT_AS:
+    if kind is _PERMILLE:
         return round(value * 10)
-    return int(value) if column in _WHOLE else round(float(value), DIGITS)
+    return round(float(value), DIGITS) if kind is _FINE else int(value)

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from cluster.models import Node
 from cluster.services import refusals
+from common.compiled import Statement
 from common.moments import hour_of
 from telemetry.samples import COLUMNS, Known, Parsed, Row, parse, step_of
 from telemetry.services.hosts import keep_host
@@ -21,28 +22,41 @@ LATE_AFTER = timedelta(minutes=2)
 REFUSED_ROWS = ("unknown_devices", "bad_times", "malformed")
 
 _FIELDS = ", ".join(("device_id", "at", *COLUMNS))
-_ONCE = """
+_ONCE = Statement(
+    """
 INSERT INTO telemetry_samplefeed AS f (node_id, boot_id, seen, last_at)
 VALUES (%(node)s, %(boot)s, int8multirange(int8range(%(sequence)s, %(sequence)s, '[]')), %(now)s)
 ON CONFLICT (node_id, boot_id) DO UPDATE SET seen = f.seen + EXCLUDED.seen, last_at = EXCLUDED.last_at
 WHERE NOT f.seen @> EXCLUDED.seen
-"""  # also the lock under which a node's deliveries wait for each other
-_KNOWN = """
+""",
+    node="bigint",
+    boot="text",
+    sequence="bigint",
+    now="timestamptz",
+)  # also the lock under which a node's deliveries wait for each other
+_KNOWN = Statement(
+    """
 SELECT d.uuid, d.id, d.memory_mib, l.newest_at
-FROM cluster_device d LEFT JOIN telemetry_latestsample l ON l.device_id = d.id WHERE d.node_id = %s
-"""
+FROM cluster_device d LEFT JOIN telemetry_latestsample l ON l.device_id = d.id WHERE d.node_id = %(node)s
+""",
+    node="bigint",
+)
 _THERE = "SELECT device_id, at FROM telemetry_sample WHERE device_id = ANY(%s) AND at BETWEEN %s AND %s"
-_LATEST = f"""
+_LATEST = Statement(
+    f"""
 INSERT INTO telemetry_latestsample AS l (device_id, at, newest_at, processes, {", ".join(COLUMNS)})
 SELECT device_id, at, at, processes, {", ".join(COLUMNS)}
-FROM jsonb_to_recordset(%s::jsonb) AS t (device_id bigint, at timestamptz, processes jsonb, energy_mj bigint,
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS t (device_id bigint, at timestamptz, processes jsonb, energy_mj bigint,
     memory_used_mib integer, power_watts real, utilisation_percent smallint, temperature_c smallint,
     process_count smallint, sm_active_permille smallint, tensor_active_permille smallint)
 ORDER BY device_id
 ON CONFLICT (device_id) DO UPDATE SET at = EXCLUDED.at, newest_at = greatest(l.newest_at, EXCLUDED.at),
     processes = EXCLUDED.processes, {", ".join(f"{name} = EXCLUDED.{name}" for name in COLUMNS)}
-WHERE EXCLUDED.at > l.at OR l.at > %s
-"""  # noqa: S608 (constants only). What says that it is of the future makes way for what is of now.
+WHERE EXCLUDED.at > l.at OR l.at > %(now)s
+""",  # noqa: S608 (constants only). What says that it is of the future makes way for what is of now.
+    rows="jsonb",
+    now="timestamptz",
+)
 _LATE = """
 INSERT INTO telemetry_latehour (node_id, hour, noted_at)
 SELECT %s, hour, %s FROM unnest(%s::timestamptz[]) AS hour
@@ -78,10 +92,10 @@ def ingest(*, node: Node, boot_id: str, sequence: int, samples: list[Any], host:
 def _take(node: Node, boot_id: str, sequence: int, samples: list[Any], host: Any) -> Ingested:
     now = timezone.now()
     with connection.cursor() as cursor:
-        cursor.execute(_ONCE, {"node": node.pk, "boot": boot_id, "sequence": sequence, "now": now})
+        _ONCE.run(cursor, node=node.pk, boot=boot_id, sequence=sequence, now=now)
         if not cursor.rowcount:
             return Ingested(accepted=0, repeated=True)
-        cursor.execute(_KNOWN, [node.pk])
+        _KNOWN.run(cursor, node=node.pk)
         known = {uuid: Known(*row) for uuid, *row in cursor.fetchall()}
     parsed = parse(samples, known, now)
     rows = _unknown_yet(parsed.rows, known)
@@ -135,7 +149,7 @@ def _keep_latest(rows: list[Row], parsed: Parsed, now: datetime) -> None:
         for device_id, at, *values in newest.values()
     ]
     with connection.cursor() as cursor:
-        cursor.execute(_LATEST, [json.dumps(said), now])
+        _LATEST.run(cursor, rows=json.dumps(said), now=now)
 
 
 def _note_late(node: Node, rows: list[Row], now: datetime) -> None:

@@ -12,7 +12,7 @@ from django.db.transaction import TransactionManagementError
 
 from accounts.models import User
 from common import compiled
-from common.compiled import Among, question
+from common.compiled import Among, Statement, question
 from common.inserting import insert
 from common.nudge import heard, nudge_once
 from notifications.models import Mail
@@ -69,6 +69,18 @@ def test_a_plan_outlives_a_rollback_and_a_new_session_makes_its_own() -> None:
         _locked.rows([mails[0].pk])
     with transaction.atomic():
         assert _locked.rows([mails[0].pk, 0]) == mails and _locked.rows([]) == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_statement_says_the_same_with_its_plan_kept_and_without(db: None, settings: Any, kept: bool) -> None:
+    settings.PREPARE_QUERIES = kept
+    statement = Statement("SELECT %(word)s || '%%', 2 * %(number)s", word="text", number="bigint")
+    with connection.cursor() as cursor:
+        for number in range(3):
+            statement.run(cursor, number=number, word="it's 100")
+            assert cursor.fetchall() == [("it's 100%", 2 * number)]
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE name = %s", [statement.name])
+        assert cursor.fetchone() == (int(kept),)
 
 
 @COMMITTING
