@@ -13,6 +13,7 @@ urlpatterns = [
     path("statements/<slug:public_id>/", statements.StatementPage.as_view(), name="statement"),
     path("statements/<slug:public_id>/file.json", statements.StatementFile.as_view(), name="statement-file"),
     path("idle/", cases.IdleCaseList.as_view(), name="idle-cases"),
+    path("idle-now/", cases.IdleOffers.as_view(), name="idle-offers"),
     path("idle/<slug:public_id>/", cases.IdleCasePage.as_view(), name="idle-case"),
     path("idle/<slug:public_id>/reply/", cases.ReplyPage.as_view(), name="idle-reply"),
     path("idle/<slug:public_id>/appeal/", cases.AppealPage.as_view(), name="idle-appeal"),

@@ -59,6 +59,11 @@ class PartnerHome:
     """About GPUs that stand idle, and breaches: those that its people may still answer."""
 
     @property
+    def runs(self) -> bool:
+        """Whether GPUs are in use, which could stand idle."""
+        return any(lease.state == "active" for lease in self.leases)
+
+    @property
     def offers(self) -> list[Lease]:
         """Those that wait for an answer."""
         return [lease for lease in self.leases if lease.state == "offered"]

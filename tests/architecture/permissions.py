@@ -30,7 +30,7 @@ adjustment-list allocations:weights weight-detail weight-list
 availability-calendar availability-slots calendar-feed-list
 calendar-feed-revoke call-cancel call-detail call-documents call-eligibility call-list call-remove-document
 demo-workload
-idle-case-list idle-rule-list usage:figures usage:idle-cases
+idle-case-list idle-rule-list usage:figures usage:idle-cases usage:idle-offers
 statement-list usage usage:statements usage:sums
 device-list home lease-list maintenance-window-list me node-list
 notification-detail notification-list notification-mark-all-read

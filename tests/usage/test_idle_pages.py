@@ -98,6 +98,16 @@ def test_the_reservation_tells_of_the_case_and_offers_the_one_click(stage: Stage
     assert 'id="idle-now"' in shown and shown.count('name="devices"') == 4
     assert 'id="give-back-idle"' not in page(stage.cast.viewer, part)
     assert reverse("usage:lease-breach", args=[lease.public_id]) in page(stage.cast.operator, part)
+    offers = reverse("usage:idle-offers")
+    assert f'hx-get="{offers}"' in page(stage.cast.owner, "/")
+    owner = sign_in(stage.cast.owner)
+    first = owner.get(offers).content.decode()
+    assert f'data-idle-offer="{lease.public_id}"' in first and first.count('name="devices"') == 4
+    assert len(queries_of(lambda: owner.get(offers))) <= MOST_A_PAGE
+    part = owner.get(offers, headers={"HX-Request": "true"}).content.decode()
+    assert "data-idle-offer" in part and "<html" not in part
+    for reader in (stage.cast.viewer, stage.cast.outsider, stage.cast.officer):
+        assert "data-idle-offer" not in page(reader, offers)
     url = reverse("usage:lease-release-idle", args=[lease.public_id])
     names = [row.device.public_id for row in lease.placements.order_by("device_id")]
     assert sign_in(stage.cast.owner).post(url, {"devices": names}).status_code == 302

@@ -15,7 +15,7 @@ from common.permissions import allowed
 from common.quantities import seconds_to_hours
 from common.tables import Column
 from common.templatetags.bitgoeul import hours, moment
-from common.web import ListPage, ObjectMixin, ObjectPage, VerbView
+from common.web import ListPage, ObjectMixin, ObjectPage, Page, VerbView
 from usage.filters import IdleCaseFilter
 from usage.forms.idle import (
     AppealForm,
@@ -31,7 +31,7 @@ from usage.models import IdleCase
 from usage.rule_words import sentences
 from usage.rules import may_answer_appeals, may_open_breaches, may_speak, may_stop_cases
 from usage.selectors.cases import open_case
-from usage.selectors.idle_now import idle_now
+from usage.selectors.idle_now import idle_now, offers
 from usage.selectors.picture import picture
 from usage.services import acting, answering, breaches
 from usage.services.giving_back import give_back_idle
@@ -151,6 +151,19 @@ class LeaseIdle(ObjectMixin, TemplateView):
             may_end_for_breach=runs and allowed(user, may_open_breaches),
             **kwargs,
         )
+
+
+class IdleOffers(Page):
+    """What the reader could give back at this moment: the part of the first page that is fetched by itself, after it;
+    a page of its own without JavaScript.
+    """
+
+    def get_template_names(self) -> list[str]:
+        """The part alone for htmx."""
+        return ["usage/_idle_offers.html" if getattr(self.request, "htmx", False) else "usage/idle_offers.html"]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(offers=offers(self.request.user, timezone.now()), **kwargs)
 
 
 class ReplyPage(_CaseMixin, ObjectFormPage):
