@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models import OuterRef, Q, Subquery
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.models import User
 from allocations import charging
@@ -35,6 +36,7 @@ class LedgerEntry(models.Model):
 
     WHY: ClassVar[dict[str, Any]] = {
         **{choice.value: choice.label for choice in Lease.EndReason},
+        "booked": pgettext_lazy("reason of a hold", "booked"),
         "early return": _("given back early"),
         "extension": _("extended"),
         "changed": _("changed before the start"),

@@ -154,7 +154,7 @@ def _book(actor: Any, allocation: Allocation, ask: Ask) -> Lease:
     )
     insert(lease)
     placing.place(lease, chosen, starts_at, ends_at, terms)
-    ledger.hold(lease, {}, window_lines(lease, ends_at), actor=actor)
+    ledger.hold(lease, {}, window_lines(lease, ends_at), actor=actor, reason="booked")
     changes = {
         "allocation": allocation.public_id,
         "starts_at": starts_at,

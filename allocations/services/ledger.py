@@ -35,7 +35,7 @@ def enter(
     )
 
 
-def hold(lease: Lease, before: Lines, after: Lines, *, actor: Any, reason: str = "") -> int:
+def hold(lease: Lease, before: Lines, after: Lines, *, actor: Any, reason: str) -> int:
     """From what the lease held to what its window costs now, one line a segment; the device-seconds held more."""
     moved = difference(before, after)
     lines = [

@@ -32,6 +32,7 @@ HOUR = timedelta(hours=1)
 NOTE = "보행 로봇 정책 학습"
 BEGAN, STOPPED = 46 * HOUR, 26 * HOUR
 """So long ago the reservation began, and so long ago work on it stopped."""
+EARLIER = "시연을 위해 시작 시각을 앞당겼습니다."
 KINDS = ("quiet", "quiet", "quiet", "parked")
 MEMORY_MIB = 38_000
 HOLDS_MINUTES = 24 * 60
@@ -94,7 +95,7 @@ def tell_course(lease: Lease, now: datetime) -> WorkloadOrder:
     rows = list(lease.placements.filter(released=False).select_related("device__node").order_by("device__index"))
     before = window_lines(lease, lease.ends_at)
     lease.starts_at, lease.active_at = start, now
-    ledger.hold(lease, before, window_lines(lease, lease.ends_at), actor=SEED)
+    ledger.hold(lease, before, window_lines(lease, lease.ends_at), actor=SEED, reason=EARLIER)
     Lease.objects.filter(pk=lease.pk).update(starts_at=start, active_at=start, created_at=start - HOUR)
     Handover.objects.filter(lease_ref=lease.public_id, moment="start").update(taken_at=start)
     for row, kind in zip(rows, KINDS, strict=True):

@@ -204,7 +204,14 @@ def _lease(allocation: Allocation, turn: _Turn, devices: list[Device], start: da
     )
     seconds = round(turn.length.total_seconds()) * len(devices)
     LedgerEntry.objects.bulk_create(
-        LedgerEntry(allocation=allocation, lease=lease, kind=kind, device_seconds=moved, actor_label="system:seed")
+        LedgerEntry(
+            allocation=allocation,
+            lease=lease,
+            kind=kind,
+            device_seconds=moved,
+            reason="booked" if kind == "hold" else lease.end_reason,
+            actor_label="system:seed",
+        )
         for kind, moved in (("hold", -seconds), ("return", seconds), ("settle", -seconds))
     )
     return lease

@@ -175,6 +175,8 @@ def test_the_ledger_sums_to_the_balance_and_cannot_be_rewritten(stage: Stage) ->
     total = sum(LedgerEntry.objects.filter(allocation=stage.allocation).values_list("device_seconds", flat=True))
     balance = balances.balance(stage.allocation)
     assert total == balance.left == balance.awarded - balance.held - balance.charged
+    moved = LedgerEntry.objects.filter(lease__isnull=False)
+    assert all(entry.why for entry in moved), "every line of a reservation says why"
 
 
 def test_extending_a_scheduled_lease_moves_its_end_and_holds_the_difference(stage: Stage) -> None:

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
+from allocations.ledger_models import LedgerEntry
 from allocations.models import Allocation, Lease, Placement, WaitEntry
 from allocations.selectors.proof import ledger_faults
 from allocations.selectors.usage import decided_until, sums
@@ -112,7 +113,7 @@ def test_gpus_that_stand_idle_are_noticed_and_can_be_given_back_at_once(story: P
     assert mark is not None and mark >= hour_of(before - LATENESS), "the told past is confirmed, not a week behind"
     case = IdleCase.objects.get()
     assert (case.state, case.whole, case.devices.count()) == ("noticed", True, 4)
-    assert not list(ledger_faults())
+    assert not list(ledger_faults()) and not LedgerEntry.objects.filter(lease__isnull=False, reason="").exists()
     assert len(take_orders(tmp_path / "workloads")) == 1, "one GPU is parked by a program that really holds memory"
 
     member, officer = Client(), Client()
