@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
@@ -11,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import services
-from accounts.models import ApiToken, SshKey
+from accounts.models import ApiToken, SshKey, User
 from audit.models import AuditEvent
 from common.errors import RuleBroken
 from tests.factories import Cast, SshKeyFactory
@@ -166,3 +167,14 @@ def test_the_list_of_sessions_shows_each_sign_in_and_ends_the_others(cast: Cast)
     browsers[0].post("/accounts/sessions/")
     assert browsers[0].get("/account/").status_code == 200
     assert browsers[1].get("/account/").status_code == 302
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "Hello"), ("ko", "안녕")])
+def test_a_mail_speaks_the_language_of_its_reader_whatever_the_browser_does(
+    cast: Cast, mailoutbox: list[Any], language: str, word: str
+) -> None:
+    User.objects.filter(pk=cast.owner.pk).update(language=language)
+    other = {"en": "ko", "ko": "en"}[language]
+    Client(headers={"accept-language": other}).post(reverse("account_reset_password"), {"email": cast.owner.email})
+    (mail,) = mailoutbox
+    assert word in mail.body
