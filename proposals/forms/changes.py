@@ -55,6 +55,7 @@ class ChangeForm(Form):
         self.kind = ChangeRequest.Kind(kind)
         fields: Any = self.fields
         fields["pool"].queryset = other_pools(allocation, user)
+        fields["pool"].label_from_instance = lambda pool: f"{pool.name} ({pool.gpu_class.name})"
         fields["lead"].queryset = other_leads(allocation)
         for other in set(FIELD.values()) - {FIELD[self.kind]}:
             del self.fields[other]

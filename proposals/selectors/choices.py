@@ -11,8 +11,12 @@ from partners.rules import USING
 
 
 def other_pools(allocation: Allocation, user: Any) -> QuerySet[Pool]:
-    """Pools that the person sees, without the present one."""
+    """Pools that the person sees and the agreement covers, without the present one."""
+    agreement = allocation.project.agreement
     pools = Pool.objects.visible_to(user).exclude(pk=allocation.pool_id)
+    pools = pools.filter(gpu_class__code__in=agreement.gpu_classes)
+    if agreement.pools:
+        pools = pools.filter(public_id__in=agreement.pools)
     return pools.select_related("gpu_class").order_by("name")
 
 

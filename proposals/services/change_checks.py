@@ -89,7 +89,7 @@ def check_choice(allocation: Allocation, kind: str, user: Any) -> None:
     """RuleBroken where there is nothing that this could be changed to: asked before a form is shown. One query."""
     if kind == Kind.POOL and not other_pools(allocation, user).exists():
         raise RuleBroken(
-            _("There is no other pool to move to."),
+            _("There is no other pool to move to that the agreement covers."),
             remedy=_("More GPU-hours or a longer term can be asked for instead."),
             code="no_other_pool",
         )

@@ -85,7 +85,7 @@ class _OfAllocation(ObjectGate):
     gate = may_answer
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("project__organisation", "pool")  # type: ignore[misc]
+        return super().get_queryset().select_related("project__organisation", "project__agreement", "pool")  # type: ignore[misc]
 
     def gate_object(self, obj: Allocation) -> Any:
         return obj.project.organisation

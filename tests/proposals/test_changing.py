@@ -164,6 +164,7 @@ def test_a_project_is_handed_over_within_its_organisation(stage: Stage, allocati
 def test_where_nothing_else_can_be_chosen_the_pages_say_so(stage: Stage, allocation: Allocation) -> None:
     owner = browser(stage.cast.owner)
     address = reverse("proposals:change-request-new", args=[allocation.public_id])
+    PoolFactory(name="t4-a", gpu_class__code="t4-16")  # of a class that the agreement does not cover
     form = {
         kind: reverse("proposals:change-request-ask", args=[allocation.public_id, kind]) for kind in ("pool", "lead")
     }
@@ -173,7 +174,7 @@ def test_where_nothing_else_can_be_chosen_the_pages_say_so(stage: Stage, allocat
     offered = owner.get(form["lead"]).content.decode()
     assert stage.cast.teammate.public_id in offered and f'value="{stage.cast.owner.public_id}"' not in offered
     PoolFactory(name="h100-b")
-    assert "h100-b" in owner.get(form["pool"]).content.decode()
+    assert f"h100-b ({stage.pool.gpu_class.name})" in owner.get(form["pool"]).content.decode()
     stage.cast.organisation.memberships.exclude(user=stage.cast.owner).delete()
     assert "nobody else can lead" in owner.get(form["lead"], follow=True).content.decode()
 
