@@ -408,7 +408,13 @@ class CalendarFeed(models.Model):
 
 from allocations.ledger_models import LedgerEntry, LedgerEntryQuerySet  # noqa: E402  (they refer to Allocation)
 from allocations.rule_models import Blackout, BookingRules  # noqa: E402
-from allocations.usage_models import UsageCorrection, UsageDay, UsageHour, UsageMark  # noqa: E402  (they name Lease)
+from allocations.usage_models import (  # noqa: E402  (they name Lease)
+    UsageCorrection,
+    UsageDay,
+    UsageHour,
+    UsageMark,
+    UsageTotal,
+)
 
 __all__ = [
     "Allocation",
@@ -423,4 +429,5 @@ __all__ = [
     "UsageDay",
     "UsageHour",
     "UsageMark",
+    "UsageTotal",
 ]

@@ -176,6 +176,34 @@ class UsageDay(_Figures):
         return f"{self.lease_id} {self.day}"
 
 
+class UsageTotal(models.Model):
+    """A lease's days in all: what it made of its GPUs so far. Made anew with the days, in the same transaction; whoever
+    asks for no time reads this, a row a lease however long it is.
+    """
+
+    lease = models.OneToOneField(
+        "allocations.Lease", on_delete=models.PROTECT, primary_key=True, related_name="usage_total"
+    )
+    held_seconds = models.BigIntegerField()
+    used_seconds = models.BigIntegerField()
+    idle_seconds = models.BigIntegerField()
+    parked_seconds = models.BigIntegerField()
+    hung_seconds = models.BigIntegerField()
+    no_data_seconds = models.BigIntegerField()
+    fault_seconds = models.BigIntegerField()
+    maintenance_seconds = models.BigIntegerField()
+    samples = models.BigIntegerField()
+    energy_j = models.BigIntegerField()
+
+    objects = _OfLeases.as_manager()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=_SUM_IS_HELD, name="usage_total_is_what_was_held")]
+
+    def __str__(self) -> str:
+        return str(self.lease_id)
+
+
 class UsageMark(models.Model):
     """Until when every hour is decided (`decided`) or has been looked at again for late data (`revised`)."""
 

@@ -118,6 +118,12 @@ FROM (
 ) AS held WHERE held.held > 0 GROUP BY 1, 2
 """
 
+USAGE_TOTALS = f"""
+INSERT INTO allocations_usagetotal (lease_id, {_SECONDS}, samples, energy_j)
+SELECT lease_id, {", ".join(f"sum({name.strip()})" for name in _SECONDS.split(","))}, sum(samples), sum(energy_j)
+FROM allocations_usageday GROUP BY lease_id
+"""
+
 DAYS = f"""
 INSERT INTO telemetry_deviceday (device_id, day, {_MEANS}, energy_j, samples, utilisation_max, temperature_max,
     minutes, busy_minutes)
@@ -169,6 +175,7 @@ STATEMENTS = (
     ("latest", LATEST),
     ("usage hours", USAGE_HOURS),
     ("usage days", USAGE_DAYS),
+    ("usage totals", USAGE_TOTALS),
     ("node minutes", NODE_MINUTES),
     ("node hours", NODE_HOURS),
 )

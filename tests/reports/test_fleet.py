@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from allocations.models import Lease, UsageDay
+from allocations.services.usage import deciding
 from audit.models import AuditEvent
 from cluster.models import Device, DeviceEvent, Handover, IllSpell, MaintenanceWindow, Node, NodeCommand
 from cluster.services import devices, inventory
@@ -279,6 +280,7 @@ def test_lists_are_sorted_by_what_was_asked(cast: Cast, node: Node) -> None:
     UsageDay.objects.create(
         lease=lease, day=agency_day(now), held_seconds=7200, used_seconds=1800, idle_seconds=5400, samples=9
     )
+    deciding.make_totals([lease.pk])
     client = sign_in(cast.operator)
     answer = client.get("/api/v1/fleet/").json()
     assert [row["device"] for row in answer["hottest"]] == [first.public_id, second.public_id]

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from allocations.models import UsageDay
+from allocations.services.usage import deciding
 from cluster.models import Device, Node
 from common.moments import agency_day
 from common.tables import in_blocks
@@ -137,6 +138,7 @@ def test_reservations_with_most_idle_hours_are_sorted_by_what_was_asked(cast: Ca
             idle_seconds=idle,
             samples=9,
         )
+    deciding.make_totals(lease.pk for lease in leases)
     few, many, _none = (lease.public_id for lease in leases)
     for by, order in (("hours", [many, few]), ("share", [few, many]), ("held", [many, few]), ("x", [many, few])):
         answer = sign_in(cast.operator).get("/api/v1/fleet/", {"idle_by": by}).json()

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from allocations.models import Allocation, UsageDay
 from allocations.selectors.usage import UsageSums
+from allocations.services.usage import deciding
 from common.moments import agency_day
 from partners.models import Organisation
 from proposals.models import Proposal
@@ -48,6 +49,7 @@ def told(db: None) -> Stage:
     )
     figures = {"used_seconds": 3 * 3600, "idle_seconds": 3600, "energy_j": 10 * KWH}
     UsageDay.objects.create(lease=lease, day=agency_day(now), held_seconds=4 * 3600, **figures)
+    deciding.make_totals([lease.pk])
     return stage
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from allocations.models import Lease
+from allocations.services.usage import deciding
 from allocations.usage_classes import UsageClass
 from allocations.usage_models import UsageDay, UsageHour
 from tests.allocations.conftest import Stage
@@ -52,6 +53,7 @@ def hours_of(lease: Lease, start: datetime, count: int, kind: str = "idle", devi
         setattr(day, name, getattr(day, name) + value)
     day.held_seconds += 3600 * count * len(ids)
     day.save()
+    deciding.make_totals([lease.pk])
     return first + count * HOUR
 
 

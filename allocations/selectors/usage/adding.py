@@ -7,7 +7,7 @@ from typing import Any, Literal
 from django.db.models import F, FloatField, Q, QuerySet, Sum, Value
 from django.db.models.functions import Cast, NullIf
 
-from allocations.models import Lease, UsageCorrection, UsageDay, UsageHour, UsageMark
+from allocations.models import Lease, UsageCorrection, UsageDay, UsageHour, UsageMark, UsageTotal
 from allocations.selectors.usage.figures import NAMES, UsageSums, weighed
 from allocations.usage_classes import UsageClass
 from common.moments import agency_day, begin_of, hour_of
@@ -33,7 +33,8 @@ def decided_until() -> datetime | None:
 def sums(scope: QuerySet[Lease], start: datetime | None = None, end: datetime | None = None) -> UsageSums:
     """Decided use of leases in [start, end), taken to the hour; None: from their beginning, to the last hour decided.
 
-    One query for whole days of Seoul, two more for the hours at the edges.
+    One query for whole days of Seoul (for all time: for what the leases have in all), two more for the hours at the
+    edges.
     """
     return UsageSums.total(_by(None, scope, start, end).values())
 
@@ -47,7 +48,7 @@ def sums_by(
 
 def daily(scope: QuerySet[Lease], start: date, end: date) -> list[tuple[date, UsageSums]]:
     """Decided use on each day (Seoul) from start to end, the last one included, in order; a day without is missing."""
-    rows = UsageDay.objects.filter(lease__in=scope.order_by(), day__gte=start, day__lte=end).order_by("day")
+    rows = _of(UsageDay.objects.filter(day__gte=start, day__lte=end), scope).order_by("day")
     return [(row["day"], UsageSums.of(row)) for row in rows.values("day").annotate(**_added())]
 
 
@@ -55,17 +56,23 @@ def idlest(scope: QuerySet[Lease], by: str, count: int) -> dict[int, UsageSums]:
     """Decided use of the leases with most idleness, by key, the most first: so many of those that have any, by hours,
     by their share of what was measured, by the hours held, or by the lease's GPUs. One query.
     """
-    measured = F("used_seconds") + F("unused") + F("hung_seconds")
+    unused = F("idle_seconds") + F("parked_seconds")
     orders: dict[str, Any] = {
-        "hours": F("unused"),
-        "share": Cast(F("unused"), FloatField()) / NullIf(measured, Value(0)),
+        "hours": unused,
+        "share": Cast(unused, FloatField()) / NullIf(F("used_seconds") + unused + F("hung_seconds"), Value(0)),
         "held": F("held_seconds"),
         "gpus": F("lease__device_count"),
     }
-    rows = UsageDay.objects.filter(lease__in=scope.order_by()).order_by().values("lease_id", "lease__device_count")
-    added = rows.annotate(**_added()).annotate(unused=F("idle_seconds") + F("parked_seconds"))
-    chosen = added.filter(unused__gt=0).order_by(orders[by].desc(nulls_last=True), "lease_id")[:count]
+    rows = UsageTotal.objects.filter(lease__in=scope.order_by()).annotate(unused=unused).filter(unused__gt=0)
+    chosen = rows.order_by(orders[by].desc(nulls_last=True), "lease_id").values("lease_id", *NAMES)[:count]
     return {row["lease_id"]: UsageSums.of(row) for row in chosen}
+
+
+def _of(rows: Any, scope: QuerySet[Lease]) -> Any:
+    """Those of these leases; all where these are all."""
+    asked = scope.query
+    everything = not (asked.where or asked.is_sliced or asked.combinator)
+    return rows if everything else rows.filter(lease__in=scope.order_by())
 
 
 def _added() -> dict[str, Any]:
@@ -74,10 +81,11 @@ def _added() -> dict[str, Any]:
 
 def _by(path: str | None, scope: QuerySet[Lease], start: datetime | None, end: datetime | None) -> dict[Any, UsageSums]:
     first, last, edges = _whole_days(start, end)
-    chosen = Q(lease__in=scope.order_by()) & (Q(day__gte=first) if first else Q()) & (Q(day__lt=last) if last else Q())
+    chosen = (Q(day__gte=first) if first else Q()) & (Q(day__lt=last) if last else Q())
     found: dict[Any, UsageSums] = defaultdict(UsageSums)
     if first is None or last is None or first < last:
-        rows = UsageDay.objects.filter(chosen).order_by().annotate(key=F(path) if path else Value(0))
+        kept = UsageDay.objects.filter(chosen) if first or last else UsageTotal.objects.all()
+        rows = _of(kept, scope).order_by().annotate(key=F(path) if path else Value(0))
         for row in rows.values("key").annotate(**_added()):
             found[row["key"]] += UsageSums.of(row)
     if edges:

@@ -36,7 +36,8 @@ class UsageSums:
     @classmethod
     def total(cls, rows: Iterable["UsageSums"]) -> "UsageSums":
         """All of them together."""
-        return sum(rows, cls())
+        each = [_figures(row) for row in rows]
+        return cls(*map(sum, zip(*each, strict=True))) if each else cls()
 
     def __add__(self, other: "UsageSums") -> "UsageSums":
         return UsageSums(*map(add, _figures(self), _figures(other)))

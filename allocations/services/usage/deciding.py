@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from django.db.models import Min
 
-from allocations.models import Lease, UsageDay, UsageMark
+from allocations.models import Lease, UsageMark, UsageTotal
 from allocations.selectors.usage import days, judging
 from allocations.selectors.usage.adding import decided_until
 from allocations.selectors.usage.minutes import undecided_since
@@ -38,6 +38,13 @@ SELECT lease_id, day, {_FIELDS} FROM days
 ON CONFLICT (lease_id, day) DO UPDATE SET {", ".join(f"{name} = EXCLUDED.{name}" for name in _FIELDS.split(", "))}
 WHERE ({", ".join(f"d.{name}" for name in _FIELDS.split(", "))})
       IS DISTINCT FROM ({", ".join(f"EXCLUDED.{name}" for name in _FIELDS.split(", "))})
+RETURNING lease_id
+"""  # noqa: S608 (constants only)
+_MAKE_TOTALS = f"""
+INSERT INTO allocations_usagetotal (lease_id, {_FIELDS})
+SELECT lease_id, {", ".join(f"sum({name})" for name in _FIELDS.split(", "))} FROM allocations_usageday
+WHERE lease_id = ANY(%(leases)s::bigint[]) GROUP BY lease_id
+ON CONFLICT (lease_id) DO UPDATE SET {", ".join(f"{name} = EXCLUDED.{name}" for name in _FIELDS.split(", "))}
 """  # noqa: S608 (constants only)
 
 
@@ -121,8 +128,15 @@ def make_days(since: datetime, until: datetime, leases: Iterable[int] | None = N
     lock_days()
     with connection.cursor() as cursor:
         cursor.execute(_MAKE_DAYS, days.values(first, last, leases))
-        changed: int = cursor.rowcount
-    return changed
+        changed = [lease for (lease,) in cursor.fetchall()]
+    make_totals(changed)
+    return len(changed)
+
+
+def make_totals(leases: Iterable[int]) -> None:
+    """Add the days of these leases up anew. In the transaction that changed any of them, under `lock_days`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MAKE_TOTALS, {"leases": sorted(set(leases))})
 
 
 def lock_days() -> None:
@@ -133,4 +147,4 @@ def lock_days() -> None:
 
 def used_in_all(lease: Lease) -> int:
     """Decided device-seconds of use of a lease, in seconds of whole GPUs."""
-    return UsageDay.objects.filter(lease=lease).totals()["used_seconds"]
+    return UsageTotal.objects.filter(lease=lease).totals()["used_seconds"]

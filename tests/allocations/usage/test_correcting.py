@@ -7,7 +7,7 @@ import pytest
 from django.db.models import Sum
 from django.utils import translation
 
-from allocations.models import Lease, UsageCorrection, UsageDay, UsageHour
+from allocations.models import Lease, UsageCorrection, UsageDay, UsageHour, UsageTotal
 from allocations.selectors import usage
 from allocations.services.usage import deciding, revising
 from allocations.services.usage.correcting import correct
@@ -54,10 +54,11 @@ def first_device(lease: Lease) -> Device:
 
 
 def adds_up() -> None:
-    """Days are hours with their corrections, and nothing got lost."""
+    """Days are hours with their corrections, what a lease has in all are its days, and nothing got lost."""
     hours = UsageHour.objects.totals()["held_seconds"]
     gone = UsageCorrection.objects.filter(to_class="").aggregate(total=Sum("seconds", default=0))["total"]
     assert UsageDay.objects.totals()["held_seconds"] == hours - gone
+    assert UsageTotal.objects.totals() == UsageDay.objects.totals()
 
 
 def test_an_officer_corrects_minutes_and_the_partner_is_told(cast: Cast, lease: Lease) -> None:
