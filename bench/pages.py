@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.results_writer import percentile, report
 
@@ -35,7 +35,7 @@ class Look:
 def look(client: Any, urls: Iterator[str], turns: int, between: Callable[[], Any] | None = None) -> Look:
     """Ask once for nothing, then so many times; `between`: what is done after the first. SystemExit unless 200.
 
-    Nothing is shared with the viewer before: each answer is put together anew.
+    Nothing is shared with the viewer before: each answer is put together anew. A file is read to its end.
     """
     from django.test import override_settings
 
@@ -44,19 +44,26 @@ def look(client: Any, urls: Iterator[str], turns: int, between: Callable[[], Any
         if between:
             between()
         asked = [_ask(client, next(urls)) for _turn in range(turns)]
-    took = [ms for ms, _rows, _queries, _answer in asked]
-    answer = asked[-1][3]
+    took = [turn.ms for turn in asked]
     return Look(
         round(percentile(took, 0.5), 1),
         round(percentile(took, 0.95), 1),
-        int(percentile([rows for _ms, rows, _queries, _answer in asked], 0.5)),
-        max(queries for _ms, _rows, queries, _answer in asked),
-        len(answer.getvalue()) if answer.streaming else len(answer.content),
-        answer,
+        int(percentile([turn.rows for turn in asked], 0.5)),
+        max(turn.queries for turn in asked),
+        asked[-1].bytes,
+        asked[-1].answer,
     )
 
 
-def _ask(client: Any, url: str) -> tuple[float, int, int, Any]:
+class _Asked(NamedTuple):
+    ms: float
+    rows: int
+    queries: int
+    bytes: int
+    answer: Any
+
+
+def _ask(client: Any, url: str) -> _Asked:
     from django.db import connection, transaction
 
     count = _Count()
@@ -65,11 +72,12 @@ def _ask(client: Any, url: str) -> tuple[float, int, int, Any]:
         with connection.execute_wrapper(count):
             begun = time.perf_counter()
             answer = client.get(url)
+            size = len(answer.getvalue() if answer.streaming else answer.content)
             took = 1000 * (time.perf_counter() - begun)
         rows = _rows_read() - before
     if answer.status_code != 200:
         raise SystemExit(f"{url}: {answer.status_code} {answer.headers.get('Location', '')}")
-    return took, rows, count.queries, answer
+    return _Asked(took, rows, count.queries, size, answer)
 
 
 def _rows_read() -> int:

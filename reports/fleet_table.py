@@ -60,7 +60,7 @@ def lines(rows: Iterable[Line]) -> Iterator[list[Any]]:
     for row in rows:
         node, position, first, pool, rank, health, *figures, holder, ends_at = row
         place = position if first is None else f"{position}:{first}"
-        rounded = [None if figure is None else round(figure, 1) for figure in figures]
+        rounded = [round(figure, 1) if isinstance(figure, float) else figure for figure in figures]
         yield [f"{node}/{place}", pool, words[rank], health, *rounded, holder or "", until(ends_at)]
 
 

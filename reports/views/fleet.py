@@ -13,7 +13,7 @@ from django.views.generic import TemplateView, View
 from common.collecting import uncollected
 from common.downloads import csv_file
 from common.sharing import AGENCY, NOT_KEPT, shared
-from common.tables import csv_rows, in_blocks
+from common.tables import csv_blocks
 from reports.fleet_form import STEPS, FleetForm, page_number
 from reports.fleet_table import columns, lines
 from reports.selectors import fleet_tops
@@ -126,7 +126,7 @@ def _file(form: FleetForm, sort: str) -> Any:
     now = timezone.now()
     rows = listed(when(form.moment(now), now), form.which, sort=sort, part=form.said("part") or "")
     header = [column.label for column in columns()]
-    return csv_file(in_blocks(csv_rows(header, lines(rows))), "fleet")
+    return csv_file(csv_blocks(header, lines(rows)), "fleet")
 
 
 class FleetLive(StaffMixin, View):

@@ -14,7 +14,7 @@ from allocations.models import UsageDay
 from allocations.services.usage import deciding
 from cluster.models import Device, Node
 from common.moments import agency_day
-from common.tables import in_blocks
+from common.tables import csv_blocks, csv_rows
 from reports.fleet_table import columns
 from reports.selectors import fleet_counts
 from reports.selectors.fleet_counts import Asked
@@ -145,8 +145,11 @@ def test_reservations_with_most_idle_hours_are_sorted_by_what_was_asked(cast: Ca
         assert [row["lease"] for row in answer["most_idle"]] == order, by
 
 
-def test_lines_go_out_in_blocks() -> None:
-    assert list(in_blocks((str(number) for number in range(7)), 3)) == ["012", "345", "6"]
+def test_a_file_in_blocks_is_the_file_in_lines() -> None:
+    rows = [[f"={number}", number, number / 3, None, '"ü,\n', timezone.now()] for number in range(7)]
+    blocks = list(csv_blocks(["a", "-b"], rows, 3))
+    assert len(blocks) == 4 and "".join(blocks) == "".join(csv_rows(["a", "-b"], rows))
+    assert "'=6" in blocks[-1] and "'-b" in blocks[0]
 
 
 def test_pieces_do_not_exist_for_partners(cast: Cast, nodes: list[Node]) -> None:
