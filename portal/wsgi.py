@@ -3,7 +3,10 @@
 import os
 
 from django.core.wsgi import get_wsgi_application
+from django.urls import get_resolver
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
 application = get_wsgi_application()
+# Every view is loaded now, once for all workers (gunicorn --preload), and not in the first call of each.
+routes = get_resolver().url_patterns
