@@ -69,7 +69,13 @@ def test_both_sides_read_the_case_and_each_may_do_its_part(stage: Stage, lease: 
     clock(now + timedelta(minutes=1))
     url = case.get_absolute_url()
     shown, member = page(stage.cast.teammate, url), sign_in(stage.cast.teammate)
-    assert 'id="evidence"' in shown and 'fill="#' in shown
+    gpu = case.devices.order_by("device__index")[0].device
+    name, evidence = f"{gpu.node.name} / {gpu.place}", shown.split('id="evidence"')[1]
+    assert f'data-evidence-line="{name}"' in evidence and evidence.count('tabindex="0"') == 4 and 'fill="#' in evidence
+    assert "(KST)" in evidence, "the axis is one of time, and says of which zone"
+    file = b"".join(member.get(url, {"format": "csv"}).streaming_content).decode()
+    assert len(file.splitlines()) == 5 and name in file
+    assert sign_in(stage.cast.outsider).get(url, {"format": "csv"}).status_code == 404
     assert len(queries_of(lambda: member.get(url))) <= MOST_A_PAGE
     appeal = reverse("usage:idle-appeal", args=[case.public_id])
     assert appeal in shown and reverse("usage:idle-stop", args=[case.public_id]) not in shown

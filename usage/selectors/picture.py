@@ -1,31 +1,48 @@
 """The evidence of a case as a picture: a line a GPU, a stretch a class, minute by minute. Reads only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
 from allocations.usage_classes import UsageClass
 from allocations.usage_models import UsageHour
+from common.templatetags.bitgoeul import duration
 from usage.models import IdleCase
 
 MOST_HOURS, MOST_DEVICES = 96, 32
-LINE = 18
-"""Height of a line, in the picture's own units; a unit across is a minute."""
+MOST_STRETCHES = 240
+"""In the table; the file has all."""
+QUARTERS = 4
+"""The time is written at the picture's edges and at so many parts of it."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A stretch of one class: from where, how long, in minutes from the picture's left edge."""
+    """A stretch of one class: from where, how long, in minutes from the picture's left edge; since when."""
 
     x: int
     width: int
     kind: UsageClass
+    since: datetime
+
+    @property
+    def until(self) -> datetime:
+        """Its end, which is no part of it."""
+        return self.since + timedelta(minutes=self.width)
 
     @property
     def text(self) -> str:
-        """What it says on hover."""
-        return f"{self.kind.label}: {self.width} min"
+        """What it says to the pointer and to the keyboard."""
+        return _("%(start)s to %(end)s: %(kind)s, %(length)s") % {
+            "start": clock(self.since),
+            "end": clock(self.until),
+            "kind": self.kind.label,
+            "length": duration(timedelta(minutes=self.width)),
+        }
 
 
 @dataclass(frozen=True)
@@ -33,9 +50,31 @@ class Line:
     """A GPU, what was decided of its minutes, and the seconds of each class of the legend."""
 
     device: Any
-    y: int
     runs: tuple[Run, ...]
     shown: tuple[int, ...]
+    sums: str
+    """The same in words."""
+
+    @property
+    def name(self) -> str:
+        """The node and the GPU; of a MIG instance its profile, too."""
+        return f"{self.device.node.name} / {self.device.place} {self.device.profile}".strip()
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A time that is written under the picture, at so many minutes from its left edge; `inner`: not at an edge or in
+    the middle, and left out where there is little room.
+    """
+
+    x: int
+    at: datetime
+    inner: bool
+
+    @property
+    def text(self) -> str:
+        """Day and time of day; the zone stands once, beside the axis."""
+        return clock(self.at)
 
 
 @dataclass(frozen=True)
@@ -47,9 +86,29 @@ class Picture:
     lines: tuple[Line, ...]
     legend: tuple[UsageClass, ...]
     minutes: int
-    height: int
     notice_x: int | None
     left_out: int
+
+    @property
+    def ticks(self) -> list[Tick]:
+        """Edges and quarters, for the axis of time."""
+        places = [self.minutes * part // QUARTERS for part in range(QUARTERS + 1)]
+        return [Tick(x, self.start + timedelta(minutes=x), part % 2 == 1) for part, x in enumerate(places)]
+
+    @property
+    def notice_width(self) -> int:
+        """Of its mark, in minutes: seen at any scale."""
+        return max(1, self.minutes // 200)
+
+    @property
+    def stretches(self) -> list[tuple[Line, Run]]:
+        """Every stretch of every GPU, for the table and the file."""
+        return [(line, run) for line in self.lines for run in line.runs]
+
+
+def clock(at: datetime) -> str:
+    """`11-27 23:00` in the reader's zone."""
+    return timezone.localtime(at).strftime("%m-%d %H:%M")
 
 
 def picture(case: IdleCase) -> Picture | None:
@@ -77,18 +136,20 @@ def picture(case: IdleCase) -> Picture | None:
     return Picture(
         start=case.window_start,
         end=end,
-        lines=tuple(_line(row, number, runs[number], legend) for number, row in enumerate(shown)),
+        lines=tuple(_line(row, runs[number], legend) for number, row in enumerate(shown)),
         legend=legend,
         minutes=minutes,
-        height=LINE * len(shown),
         notice_x=notice if notice is not None and notice < minutes else None,
         left_out=len(rows) - len(shown),
     )
 
 
-def _line(row: Any, number: int, runs: list[Run], legend: tuple[UsageClass, ...]) -> Line:
+def _line(row: Any, runs: list[Run], legend: tuple[UsageClass, ...]) -> Line:
     seconds = tuple(60 * sum(run.width for run in runs if run.kind == kind) for kind in legend)
-    return Line(row.device, LINE * number, tuple(runs), seconds)
+    said = [
+        f"{kind.label} {duration(timedelta(seconds=each))}" for kind, each in zip(legend, seconds, strict=True) if each
+    ]
+    return Line(row.device, tuple(runs), seconds, ", ".join(said))
 
 
 def _runs(hours: dict[datetime, str], start: datetime) -> list[Run]:
@@ -98,7 +159,7 @@ def _runs(hours: dict[datetime, str], start: datetime) -> list[Run]:
         for letter, group in groupby(hours[hour].ljust(60)[:60]):
             width = len(list(group))
             if letter.strip():
-                runs.append(Run(x, width, UsageClass.of_letter(letter)))
+                runs.append(Run(x, width, UsageClass.of_letter(letter), start + timedelta(minutes=x)))
             x += width
     return _merged(runs)
 
@@ -108,7 +169,7 @@ def _merged(runs: list[Run]) -> list[Run]:
     found: list[Run] = []
     for run in runs:
         if found and found[-1].kind == run.kind and found[-1].x + found[-1].width == run.x:
-            found[-1] = Run(found[-1].x, found[-1].width + run.width, run.kind)
+            found[-1] = replace(found[-1], width=found[-1].width + run.width)
         else:
             found.append(run)
     return found

@@ -3,17 +3,19 @@
 from typing import Any
 
 from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView
 
 from allocations.models import Lease
 from allocations.rules import may_end
+from common.downloads import csv_file
 from common.form_pages import ObjectFormPage
 from common.gates import Gate
 from common.permissions import allowed
 from common.quantities import seconds_to_hours
-from common.tables import Column
+from common.tables import Column, csv_rows
 from common.templatetags.bitgoeul import hours, moment
 from common.web import ListPage, ObjectMixin, ObjectPage, Page, VerbView
 from usage.filters import IdleCaseFilter
@@ -27,12 +29,13 @@ from usage.forms.idle import (
     UpholdForm,
 )
 from usage.lifecycle import ANSWERABLE, IDLE_CASE
+from usage.lines import evidence_heads, evidence_lines
 from usage.models import IdleCase
 from usage.rule_words import sentences
 from usage.rules import may_answer_appeals, may_open_breaches, may_speak, may_stop_cases
 from usage.selectors.cases import open_case
 from usage.selectors.idle_now import idle_now, offers
-from usage.selectors.picture import picture
+from usage.selectors.picture import MOST_STRETCHES, picture
 from usage.services import acting, answering, breaches
 from usage.services.giving_back import give_back_idle
 
@@ -113,13 +116,24 @@ class IdleCasePage(_CaseMixin, ObjectPage):
 
     template_name = "usage/idle_case.html"
 
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """`?format=csv`: the evidence as a file."""
+        self.picture = picture(self.object)
+        if self.picture is not None and request.GET.get("format") == "csv":
+            return csv_file(
+                csv_rows(evidence_heads(), evidence_lines(self.picture)), f"{self.object.public_id}-evidence"
+            )
+        return super().get(request, *args, **kwargs)
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         case, user = self.object, self.request.user
         speaks = case.state in ANSWERABLE and allowed(user, may_speak, case)
         officer, stops = allowed(user, may_answer_appeals), allowed(user, may_stop_cases)
         finishes = case.is_open and allowed(user, may_end, case.lease)
         return super().get_context_data(
-            picture=picture(case),
+            picture=self.picture,
+            most_shown=MOST_STRETCHES,
+            slice_shown=f":{MOST_STRETCHES}",
             sentences=sentences(case.rule) if case.rule else [],
             steps=case.steps.select_related("by"),
             idle_now=idle_now(case.lease, timezone.now()) if finishes else None,
