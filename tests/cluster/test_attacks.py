@@ -17,6 +17,7 @@ from django.utils import timezone
 from cluster.models import Device, DeviceEvent, Handover, NodeCommand, NodeRefusal
 from cluster.node_auth import NodeThrottle, SamplesThrottle
 from cluster.services import refusals
+from common.cache import FUSE
 from telemetry.models import Sample
 from tests.cluster.site import LEASE, Speaker, checks, enrol
 from tests.factories import make_cast
@@ -185,6 +186,17 @@ def test_a_flood_of_strangers_is_written_down_in_one_piece(
     assert row.times == 21
     with django_assert_max_num_queries(1):  # who has this token?
         stranger.post("heartbeat/", {})
+
+
+def test_without_a_cache_nobody_is_slowed(speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NodeThrottle, "calls", 1)
+    monkeypatch.setattr("cluster.node_api.NodeView.throttle_classes", (NodeThrottle,))
+    body = {"boot_id": "boot-1", "sent_at": time.time()}
+    FUSE.blow()
+    try:
+        assert [speaker.post("heartbeat/", body).status_code for _turn in range(3)] == [200] * 3
+    finally:
+        FUSE.mend()
 
 
 def test_old_counts_are_forgotten(speaker: Speaker) -> None:
