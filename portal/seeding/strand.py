@@ -125,18 +125,18 @@ def tell_strand(pool: Pool, now: datetime) -> Told:
     if len(whole) < FEWEST_NODES:
         return Told(False, f"fewer than {FEWEST_NODES} whole nodes have joined")
     day = timezone.localtime(now, timezone.get_default_timezone()).replace(hour=9, minute=0, second=0, microsecond=0)
+    past = _allocation(agreement, pool, _PAST, now, gpus=GPUS, hours=GPUS * _PAST.hours, kept=0)
+    neighbour = Agreement.objects.select_related("organisation").get(number=NEIGHBOUR)
+    speech = _allocation(neighbour, pool, _SPEECH, now, gpus=_SPEECH.gpus, hours=2 * _SPEECH.hours, kept=0)
     pretraining = _allocation(agreement, pool, _PRETRAINING, now, gpus=WHOLE_NODE, hours=3_200, kept=KEPT)
     _reserve(pretraining, now, day + DAY)
     _announce(pool, sorted(whole)[-1], day + 9 * DAY)
-    neighbour = Agreement.objects.select_related("organisation").get(number=NEIGHBOUR)
-    speech = _allocation(neighbour, pool, _SPEECH, now, gpus=_SPEECH.gpus, hours=2 * _SPEECH.hours, kept=0)
     if len(whole) > FEWEST_NODES:
         _reserve_beside(speech, day + DAY + HOUR)
     most = min(len(devices) - WHOLE_NODE - GPUS - NEIGHBOURS_GPUS, _TRIAL.gpus)
     trial = _allocation(agreement, pool, _TRIAL, now, gpus=most, hours=most * 48, kept=0)
     _wait(trial, most, day + DAY)
     start_review(actor=_user("officer@agency.example"), proposal=_submitted(agreement, _WAITING, now))
-    past = _allocation(agreement, pool, _PAST, now, gpus=GPUS, hours=GPUS * _PAST.hours, kept=0)
     there = [device for device in devices if device.node.name == min(whole)]
     tell_history([(past, TURNS), (speech, NEIGHBOURS_TURNS)], there, now)
     course.reserve(past, now, day + DAY)
