@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.core.validators import slug_re
 from django.utils.translation import gettext_lazy as _
 
 from allocations.forms import MomentField
@@ -92,8 +93,15 @@ class FleetForm(Form):
 
 
 def page_number(said: str) -> int:
-    """The page that was asked for: the first where it is no number, the last, whichever that is, below the first."""
+    """The page that was asked for: the first where it is no number; below the first, or for `last`, the last."""
+    if said == "last":
+        return LAST_PAGE
     if not said.lstrip("-").isdecimal():
         return 1
     number = int(said[:9])
     return number if number > 0 else LAST_PAGE
+
+
+def node_said(said: str) -> str:
+    """The public id of a node, as it was asked for; what can be none gives one that nobody has."""
+    return said if not said or slug_re.match(said) else "-"

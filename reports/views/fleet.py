@@ -14,7 +14,7 @@ from common.collecting import uncollected
 from common.downloads import csv_file
 from common.sharing import AGENCY, NOT_KEPT, shared
 from common.tables import csv_blocks
-from reports.fleet_form import STEPS, FleetForm, page_number
+from reports.fleet_form import STEPS, FleetForm, node_said, page_number
 from reports.fleet_table import columns, lines
 from reports.selectors import fleet_tops
 from reports.selectors.fleet_counts import Asked
@@ -91,7 +91,7 @@ class FleetPage(StaffMixin, TemplateView):
         sort, part = request.GET.get("sort", ""), form.said("part") or ""
         wanted = Asked(
             map=True,
-            piece=request.GET.get("first", ""),
+            piece=node_said(request.GET.get("first", "")),
             limit=ROWS_A_PAGE,
             offset=(page - 1) * ROWS_A_PAGE,
             sort=sort,
@@ -156,7 +156,7 @@ class FleetMap(StaffMixin, View):
 def _piece(request: HttpRequest) -> str:
     now, form = timezone.now(), FleetForm(request.GET)
     form.is_valid()
-    bounds = Bounds(*(request.GET.get(name, "") for name in ("first", "before")))
+    bounds = Bounds(*(node_said(request.GET.get(name, "")) for name in ("first", "before")))
     found = heat(form.moment(now), form.which, now, bounds)
     dense = bounds != Bounds() or len(found.gpus) > DENSE_ABOVE
     return render_to_string(

@@ -61,13 +61,15 @@ def test_a_large_map_comes_in_pieces_that_are_links_without_script(cast: Cast, n
     assert f'hx-get="{MAP}?metric=power&amp;first=&amp;before={second}" hx-trigger="every 10s"' in text
     assert drawn(client.get(URL, {"first": second})) == ["gpu-2", "gpu-3"], "without script: by the link"
     assert drawn(client.get(URL, {"first": nodes[3].public_id})) == ["gpu-2", "gpu-3"], "any node of it"
-    assert drawn(client.get(URL, {"first": "nobody"})) == ["gpu-0", "gpu-1"]
+    for nobody in ("nobody", "\x00", "' OR 1"):
+        assert drawn(client.get(URL, {"first": nobody})) == ["gpu-0", "gpu-1"]
     later = (timezone.now() - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M")
     for asked, names in (
         ({"first": second, "before": third}, ["gpu-2", "gpu-3"]),
         ({"first": "", "before": second}, ["gpu-0", "gpu-1"]),
         ({"first": third, "before": ""}, ["gpu-4"]),
         ({"first": "nobody", "before": ""}, []),
+        ({"first": "\x00", "before": second}, []),
         ({"first": second, "before": third, "at": later}, ["gpu-2", "gpu-3"]),
         ({"first": second, "before": third, "pool": nodes[2].pool.public_id}, ["gpu-2"]),
     ):
@@ -123,6 +125,7 @@ def test_the_api_gives_devices_in_pages_and_counts_all(cast: Cast, nodes: list[N
         names += [row["name"] for row in answer["devices"]]
         url = answer["next"]
     assert names == [f"gpu-{node}/{index}" for node in range(5) for index in range(2)]
+    assert client.get("/api/v1/fleet/?page_size=4&page=last").json()["devices"] == answer["devices"]
     assert "page=2" in answer["previous"] and client.get("/api/v1/fleet/?page=9").status_code == 404
 
 
