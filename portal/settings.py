@@ -235,6 +235,7 @@ CONTENT_SECURITY_POLICY = {
 RATELIMIT_ENABLE = env.flag("RATELIMIT", True)
 ACCOUNT_RATE_LIMITS: dict[str, str] | bool = {} if RATELIMIT_ENABLE else False
 UNSAFE_REQUESTS_PER_MINUTE = "90/m"  # a person who fills forms sends a few; a loop sends hundreds
+READING_REQUESTS_PER_MINUTE = "600/m"  # as the API's; ten tabs that refresh themselves every ten seconds ask for 60
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]  # django-redis is a shared cache
 
 # --- API --------------------------------------------------------------------------------------------------------

@@ -73,6 +73,15 @@ def test_too_many_changes_give_the_page_that_says_so(cast: Cast, settings: objec
     assert client.get(reverse("accounts:profile")).status_code == 200  # reading goes on
 
 
+def test_reading_too_fast_is_bounded_for_each_person_alone(cast: Cast, settings: object) -> None:
+    settings.READING_REQUESTS_PER_MINUTE = "3/m"
+    address, fast, calm = reverse("accounts:profile"), signed_in(cast.owner), signed_in(cast.outsider)
+    answers = [fast.get(address).status_code for _turn in range(5)]
+    assert answers[0] == 200 and answers[-1] == 429
+    assert calm.get(address).status_code == 200
+    assert "too fast" in fast.get(address).content.decode()
+
+
 @pytest.fixture
 def dead_cache(settings: object) -> None:
     """The cache server is away: a port where nobody listens."""
