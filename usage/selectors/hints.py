@@ -106,16 +106,15 @@ SELECT lease_id, sum(measured)::bigint AS measured,
     avg(sm) FILTER (WHERE waiting) AS waiting_sm
 FROM seen GROUP BY lease_id
 """  # noqa: S608 (constants only)
+"""`company`: when others had GPUs of a machine; `spells`: minutes in which a machine worked while GPUs on it did
+nothing, of hours in which it worked for a quarter; `waits`: what each GPU idled in just these minutes. An hour of slow
+GPUs beside a busy machine is `loading` as a whole.
+"""
 _COLUMNS = (
     *("lease", "measured", "loading", "loading_utilisation", "loading_cpu", "loading_disk"),
     *("few", "few_busy", "few_devices", "hung", "parked", "idle", "plain", "plain_utilisation", "plain_tensor"),
     *("waiting", "waiting_utilisation", "waiting_sm"),
 )
-
-"""`company`: when others had GPUs of a machine; `spells`: minutes in which a machine worked while GPUs on it did
-nothing, of hours in which it worked for a quarter; `waits`: what each GPU idled in just these minutes. An hour of slow
-GPUs beside a busy machine is `loading` as a whole.
-"""
 
 
 @dataclass(frozen=True)
