@@ -65,7 +65,7 @@ def test_an_early_return(
     say(stage, release_notice_seconds=notice // 60 * 60, early_return_percent=percent)
     lease = started(stage, count=1)  # of two hours
     lease = released(stage, monkeypatch, lease, lease.starts_at + timedelta(seconds=after))
-    expected = [("hold", -7200, ""), ("return", 7200, "released"), ("settle", -charged, "released")]
+    expected = [("hold", -7200, "booked"), ("return", 7200, "released"), ("settle", -charged, "released")]
     assert lines(lease) == expected + ([("credit", credit, "early return")] if credit else [])
     assert lease.returned_percent == percent and lease.charged_until is not None
     assert bill_of(lease, lease.ends_at + HOUR).charged_seconds == charged - credit, "what it cost, whenever one asks"
