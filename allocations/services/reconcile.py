@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from allocations.models import Lease, Placement, Reshape
@@ -27,6 +27,7 @@ from allocations.services import (
     serving,
     starting,
 )
+from allocations.services.retrying import retried
 from allocations.services.steps import lock_lease
 from cluster.models import Grant
 from common.advisory import held
@@ -112,7 +113,7 @@ def reconcile_lease(lease_ref: str, now: datetime | None = None) -> int:
     return MOST_STEPS
 
 
-@transaction.atomic
+@retried
 def _step(lease_ref: str, now: datetime | None) -> bool:
     row = Lease.objects.select_for_update(skip_locked=True, no_key=True).filter(public_id=lease_ref).first()
     if row is None or row.state not in _STEPS:

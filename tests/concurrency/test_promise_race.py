@@ -18,16 +18,18 @@ from common.actors import SEED
 from common.errors import RuleBroken
 from tests.concurrency.test_booking_race import RACE
 from tests.concurrency.test_lock_order import open_transaction
+from tests.concurrency.test_reconcile_race import WAITING
 from tests.factories import AllocationFactory, PoolFactory, make_cast, make_node
 
 HOUR = timedelta(hours=1)
 
 
 def until_somebody_waits() -> None:
-    """Until a connection waits for a lock."""
+    """Until a connection to this database waits for a lock: other tests have others of the same server."""
     for _turn in range(200):
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # within a transaction the view stands still otherwise
+            cursor.execute(WAITING)
             if cursor.fetchone()[0]:
                 return
         time.sleep(0.05)

@@ -4,11 +4,13 @@ While devices are taken back their windows are open, up to whatever comes next. 
 write it first: look who follows, and write.
 """
 
+import inspect
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import IntegrityError, connection, transaction
 
 from allocations.models import Lease, Placement
 from allocations.services import booking, ending, reconcile
@@ -16,7 +18,9 @@ from cluster.models import Device
 from common.errors import DomainError
 from tests.allocations.nodes import answer
 from tests.concurrency.test_booking_race import RACE, _overlaps
+from tests.concurrency.test_lock_order import open_transaction
 from tests.concurrency.test_operators_race import race
+from tests.concurrency.test_promise_race import Elsewhere, until_somebody_waits
 from tests.concurrency.test_reshape_race import HOUR, consistent, running, settle
 from tests.factories import AllocationFactory, PoolFactory, make_cast, make_node
 
@@ -55,24 +59,41 @@ class Scene:
 
 @RACE
 def test_a_window_that_was_passed_by_while_its_lease_was_at_work_is_opened_by_the_tick() -> None:
-    scene, held, done = Scene(), threading.Event(), threading.Event()
-
-    def at_work() -> None:
-        with transaction.atomic():
-            Lease.objects.select_for_update(no_key=True).get(pk=scene.late.pk)
-            held.set()
-            assert done.wait(30)
-        connections.close_all()
-
-    step = threading.Thread(target=at_work)
-    step.start()
-    assert held.wait(30)
-    ending.cancel(actor=scene.cast.owner, lease=scene.next)
-    done.set()
-    step.join(30)
-    assert scene.ends() == {scene.start}, "it was passed by"
+    scene = _passed_by()
     reconcile.reconcile_lease(scene.late.public_id)
     assert scene.ends() == {None} and scene.law() and consistent()
+
+
+def _passed_by() -> Scene:
+    """The next booking went while the late lease was at work: its windows still end where that would have begun."""
+    scene = Scene()
+    with open_transaction(lambda: Lease.objects.select_for_update(no_key=True).get(pk=scene.late.pk)):
+        ending.cancel(actor=scene.cast.owner, lease=scene.next)
+    assert scene.ends() == {scene.start}
+    return scene
+
+
+def _meets_a_booking(scene: Scene, step: Callable[[], Any]) -> Any:
+    """What comes of a step that opens the windows while a booking in them is written and not yet committed."""
+    with open_transaction(lambda: scene.book(1)):
+        tick = Elsewhere(step)
+        until_somebody_waits()
+    tick.join(30)
+    return tick.outcome
+
+
+@RACE
+def test_the_tick_that_meets_a_booking_begins_anew_and_keeps_up_to_it() -> None:
+    scene = _passed_by()
+    assert isinstance(_meets_a_booking(scene, lambda: reconcile.reconcile_lease(scene.late.public_id)), int)
+    assert scene.ends() == {scene.start + HOUR} and scene.law() and consistent()
+
+
+@RACE
+def test_control_a_step_that_is_not_run_anew_ends_in_the_constraint() -> None:
+    scene = _passed_by()
+    once = transaction.atomic(inspect.unwrap(reconcile._step))
+    assert isinstance(_meets_a_booking(scene, lambda: once(scene.late.public_id, None)), IntegrityError)
 
 
 @RACE
