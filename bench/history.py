@@ -89,8 +89,8 @@ def fill(past: Past, now: datetime | None = None) -> dict[str, float]:
             _run(statement, values)
     _run("RESET synchronous_commit; RESET session_replication_role", {})
     _marks(now)
-    with _clock(took, "analyze"):
-        _run("ANALYZE", {})
+    with _clock(took, "vacuum"):
+        _run("VACUUM (ANALYZE)", {})  # what the server does by itself within a minute or two, beside the first readers
     return took
 
 
