@@ -118,7 +118,8 @@ DATABASES = {"default": DATABASE}
 # Plans that a session of the database keeps; off behind a pooler that hands one session to many (common/compiled.py)
 PREPARE_QUERIES = env.flag("PREPARE_QUERIES", True)
 if PREPARE_QUERIES:  # one plan for all values: a few keys at a time are asked for, whatever they are
-    DATABASE["OPTIONS"] = DATABASE.get("OPTIONS", {}) | {"options": "-c plan_cache_mode=force_generic_plan"}
+    # jit: the server would compile what counts a fleet anew each time, for longer than the counting takes
+    DATABASE["OPTIONS"] = DATABASE.get("OPTIONS", {}) | {"options": "-c plan_cache_mode=force_generic_plan -c jit=off"}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.redis("REDIS_URL")
 CACHES = {
