@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from bench.results_writer import percentile, report
+from common.collecting import keep_what_is_loaded
 
 AIM_MS = {2500: 100, 25_000: 300}
 """So long a page may take at most, by the number of devices."""
@@ -41,6 +42,7 @@ def look(client: Any, urls: Iterator[str], turns: int, between: Callable[[], Any
 
     with override_settings(SHARED_SECONDS=0):
         _ask(client, next(urls))
+        keep_what_is_loaded()  # as a web worker does at its start (portal/wsgi.py)
         if between:
             between()
         asked = [_ask(client, next(urls)) for _turn in range(turns)]

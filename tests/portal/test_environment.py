@@ -29,6 +29,16 @@ def start(**changes: str | None) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
+def test_a_web_server_keeps_what_it_loaded_out_of_every_search_for_garbage() -> None:
+    told = "import gc, portal.wsgi; print(len(gc.get_objects()), gc.get_freeze_count())"
+    environment = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "portal.settings", **GOOD}
+    done = subprocess.run(
+        [sys.executable, "-c", told], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    looked_through, kept = map(int, done.stdout.split())
+    assert 20 * looked_through < kept
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
