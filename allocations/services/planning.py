@@ -49,6 +49,8 @@ def keep_promises(
     hit = promises_on(ids, since=since, until=until)
     _check_plan(hit, plan, force, spare)
     _lock_leases(hit)
+    if _seen(promises_on(ids, since=since, until=until)) != _seen(hit):
+        raise LostRace  # somebody has made it smaller, longer or moved it meanwhile, which leaves its state as it was
     for promise in hit:
         if plan.get(promise.lease.public_id) == END:
             ending.reclaim(actor=actor, lease=promise.lease, reason=reason)
@@ -118,6 +120,14 @@ def _lock_leases(hit: list[Promise]) -> None:
     rows = Lease.objects.select_for_update(no_key=True).filter(pk__in=states).order_by("pk")
     if {row.pk: row.state for row in rows} != states:
         raise LostRace
+
+
+def _seen(hit: list[Promise]) -> set[tuple[Any, ...]]:
+    """What a plan is carried out by, of each lease: its window and which of its placements are hit."""
+    return {
+        (each.lease.pk, each.lease.starts_at, each.lease.ends_at, frozenset(row.pk for row in each.placements))
+        for each in hit
+    }
 
 
 def _targets(moving: list[Promise], leaving: set[int]) -> dict[int, Swap]:
