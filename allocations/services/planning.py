@@ -5,6 +5,7 @@ The order of locks is that of everybody: leases, then devices by id, allocations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.utils import timezone
@@ -46,18 +47,22 @@ def keep_promises(
     `spare` need none. Belongs into the caller's transaction, under `retrying.in_one_transaction`.
     """
     ids = sorted(set(device_ids))
-    hit = promises_on(ids, since=since, until=until)
+    read = partial(promises_on, ids, since=since, until=until)
+    hit = read()
     _check_plan(hit, plan, force, spare)
     _lock_leases(hit)
-    if _seen(promises_on(ids, since=since, until=until)) != _seen(hit):
-        raise LostRace  # somebody has made it smaller, longer or moved it meanwhile, which leaves its state as it was
+    # What was read before the lock may be smaller, longer or elsewhere by now; what is read under it stays.
+    asked, hit = _states(hit), read()
+    if _states(hit) != asked:
+        raise LostRace
     for promise in hit:
         if plan.get(promise.lease.public_id) == END:
             ending.reclaim(actor=actor, lease=promise.lease, reason=reason)
     moving = [promise for promise in hit if plan.get(promise.lease.public_id) == MOVE]
     targets = _targets(moving, set(ids))
     placing.lock([*ids, *(device.pk for _leaving, chosen in targets.values() for device in chosen)])
-    _nothing_new(hit, ids, since, until)
+    if _states(read()).keys() - asked.keys():  # booked before the devices were locked
+        raise LostRace
     for promise in moving:
         _move(actor, promise, targets[promise.lease.pk], reason)
     return hit
@@ -115,19 +120,14 @@ def broken(hit: list[Promise]) -> RuleBroken:
 
 
 def _lock_leases(hit: list[Promise]) -> None:
-    """Lock them in the order of their keys; LostRace when one has moved on since it was read."""
-    states = {promise.lease.pk: promise.lease.state for promise in hit}
-    rows = Lease.objects.select_for_update(no_key=True).filter(pk__in=states).order_by("pk")
-    if {row.pk: row.state for row in rows} != states:
-        raise LostRace
+    """In the order of their keys."""
+    rows = Lease.objects.select_for_update(no_key=True).filter(pk__in=_states(hit)).order_by("pk")
+    list(rows.values_list("pk"))
 
 
-def _seen(hit: list[Promise]) -> set[tuple[Any, ...]]:
-    """What a plan is carried out by, of each lease: its window and which of its placements are hit."""
-    return {
-        (each.lease.pk, each.lease.starts_at, each.lease.ends_at, frozenset(row.pk for row in each.placements))
-        for each in hit
-    }
+def _states(hit: list[Promise]) -> dict[int, str]:
+    """What a plan was made for."""
+    return {promise.lease.pk: promise.lease.state for promise in hit}
 
 
 def _targets(moving: list[Promise], leaving: set[int]) -> dict[int, Swap]:
@@ -158,12 +158,6 @@ def _targets(moving: list[Promise], leaving: set[int]) -> dict[int, Swap]:
         chosen[lease.pk] = found
         given.append((lease, {device.pk for device in found[1]}))
     return chosen
-
-
-def _nothing_new(hit: list[Promise], ids: list[int], since: datetime | None, until: datetime | None) -> None:
-    known = {promise.lease.pk for promise in hit}
-    if {promise.lease.pk for promise in promises_on(ids, since=since, until=until)} - known:
-        raise LostRace
 
 
 def _move(actor: Any, promise: Promise, swap: Swap, reason: str) -> None:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from allocations.models import Lease, Placement
+from allocations.promises import promises_on
 from allocations.selectors.availability import free_devices
-from allocations.services import booking, operating, placing
+from allocations.services import booking, changing, operating, placing, planning
+from allocations.shapes import ANY
 from cluster.models import Device, JoinToken, MaintenanceWindow, Node
 from cluster.services import enrolment, maintenance
 from cluster.services.nodes import hash_token
@@ -76,6 +79,55 @@ def test_of_two_operators_with_two_plans_one_is_obeyed() -> None:
     assert lease.state == ("scheduled" if results[0] in done else "cancelled")
     held = Placement.objects.filter(lease=lease, released=False)
     assert held.count() == (2 if results[0] in done else 0) and not held.filter(device=device).exists()
+
+
+def _moved_while_made_smaller(monkeypatch: pytest.MonkeyPatch, read: Callable[..., Any]) -> tuple[int, int]:
+    """How many GPUs a reservation of two is for, and how many it holds, when its plan was made, its booker gave one
+    back, and then the plan to move it off that one was carried out. `read`: how the plan reads what is promised.
+    """
+    cast, pool = make_cast(), PoolFactory()
+    node, _other = make_node(pool, 2), make_node(pool, 2)
+    start = timezone.now() + timedelta(hours=1)
+    window = {"starts_at": start, "ends_at": start + timedelta(hours=1)}
+    lease = booking.book(
+        actor=cast.owner,
+        allocation=AllocationFactory(project=cast.project, pool=pool),
+        device_count=2,
+        devices=list(node.devices.all()),
+        **window,
+    )
+    lock, smaller = planning._lock_leases, []
+    ask = {"actor": cast.owner, "lease": lease, "device_count": 1, "shape": ANY, **window}
+
+    def made_smaller_first(hit: Any) -> None:
+        if not smaller:
+            smaller.extend(race(lambda: changing.change(**ask)))
+        lock(hit)
+
+    monkeypatch.setattr(planning, "_lock_leases", made_smaller_first)
+    monkeypatch.setattr(planning, "promises_on", read)
+    last = node.devices.order_by("-pk")[0]
+    plan = {lease.public_id: "move"}
+    try:
+        operating.quarantine_device(actor=cast.operator, device=last, reason="fan", plan=plan, force=True)
+    except DomainError as error:
+        assert error.code == "plan", error  # read again, the plan names a reservation that is not there any more
+    assert isinstance(smaller[0], Lease), smaller
+    lease.refresh_from_db()
+    return lease.device_count, lease.placements.filter(released=False).count()
+
+
+@RACE
+def test_a_plan_is_read_again_once_its_leases_are_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _moved_while_made_smaller(monkeypatch, promises_on) == (1, 1)
+
+
+@RACE
+def test_control_a_plan_that_goes_by_what_it_read_first_gives_back_what_was_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = cache(lambda *ids: promises_on(ids))
+    assert _moved_while_made_smaller(monkeypatch, lambda ids, **_span: first(*ids)) == (1, 2)
 
 
 @RACE
