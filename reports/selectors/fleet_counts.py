@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection
 
 from reports.selectors.fleet_parts import PARTS, RANK, Part, Share, shares_of
-from reports.selectors.fleet_sql import ORDER, Bounds, Narrowed, When, fleet, language
+from reports.selectors.fleet_sql import FIGURES, ORDER, Bounds, Narrowed, When, fleet, language
 
 WHOLE_MAP = 4000
 """So many GPUs are drawn in one piece."""
@@ -19,15 +19,14 @@ LISTED = 50
 HOTTEST = 10
 COLUMNS = (
     *("id", "board_id", "parent_id", "position", "slice", "profile", "cut", "place", "pool_place", "node", "node_id"),
-    *("node_state", "ill", "health", "rank", "lease_id"),
-    *("utilisation", "sm", "tensor", "memory", "power", "temperature"),
+    *("node_state", "ill", "health", "rank", "lease_id", *FIGURES),
 )
 SORTED_BY = {
     "gpu": "",
     "pool": "pool_place",
     "part": "rank",
     "health": "health",
-    **{name: name for name in ("utilisation", "sm", "tensor", "memory", "power", "temperature")},
+    **{name: name for name in FIGURES},
     "holder": "holder",
     "until": "ends_at",
 }
@@ -130,7 +129,6 @@ class Counted:
 def counted(moment: When, which: Narrowed, asked: Asked) -> Counted:
     """One statement over the whole fleet."""
     source, values = fleet(COLUMNS, moment, which)
-    part = PARTS.index(Part(asked.part)) if asked.part else None
     sql = _COUNTED.format(
         source=source,
         ill=RANK[Part.ILL],
@@ -142,7 +140,7 @@ def counted(moment: When, which: Narrowed, asked: Asked) -> Counted:
         map=_said(asked.map),
         lists=_said(asked.lists),
         rows=_said(bool(asked.limit)),
-        part=_said(True) if part is None else f"rank = {part}",
+        part=f"rank = {RANK[Part(asked.part)]}" if asked.part else _said(True),
         hot=HOT_BY.get(asked.hot_by) or next(iter(HOT_BY.values())),
         held=held_join(asked.sort),
         sorted=order_of(asked.sort),

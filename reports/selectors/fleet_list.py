@@ -6,11 +6,10 @@ from typing import NamedTuple
 from django.db import connection
 
 from reports.selectors.fleet_counts import held_join, order_of
-from reports.selectors.fleet_parts import PARTS, Part
-from reports.selectors.fleet_sql import Narrowed, When, fleet
+from reports.selectors.fleet_parts import RANK, Part
+from reports.selectors.fleet_sql import FIGURES, Narrowed, When, fleet
 
-_FIGURES = ("utilisation", "sm", "tensor", "memory", "power", "temperature")
-_COLUMNS = ("node", "position", "slice", "pool", "rank", "health", *_FIGURES)
+_COLUMNS = ("node", "position", "slice", "pool", "rank", "health", *FIGURES)
 _NEEDED = (*_COLUMNS, "id", "parent_id", "place", "pool_place", "lease_id")
 
 
@@ -36,7 +35,7 @@ class Line(NamedTuple):
 def listed(moment: When, which: Narrowed, *, sort: str = "", part: str = "") -> list[Line]:
     """All of them, in the order of a column of the table; only those that count as `part`. One statement."""
     source, values = fleet(_NEEDED, moment, which)
-    chosen = f"WHERE rank = {PARTS.index(Part(part))}" if part else ""
+    chosen = f"WHERE rank = {RANK[Part(part)]}" if part else ""
     columns = ", ".join((*_COLUMNS, "holder", "ends_at"))
     sql = f"{source} SELECT {columns} FROM fleet {held_join('holder')} {chosen} ORDER BY {order_of(sort)}"  # noqa: S608
     with connection.cursor() as cursor:

@@ -64,9 +64,10 @@ def shares_of(counted: dict[Part, int]) -> list[Share]:
     return shares
 
 
-_ILL = ", ".join(f"'{state}'" for state in ILL_STATES)
+ILL_NAMES = ", ".join(f"'{state}'" for state in ILL_STATES)
+"""As SQL lists them."""
 _NOW = f"""
-CASE WHEN d.state IN ({_ILL}) THEN {RANK[Part.ILL]}
+CASE WHEN d.state IN ({ILL_NAMES}) THEN {RANK[Part.ILL]}
      WHEN h.handed THEN CASE WHEN m.utilisation_percent IS NULL THEN {RANK[Part.UNMEASURED]}
                              WHEN q.resting THEN {RANK[Part.IDLE]} ELSE {RANK[Part.USED]} END
      WHEN d.health IN ('drain', 'fail') OR n.state IN ('suspect', 'unreachable') THEN {RANK[Part.ILL]}
@@ -76,7 +77,7 @@ CASE WHEN d.state IN ({_ILL}) THEN {RANK[Part.ILL]}
      ELSE {RANK[Part.FREE]} END
 """
 _THEN = f"""
-CASE WHEN s.state IN ({_ILL}) THEN {RANK[Part.ILL]}
+CASE WHEN s.state IN ({ILL_NAMES}) THEN {RANK[Part.ILL]}
      WHEN h.handed THEN CASE WHEN m.utilisation_percent IS NULL THEN {RANK[Part.UNMEASURED]}
                              WHEN m.utilisation_percent <= {USED_ABOVE_PERCENT} THEN {RANK[Part.IDLE]}
                              ELSE {RANK[Part.USED]} END

@@ -9,17 +9,17 @@ from django.db import connection
 
 from common.moments import hour_of
 from reports.selectors.fleet_parts import PARTS, Part
-from reports.selectors.fleet_sql import ORDER, Bounds, Narrowed, When, fleet, language
+from reports.selectors.fleet_sql import FIGURES, ORDER, Bounds, Narrowed, When, fleet, language
 
 MINUTES_AFTER = timedelta(minutes=5)
 """A minute is made two minutes after its end, and a job may be late: what is younger than this is now."""
 MOST_ROWS = 5000
-"""So many GPUs are read for one answer at most; `fleet_listed` reads all."""
+"""So many GPUs are read for one answer at most; `fleet_list` reads all."""
 ENDING_SHOWN = 8
 COLUMNS = (
     *("id", "public_id", "position", "slice", "board_id", "profile", "memory_mib", "power_limit_watts", "state"),
     *("reason", "health", "health_codes", "ill", "node", "node_id", "node_state", "node_seen_at", "pool"),
-    *("utilisation", "sm", "tensor", "memory", "power", "temperature", "lease_id", "rank"),
+    *(*FIGURES, "lease_id", "rank"),
 )
 _ORDERED = ("place", "parent_id")
 _HOLDINGS = """

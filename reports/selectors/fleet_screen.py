@@ -90,7 +90,8 @@ class Picture:
     def heat(self) -> Heat:
         """The piece of the map that is drawn at once."""
         bounds = next((piece.bounds for piece in self.counted.pieces if piece.shown), Bounds())
-        return Heat(self.when, bounds, self._those(self.counted.drawn, in_order=True), self.holdings)
+        drawn = set(self.counted.drawn)
+        return Heat(self.when, bounds, [gpu for pk, gpu in self.known.items() if pk in drawn], self.holdings)
 
     @property
     def pieces(self) -> list[Piece]:
@@ -128,10 +129,7 @@ class Picture:
         rows = (row for row in self.holdings.values() if row.pk in held and row.ends_at < self.when.at + SOON)
         return sorted(rows, key=lambda row: (row.ends_at, row.pk))[:ENDING_SHOWN]
 
-    def _those(self, keys: Iterable[int], *, in_order: bool = False) -> list[Gpu]:
-        if in_order:
-            wanted = set(keys)
-            return [gpu for pk, gpu in self.known.items() if pk in wanted]
+    def _those(self, keys: Iterable[int]) -> list[Gpu]:
         return [self.known[pk] for pk in keys if pk in self.known]
 
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from django.utils.translation import get_language
 
 from allocations.lifecycle import HELD
-from reports.selectors.fleet import FRESH, ILL_STATES
-from reports.selectors.fleet_parts import IDLE_MINUTES, RANKED, RESTING
+from reports.selectors.fleet import FRESH
+from reports.selectors.fleet_parts import IDLE_MINUTES, ILL_NAMES, RANKED, RESTING
 
 Source = Literal["now", "minutes", "hours"]
 
@@ -53,6 +53,8 @@ class Bounds:
 
 
 EVERYWHERE = Bounds()
+FIGURES = ("utilisation", "sm", "tensor", "memory", "power", "temperature")
+"""What is measured of a GPU, as columns."""
 ORDER = "place, position, parent_id NULLS FIRST, slice, id"
 """By pool, node and index."""
 _MEASURED = {
@@ -124,7 +126,6 @@ _BOUND = {
     "first": "{place} >= (SELECT place FROM places WHERE public_id = %(first)s)",
     "before": "{place} < (SELECT place FROM places WHERE public_id = %(before)s)",
 }
-_ILL = ", ".join(f"'{state}'" for state in ILL_STATES)
 _SAID = {
     "now": {
         "state": "d.state",
@@ -199,7 +200,7 @@ def fleet(
         nodes = " AND ".join(limit.format(place="place") for limit in limits)
         among = f"AND p.node_id IN (SELECT id FROM places WHERE {nodes})"  # noqa: S608 (constants)
     said_of = _SAME | _SAID[moment.source] | {"rank": RANKED[past]}
-    ill = f"{said_of['health']} <> 'ok' OR {said_of['state']} IN ({_ILL})"
+    ill = f"{said_of['health']} <> 'ok' OR {said_of['state']} IN ({ILL_NAMES})"
     said_of["ill"] = f"({ill})"
     read = _FROM.format(
         measured=_MEASURED[moment.source],
