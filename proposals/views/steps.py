@@ -89,15 +89,16 @@ class StepPage(_StepPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         user, step = self.request.user, self.object
-        own = not is_stranger(user, step.proposal.organisation)
+        is_open = step.state == "open"
+        own = is_open and not is_stranger(user, step.proposal.organisation)
         lines = list(step.proposal.lines.select_related("gpu_class"))
         return super().get_context_data(
             **{
                 "title": step.get_kind_display(),
                 "proposal": step.proposal,
                 "lines": self._capacities(lines) if step.kind == CallStep.Kind.TECHNICAL else [(x, []) for x in lines],
-                "may_judge": step.state == "open" and allowed(user, may_judge, step) and not own,
-                "own_organisation": step.state == "open" and own,
+                "may_judge": is_open and allowed(user, may_judge, step) and not own,
+                "own_organisation": own,
                 "may_reopen": allowed(user, may_decide) and step.state in ("passed", "failed"),
                 **kwargs,
             }
