@@ -12,7 +12,8 @@ from telemetry import partitions
 from telemetry.models import Sample
 from telemetry.services import Ingested, ingesting
 from tests.concurrency.test_booking_race import RACE
-from tests.concurrency.test_promise_race import Elsewhere, until_somebody_waits
+from tests.concurrency.test_promise_race import Elsewhere
+from tests.concurrency.test_reconcile_race import until_somebody_waits
 from tests.factories import PoolFactory, make_node
 
 
@@ -33,7 +34,7 @@ def _come_meanwhile(take: Callable[..., Ingested]) -> Any:
     with transaction.atomic():
         partitions._make(partitions.tables()[0], now - timedelta(hours=1), now + timedelta(hours=1))
         delivery = Elsewhere(lambda: take(node=device.node, boot_id="b", sequence=1, samples=samples, host=None))
-        until_somebody_waits()
+        until_somebody_waits(delivery)
     delivery.join(30)
     return delivery.outcome
 

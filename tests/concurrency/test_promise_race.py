@@ -1,13 +1,12 @@
 """A guaranteed booking that makes room, and an extension, while somebody else holds a device of theirs."""
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
 from allocations.models import Allocation, Lease, Pin, Placement
@@ -18,22 +17,10 @@ from common.actors import SEED
 from common.errors import RuleBroken
 from tests.concurrency.test_booking_race import RACE
 from tests.concurrency.test_lock_order import open_transaction
-from tests.concurrency.test_reconcile_race import WAITING
+from tests.concurrency.test_reconcile_race import until_somebody_waits
 from tests.factories import AllocationFactory, PoolFactory, make_cast, make_node
 
 HOUR = timedelta(hours=1)
-
-
-def until_somebody_waits() -> None:
-    """Until a connection to this database waits for a lock: other tests have others of the same server."""
-    for _turn in range(200):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_stat_clear_snapshot()")  # within a transaction the view stands still otherwise
-            cursor.execute(WAITING)
-            if cursor.fetchone()[0]:
-                return
-        time.sleep(0.05)
-    raise AssertionError("nobody waits")
 
 
 class Elsewhere(threading.Thread):
@@ -92,7 +79,7 @@ def test_what_goes_out_of_service_while_room_is_made_is_not_booked() -> None:
     booked(allocation, cast.owner, 8, 5, second)
     with open_transaction(lambda: device_verbs.quarantine(actor=SEED, devices=[second.pk], reason="xid")):
         whole = Elsewhere(lambda: booked(allocation, cast.owner, 2, 11))
-        until_somebody_waits()
+        until_somebody_waits(whole)
     whole.join(60)
     assert isinstance(whole.outcome, RuleBroken) and whole.outcome.code == "no_free_devices"
 
@@ -106,7 +93,7 @@ def test_an_extension_that_meets_a_settlement_is_tried_again() -> None:
     with transaction.atomic():  # as the end of another reservation of the same award does: the device, then the account
         placing.lock([device.pk])
         longer = Elsewhere(lambda: extending.extend(actor=cast.owner, lease=lease, ends_at=lease.ends_at + HOUR))
-        until_somebody_waits()
+        until_somebody_waits(longer)
         Allocation.objects.select_for_update(no_key=True).get(pk=allocation.pk)
     longer.join(60)
     assert isinstance(longer.outcome, Lease) and longer.outcome.ends_at == lease.ends_at + HOUR
@@ -125,7 +112,7 @@ def test_a_guaranteed_reservation_is_cancelled_while_another_takes_its_place(bac
         first, second = reversed(devices) if backwards else devices
         keeping.make_way(locked, [first])
         over = Elsewhere(lambda: ending.cancel(actor=cast.owner, lease=lease))
-        until_somebody_waits()
+        until_somebody_waits(over)
         keeping.make_way(locked, [second])
         keeping.keep(locked, devices)
     over.join(60)

@@ -79,14 +79,15 @@ def running(verb: Any, results: list[Any]) -> Iterator[None]:
 
     thread = threading.Thread(target=run)
     thread.start()
-    _until_somebody_waits(thread)
+    until_somebody_waits(thread)
     try:
         yield
     finally:
         results.append(thread)
 
 
-def _until_somebody_waits(thread: threading.Thread) -> None:
+def until_somebody_waits(thread: threading.Thread) -> None:
+    """Until a connection to this database waits for a lock: other tests have others of the same server."""
     pause = threading.Event()
     while thread.is_alive():
         with connection.cursor() as cursor:

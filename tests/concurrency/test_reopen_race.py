@@ -20,7 +20,8 @@ from tests.allocations.nodes import answer
 from tests.concurrency.test_booking_race import RACE, _overlaps
 from tests.concurrency.test_lock_order import open_transaction
 from tests.concurrency.test_operators_race import race
-from tests.concurrency.test_promise_race import Elsewhere, until_somebody_waits
+from tests.concurrency.test_promise_race import Elsewhere
+from tests.concurrency.test_reconcile_race import until_somebody_waits
 from tests.concurrency.test_reshape_race import HOUR, consistent, running, settle
 from tests.factories import AllocationFactory, PoolFactory, make_cast, make_node
 
@@ -77,7 +78,7 @@ def _meets_a_booking(scene: Scene, step: Callable[[], Any]) -> Any:
     """What comes of a step that opens the windows while a booking in them is written and not yet committed."""
     with open_transaction(lambda: scene.book(1)):
         tick = Elsewhere(step)
-        until_somebody_waits()
+        until_somebody_waits(tick)
     tick.join(30)
     return tick.outcome
 

@@ -10,7 +10,8 @@ from proposals.models import Call, Proposal
 from proposals.selectors.eligibility import conditions
 from proposals.services import drafting
 from tests.concurrency.test_booking_race import RACE
-from tests.concurrency.test_promise_race import Elsewhere, until_somebody_waits
+from tests.concurrency.test_promise_race import Elsewhere
+from tests.concurrency.test_reconcile_race import until_somebody_waits
 from tests.factories import AgreementFactory
 from tests.proposals.stage import make_stage
 
@@ -39,7 +40,7 @@ def test_a_bounded_number_of_proposals_is_counted_one_after_the_other() -> None:
     with transaction.atomic():
         drafting.submit(actor=stage.cast.owner, proposal=first)
         racing = Elsewhere(lambda: drafting.submit(actor=stage.cast.owner, proposal=second))
-        until_somebody_waits()
+        until_somebody_waits(racing)
         control = Elsewhere(lambda: conditions(stage.call, stage.cast.organisation)[0].met)
         control.join(10)
     racing.join(10)
